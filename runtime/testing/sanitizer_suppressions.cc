@@ -1,8 +1,9 @@
-// What the sanitizers report wrongly about code that is not ours. Every plait_test links this; the sanitizers'
-// runtimes look the function up by name.
+// What the sanitizers report wrongly about code that is not ours. Every plait_test links this; the
+// sanitizers' runtimes look the function up by name.
 
 extern "C" __attribute__((used, visibility("default"))) const char* __tsan_default_suppressions() {
-  // How absl::Mutex parks and wakes a thread: it reuses per-thread structures in ways that TSan cannot follow.
+  // How absl::Mutex parks and wakes a thread: it reuses per-thread structures in ways that TSan
+  // cannot follow.
   return "race:synchronization_internal::Waiter\n"
          "race:synchronization_internal::PerThreadSem\n"
          "race:synchronization_internal::NewThreadIdentity\n";
