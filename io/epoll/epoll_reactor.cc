@@ -1,0 +1,85 @@
+#include "plait/io/epoll/epoll_reactor.h"
+
+#include <sys/epoll.h>
+
+#include <cstdint>
+
+#include "plait/io/readiness/readiness_reactor.h"
+#include "plait/io/system/errno_status.h"
+#include "plait/io/system/system_calls.h"
+
+namespace plait {
+namespace {
+
+class EpollReactor final : public ReadinessReactor {
+ public:
+  EpollReactor(int epoll, int wake, Executor* blocking)
+      : ReadinessReactor(blocking), epoll_(epoll), wake_(wake) {}
+  ~EpollReactor() override {
+    sys::Calls().Close(wake_);
+    sys::Calls().Close(epoll_);
+  }
+
+  absl::string_view name() const override { return "epoll"; }
+  void Wake() noexcept override { sys::Calls().SignalEventFd(wake_); }
+
+ private:
+  int Watch(int fd, uint32_t generation) noexcept override {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.u64 = (uint64_t{generation} << 32) | static_cast<uint32_t>(fd);
+    return sys::Calls().EpollControl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  }
+
+  void Unwatch(int fd) noexcept override {
+    epoll_event event{};
+    sys::Calls().EpollControl(epoll_, EPOLL_CTL_DEL, fd, &event);
+  }
+
+  int WaitForEvents(const timespec* timeout,
+                    ReadinessEvent (&events)[kEventsPerWait]) noexcept override {
+    epoll_event raw[kEventsPerWait];
+    const int count = sys::Calls().EpollWait(epoll_, raw, kEventsPerWait, timeout);
+    int kept = 0;
+    for (int i = 0; i < count; ++i) {
+      const auto fd = static_cast<int>(static_cast<uint32_t>(raw[i].data.u64));
+      // Edge-triggered: each write to it is a new event, so it is never read.
+      if (fd == wake_) continue;
+      const uint32_t bits = raw[i].events;
+      events[kept++] = {.fd = fd,
+                        .generation = static_cast<uint32_t>(raw[i].data.u64 >> 32),
+                        .readable = (bits & EPOLLIN) != 0,
+                        .writable = (bits & EPOLLOUT) != 0,
+                        .broken = (bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0};
+    }
+    return count < 0 ? count : kept;
+  }
+
+  const int epoll_;
+  const int wake_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Reactor>> MakeEpollReactor(EpollOptions options) {
+  sys::SystemCalls& calls = sys::Calls();
+  const int epoll = calls.EpollCreate();
+  if (epoll < 0) return ErrnoToStatus(epoll, "epoll reactor: epoll_create1");
+  const int wake = calls.EventFd();
+  if (wake < 0) {
+    calls.Close(epoll);
+    return ErrnoToStatus(wake, "epoll reactor: eventfd");
+  }
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u64 = static_cast<uint32_t>(wake);
+  const int added = calls.EpollControl(epoll, EPOLL_CTL_ADD, wake, &event);
+  if (added < 0) {
+    calls.Close(wake);
+    calls.Close(epoll);
+    return ErrnoToStatus(added, "epoll reactor: epoll_ctl");
+  }
+  return std::make_unique<EpollReactor>(epoll, wake, options.blocking);
+}
+
+}  // namespace plait

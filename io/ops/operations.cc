@@ -1,0 +1,126 @@
+#include "plait/io/ops/operations.h"
+
+#include <errno.h>
+
+#include "absl/strings/str_cat.h"
+#include "plait/io/system/errno_status.h"
+#include "plait/runtime/core/reactor.h"
+#include "plait/runtime/core/worker.h"
+
+namespace plait::io {
+namespace internal {
+namespace {
+
+absl::string_view NameOf(IoOpcode opcode) {
+  switch (opcode) {
+    case IoOpcode::kRead:
+      return "read";
+    case IoOpcode::kWrite:
+      return "write";
+    case IoOpcode::kAccept:
+      return "accept";
+    case IoOpcode::kConnect:
+      return "connect";
+    case IoOpcode::kPoll:
+      return "poll";
+    case IoOpcode::kClose:
+      return "close";
+  }
+  return "operation";
+}
+
+}  // namespace
+
+OperationAwaiter::OperationAwaiter(const Request& request) noexcept
+    : HomeWait(&CancelOperation), IoOperation(&Delivered) {
+  opcode = request.opcode;
+  fd = request.fd;
+  args = request.args;
+}
+
+bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
+  Worker* home = Worker::Current();
+  if (home == nullptr || home->reactor() == nullptr) {
+    has_reactor_ = false;
+    return false;
+  }
+  if (opcode == IoOpcode::kClose) {
+    BeginUncancellable(waiter, *home);
+  } else if (!Begin(waiter, *home)) {
+    result = -ECANCELED;
+    return true;
+  }
+  home->reactor()->Submit(*this);
+  return true;
+}
+
+void OperationAwaiter::Delivered(WorkItem& item) noexcept {
+  static_cast<OperationAwaiter&>(static_cast<IoOperation&>(item)).Happened();
+}
+
+bool OperationAwaiter::CancelOperation(HomeWait& wait) noexcept {
+  auto& self = static_cast<OperationAwaiter&>(wait);
+  self.home().reactor()->Cancel(self);
+  return false;  // it is delivered all the same
+}
+
+absl::StatusOr<int32_t> OperationAwaiter::TakeResult() const {
+  if (!has_reactor_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(NameOf(opcode), ": this executor has no reactor"));
+  }
+  if (result < 0) return ErrnoToStatus(result, absl::StrCat(NameOf(opcode), " (fd ", fd, ")"));
+  return result;
+}
+
+}  // namespace internal
+
+internal::OperationAwaitable<size_t> Read(int fd, absl::Span<char> buffer) {
+  return ReadAt(fd, buffer, -1);
+}
+
+internal::OperationAwaitable<size_t> ReadAt(int fd, absl::Span<char> buffer, int64_t offset) {
+  internal::Request request{.opcode = IoOpcode::kRead, .fd = fd, .args = {}};
+  request.args.data = buffer.data();
+  request.args.size = buffer.size();
+  request.args.offset = offset;
+  return internal::OperationAwaitable<size_t>(request);
+}
+
+internal::OperationAwaitable<size_t> Write(int fd, absl::Span<const char> data) {
+  return WriteAt(fd, data, -1);
+}
+
+internal::OperationAwaitable<size_t> WriteAt(int fd, absl::Span<const char> data, int64_t offset) {
+  internal::Request request{.opcode = IoOpcode::kWrite, .fd = fd, .args = {}};
+  request.args.const_data = data.data();
+  request.args.size = data.size();
+  request.args.offset = offset;
+  return internal::OperationAwaitable<size_t>(request);
+}
+
+internal::OperationAwaitable<int> Accept(int listener, ::sockaddr* address, uint32_t* address_size) {
+  internal::Request request{.opcode = IoOpcode::kAccept, .fd = listener, .args = {}};
+  request.args.address = address;
+  request.args.address_size_out = address_size;
+  return internal::OperationAwaitable<int>(request);
+}
+
+internal::OperationAwaitable<void> Connect(int fd, const ::sockaddr* address, size_t address_size) {
+  internal::Request request{.opcode = IoOpcode::kConnect, .fd = fd, .args = {}};
+  request.args.const_address = address;
+  request.args.size = address_size;
+  return internal::OperationAwaitable<void>(request);
+}
+
+internal::OperationAwaitable<uint32_t> Poll(int fd, uint32_t events) {
+  internal::Request request{.opcode = IoOpcode::kPoll, .fd = fd, .args = {}};
+  request.args.events = events;
+  return internal::OperationAwaitable<uint32_t>(request);
+}
+
+internal::OperationAwaitable<void> Close(int fd) {
+  return internal::OperationAwaitable<void>({.opcode = IoOpcode::kClose, .fd = fd, .args = {}});
+}
+
+}  // namespace plait::io

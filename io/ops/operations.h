@@ -1,0 +1,117 @@
+// The operating system's operations on descriptors, to be awaited: the layer under streams, files and servers.
+//
+//   absl::StatusOr<size_t> n = co_await plait::io::Read(fd, absl::MakeSpan(buffer));
+//
+// Each runs on the reactor of the thread that awaits it and resumes on the task's own executor. It does what one call of
+// the same name does: a read or a write may be short, 0 bytes read is the end.
+// Lifetime: the buffer is the kernel's until the co_await has returned; it lives in the caller's frame or above it.
+// Descriptors: any that the reactor can wait for (sockets, pipes, terminals, eventfds), and regular files where the
+// reactor was given a blocking executor. One that was used here is closed with io::Close.
+// Cancellation: a cancelled operation gives absl::CancelledError; one that was done first gives its result, so bytes that
+// moved are never lost.
+// Errors: a Status that names the operation and the descriptor; a closed descriptor, or one that can't do this, is
+// FailedPrecondition, InvalidArgument or PermissionDenied. No SIGPIPE is raised.
+#ifndef PLAIT_IO_OPS_OPERATIONS_H_
+#define PLAIT_IO_OPS_OPERATIONS_H_
+
+#include <sys/socket.h>
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "plait/runtime/core/io_operation.h"
+#include "plait/runtime/task/home_wait.h"
+#include "plait/runtime/task/promise.h"
+
+namespace plait::io {
+namespace internal {
+
+// What an operation is before it is awaited; a copy may be made freely.
+struct Request {
+  IoOpcode opcode;
+  int fd;
+  IoArgs args;
+};
+
+class OperationAwaiter : private plait::internal::HomeWait, private IoOperation {
+ public:
+  explicit OperationAwaiter(const Request& request) noexcept;
+
+  bool await_ready() const noexcept { return false; }
+  template <plait::internal::PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    return Suspend(waiter.promise());
+  }
+
+ protected:
+  ~OperationAwaiter() = default;
+  absl::StatusOr<int32_t> TakeResult() const;
+
+ private:
+  bool Suspend(plait::internal::PromiseBase& waiter) noexcept;
+  static void Delivered(WorkItem& item) noexcept;
+  static bool CancelOperation(HomeWait& wait) noexcept;
+
+  bool has_reactor_ = true;
+};
+
+// R is what the operation's non-negative result is given as: size_t, int, uint32_t, or void for a Status.
+template <class R>
+class [[nodiscard]] ResultAwaiter final : public OperationAwaiter {
+ public:
+  using OperationAwaiter::OperationAwaiter;
+  absl::StatusOr<R> await_resume() const {
+    absl::StatusOr<int32_t> result = TakeResult();
+    if (!result.ok()) return result.status();
+    return static_cast<R>(*result);
+  }
+};
+template <>
+class [[nodiscard]] ResultAwaiter<void> final : public OperationAwaiter {
+ public:
+  using OperationAwaiter::OperationAwaiter;
+  absl::Status await_resume() const { return TakeResult().status(); }
+};
+
+template <class R>
+class [[nodiscard]] OperationAwaitable {
+ public:
+  explicit OperationAwaitable(const Request& request) : request_(request) {}
+  ResultAwaiter<R> operator co_await() const { return ResultAwaiter<R>(request_); }
+
+ private:
+  Request request_;
+};
+
+}  // namespace internal
+
+// Up to buffer.size() bytes; 0 is the end of the stream.
+internal::OperationAwaitable<size_t> Read(int fd, absl::Span<char> buffer);
+internal::OperationAwaitable<size_t> ReadAt(int fd, absl::Span<char> buffer, int64_t offset);
+
+// How many bytes were written, which may be fewer than given.
+internal::OperationAwaitable<size_t> Write(int fd, absl::Span<const char> data);
+internal::OperationAwaitable<size_t> WriteAt(int fd, absl::Span<const char> data, int64_t offset);
+
+// A connection's descriptor, non-blocking and close-on-exec. `address` may be null; it is filled in with the peer's, and
+// `*address_size`, which holds the room there is, with its size.
+internal::OperationAwaitable<int> Accept(int listener, ::sockaddr* address = nullptr,
+                                         uint32_t* address_size = nullptr);
+
+// `address` lives until the co_await has returned. A refusal comes asynchronously, as Unavailable.
+internal::OperationAwaitable<void> Connect(int fd, const ::sockaddr* address, size_t address_size);
+
+// Waits until one of `events` (kPollReadable, kPollWritable) holds; gives those that do, and kPollError or kPollHangUp.
+internal::OperationAwaitable<uint32_t> Poll(int fd, uint32_t events);
+
+// Ends what is pending on `fd` with absl::CancelledError, and closes it. Not cancelled itself: the descriptor is closed
+// whatever becomes of the task.
+internal::OperationAwaitable<void> Close(int fd);
+
+}  // namespace plait::io
+
+#endif  // PLAIT_IO_OPS_OPERATIONS_H_

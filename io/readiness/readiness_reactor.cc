@@ -1,0 +1,373 @@
+#include "plait/io/readiness/readiness_reactor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/core/spin_lock.h"
+
+namespace plait {
+namespace {
+
+int64_t TryOnce(const IoOperation& operation, bool socket) noexcept {
+  sys::SystemCalls& calls = sys::Calls();
+  const IoArgs& args = operation.args;
+  const int fd = operation.fd;
+  switch (operation.opcode) {
+    case IoOpcode::kRead:
+      if (args.offset >= 0) return calls.ReadAt(fd, args.data, args.size, args.offset);
+      if (socket) return calls.Receive(fd, args.data, args.size);
+      return calls.Read(fd, args.data, args.size);
+    case IoOpcode::kWrite:
+      if (args.offset >= 0) return calls.WriteAt(fd, args.const_data, args.size, args.offset);
+      if (socket) return calls.Send(fd, args.const_data, args.size);
+      return calls.Write(fd, args.const_data, args.size);
+    case IoOpcode::kAccept:
+      return calls.Accept(fd, args.address, args.address_size_out);
+    default:
+      return -EINVAL;
+  }
+}
+
+// A system call that a signal interrupted is made again: nothing has happened yet.
+int64_t TryUninterrupted(const IoOperation& operation, bool socket) noexcept {
+  int64_t result = 0;
+  do {
+    result = TryOnce(operation, socket);
+  } while (result == -EINTR);
+  return result;
+}
+
+// As `size` bytes were asked for, at most 2^31 - 1 are ever moved, so that the result fits.
+constexpr size_t kMaxTransfer = 0x7fff'f000;  // what Linux moves at most in one call
+
+}  // namespace
+
+// --- lists ---
+
+void ReadinessReactor::OperationList::PushBack(IoOperation& operation) noexcept {
+  operation.next = nullptr;
+  operation.reactor_slot[0] = this;
+  operation.reactor_slot[1] = last;
+  if (last == nullptr) {
+    first = &operation;
+  } else {
+    last->next = &operation;
+  }
+  last = &operation;
+}
+
+void ReadinessReactor::OperationList::PushFront(IoOperation& operation) noexcept {
+  operation.next = first;
+  operation.reactor_slot[0] = this;
+  operation.reactor_slot[1] = nullptr;
+  if (first == nullptr) {
+    last = &operation;
+  } else {
+    first->reactor_slot[1] = &operation;
+  }
+  first = &operation;
+}
+
+void ReadinessReactor::OperationList::Remove(IoOperation& operation) noexcept {
+  auto* const before = static_cast<IoOperation*>(operation.reactor_slot[1]);
+  auto* const after = static_cast<IoOperation*>(operation.next);
+  if (before == nullptr) {
+    first = after;
+  } else {
+    before->next = after;
+  }
+  if (after == nullptr) {
+    last = before;
+  } else {
+    after->reactor_slot[1] = before;
+  }
+  operation.reactor_slot[0] = nullptr;
+}
+
+// --- descriptors ---
+
+ReadinessReactor::~ReadinessReactor() {
+  PLAIT_CHECK(in_flight_ == 0, "a reactor was destroyed with operations in flight");
+  for (int round = 0; posters_.load(internal::kAcquire) != 0; ++round) internal::SpinWait(round);
+}
+
+ReadinessReactor::Descriptor& ReadinessReactor::Find(int fd) {
+  const auto index = static_cast<size_t>(fd);
+  if (index >= descriptors_.size()) {
+    descriptors_.resize(std::max(index + 1, descriptors_.size() * 2));
+  }
+  return descriptors_[index];
+}
+
+int ReadinessReactor::SetUp(Descriptor& descriptor, int fd) noexcept {
+  sys::SystemCalls& calls = sys::Calls();
+  const int type = calls.SocketType(fd);
+  if (type < 0 && type != -ENOTSOCK) return type;
+  const int watched = Watch(fd, descriptor.generation);
+  if (watched == -EPERM) {
+    descriptor.kind = Kind::kFile;
+    return 0;
+  }
+  if (watched < 0) return watched;
+  if (const int set = calls.SetNonBlocking(fd); set < 0) {
+    Unwatch(fd);
+    return set;
+  }
+  descriptor.kind = type == SOCK_STREAM ? Kind::kStreamSocket
+                    : type < 0          ? Kind::kOther
+                                        : Kind::kOtherSocket;
+  // Most writes find room; most reads on a fresh descriptor find nothing, and the first event comes with the next poll.
+  descriptor.write.maybe_ready = true;
+  return 0;
+}
+
+ReadinessReactor::Direction& ReadinessReactor::DirectionOf(Descriptor& descriptor,
+                                                           const IoOperation& operation) noexcept {
+  const bool reads =
+      operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kAccept;
+  return reads ? descriptor.read : descriptor.write;
+}
+
+ReadinessReactor::OperationList& ReadinessReactor::ListOf(Descriptor& descriptor,
+                                                          const IoOperation& operation) noexcept {
+  if (operation.opcode == IoOpcode::kPoll) return descriptor.polls;
+  return DirectionOf(descriptor, operation).parked;
+}
+
+void ReadinessReactor::Complete(IoOperation& operation, int64_t result) noexcept {
+  operation.result = static_cast<int32_t>(result);
+  operation.reactor_slot[0] = nullptr;
+  completed_.Push(operation);
+  ++undelivered_;
+}
+
+// --- operations ---
+
+void ReadinessReactor::Submit(IoOperation& operation) noexcept {
+  ++in_flight_;
+  operation.reactor_slot[0] = operation.reactor_slot[1] = nullptr;
+  if (operation.fd < 0) return Complete(operation, -EBADF);
+  if (operation.opcode == IoOpcode::kClose) return SubmitClose(operation);
+  if (operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite) {
+    operation.args.size = std::min(operation.args.size, kMaxTransfer);
+  }
+  Descriptor& descriptor = Find(operation.fd);
+  if (descriptor.close != nullptr) return Complete(operation, -EBADF);
+  if (descriptor.kind == Kind::kUnknown) {
+    const int set_up = SetUp(descriptor, operation.fd);
+    if (set_up < 0) return Complete(operation, set_up);
+  }
+  if (operation.opcode == IoOpcode::kPoll) return SubmitPoll(descriptor, operation);
+  if (descriptor.kind == Kind::kFile) return SubmitBlocking(descriptor, operation);
+  if (operation.opcode == IoOpcode::kConnect) return SubmitConnect(descriptor, operation);
+  Direction& direction = DirectionOf(descriptor, operation);
+  if (direction.parked.first == nullptr && direction.maybe_ready && Try(descriptor, operation)) {
+    return;
+  }
+  direction.parked.PushBack(operation);
+}
+
+bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexcept {
+  Direction& direction = DirectionOf(descriptor, operation);
+  if (operation.opcode == IoOpcode::kConnect) {
+    const int events = sys::Calls().PollNow(operation.fd, POLLOUT);
+    if (events == 0 || events == -EINTR) return false;
+    Complete(operation, events < 0 ? events : sys::Calls().SocketError(operation.fd));
+    return true;
+  }
+  const bool stream = descriptor.kind == Kind::kStreamSocket;
+  const int64_t result =
+      TryUninterrupted(operation, stream || descriptor.kind == Kind::kOtherSocket);
+  if (result == -EAGAIN || result == -EWOULDBLOCK) {
+    direction.maybe_ready = false;
+    return false;
+  }
+  // A stream socket that moved less than it was asked to has no more now, and will say when it has. Not once it is broken:
+  // the end of the stream, or the error, comes without another event. Not other kinds: a short read from a terminal or a
+  // datagram socket says nothing about what is behind it.
+  if (stream && result > 0 && operation.opcode != IoOpcode::kAccept && !descriptor.broken &&
+      static_cast<size_t>(result) < operation.args.size) {
+    direction.maybe_ready = false;
+  }
+  Complete(operation, result);
+  return true;
+}
+
+bool ReadinessReactor::TryPoll(IoOperation& operation) noexcept {
+  short wanted = 0;
+  if ((operation.args.events & kPollReadable) != 0) wanted |= POLLIN;
+  if ((operation.args.events & kPollWritable) != 0) wanted |= POLLOUT;
+  int found = 0;
+  do {
+    found = sys::Calls().PollNow(operation.fd, wanted);
+  } while (found == -EINTR);
+  if (found == 0) return false;
+  if (found < 0 || (found & POLLNVAL) != 0) {
+    Complete(operation, found < 0 ? found : -EBADF);
+    return true;
+  }
+  uint32_t events = 0;
+  if ((found & POLLIN) != 0) events |= kPollReadable;
+  if ((found & POLLOUT) != 0) events |= kPollWritable;
+  if ((found & POLLERR) != 0) events |= kPollError;
+  if ((found & POLLHUP) != 0) events |= kPollHangUp;
+  Complete(operation, events);
+  return true;
+}
+
+void ReadinessReactor::SubmitPoll(Descriptor& descriptor, IoOperation& operation) noexcept {
+  if (!TryPoll(operation)) descriptor.polls.PushBack(operation);
+}
+
+void ReadinessReactor::SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept {
+  // What was said of the socket before it had a peer holds no more.
+  descriptor.broken = false;
+  const int result = sys::Calls().Connect(operation.fd, operation.args.const_address,
+                                          static_cast<socklen_t>(operation.args.size));
+  // Interrupted is not undone: the connection goes on being made.
+  if (result != -EINPROGRESS && result != -EINTR) return Complete(operation, result);
+  descriptor.write.maybe_ready = false;
+  descriptor.write.parked.PushBack(operation);
+}
+
+void ReadinessReactor::SubmitClose(IoOperation& operation) noexcept {
+  Descriptor& descriptor = Find(operation.fd);
+  if (descriptor.close != nullptr) return Complete(operation, -EBADF);
+  for (OperationList* list : {&descriptor.read.parked, &descriptor.write.parked, &descriptor.polls}) {
+    while (IoOperation* parked = list->first) {
+      list->Remove(*parked);
+      Complete(*parked, -ECANCELED);
+    }
+  }
+  if (descriptor.blocking_operations > 0) {
+    descriptor.close = &operation;  // the number must not be used again while they run
+    return;
+  }
+  FinishClose(operation);
+}
+
+void ReadinessReactor::FinishClose(IoOperation& operation) noexcept {
+  Descriptor& descriptor = Find(operation.fd);
+  // Also for descriptors that live on elsewhere as a duplicate, whose registration the system would keep.
+  if (descriptor.kind != Kind::kUnknown && descriptor.kind != Kind::kFile) Unwatch(operation.fd);
+  const uint32_t generation = descriptor.generation + 1;
+  descriptor = Descriptor();
+  // Events that were fetched already carry the old one.
+  descriptor.generation = generation;
+  const int result = sys::Calls().Close(operation.fd);
+  // Linux has closed it when close is interrupted; to try again would hit another's descriptor.
+  Complete(operation, result == -EINTR ? 0 : result);
+}
+
+void ReadinessReactor::Cancel(IoOperation& operation) noexcept {
+  if (operation.reactor_slot[0] == nullptr || operation.run == &RunBlocking) return;
+  ListOf(Find(operation.fd), operation).Remove(operation);
+  Complete(operation, -ECANCELED);
+}
+
+// --- regular files ---
+
+void ReadinessReactor::SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept {
+  const bool transfer =
+      operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite;
+  if (!transfer) return Complete(operation, -ENOTSOCK);
+  if (blocking_ == nullptr) return Complete(operation, -EPERM);
+  ++descriptor.blocking_operations;
+  // The operation itself is what the executor runs; its own run function waits in the scratch meanwhile.
+  operation.reactor_slot[0] = reinterpret_cast<void*>(operation.run);
+  operation.reactor_slot[1] = this;
+  operation.run = &RunBlocking;
+  blocking_->Schedule(operation);
+}
+
+void ReadinessReactor::RunBlocking(WorkItem& item) noexcept {
+  auto& operation = static_cast<IoOperation&>(item);
+  auto& self = *static_cast<ReadinessReactor*>(operation.reactor_slot[1]);
+  operation.result = static_cast<int32_t>(TryUninterrupted(operation, /*socket=*/false));
+  // Counted, so that the reactor is not destroyed before Wake has returned. See EventLoop::PostFromOutside.
+  self.posters_.fetch_add(1, internal::kAcquire);
+  if (self.blocking_done_.Push(operation)) self.Wake();
+  self.posters_.fetch_sub(1, internal::kRelease);
+}
+
+void ReadinessReactor::ServeBlocking() noexcept {
+  WorkQueue done;
+  blocking_done_.Drain(done);
+  while (WorkItem* item = done.Pop()) {
+    auto& operation = static_cast<IoOperation&>(*item);
+    operation.run = reinterpret_cast<WorkItem::RunFunction>(operation.reactor_slot[0]);
+    Complete(operation, operation.result);
+    Descriptor& descriptor = Find(operation.fd);
+    if (--descriptor.blocking_operations == 0 && descriptor.close != nullptr) {
+      FinishClose(*std::exchange(descriptor.close, nullptr));
+    }
+  }
+}
+
+// --- polling ---
+
+void ReadinessReactor::Serve(Descriptor& descriptor, Direction& direction) noexcept {
+  while (direction.parked.first != nullptr && direction.maybe_ready) {
+    IoOperation& operation = *direction.parked.first;
+    // Out of the list first: completing it uses its links.
+    direction.parked.Remove(operation);
+    if (Try(descriptor, operation)) continue;
+    direction.parked.PushFront(operation);
+    return;
+  }
+}
+
+void ReadinessReactor::Handle(const ReadinessEvent& event) noexcept {
+  Descriptor& descriptor = Find(event.fd);
+  if (descriptor.generation != event.generation) return;  // closed meanwhile
+  if (event.broken) descriptor.broken = true;
+  if (event.readable || event.broken) {
+    descriptor.read.maybe_ready = true;
+    Serve(descriptor, descriptor.read);
+  }
+  if (event.writable || event.broken) {
+    descriptor.write.maybe_ready = true;
+    Serve(descriptor, descriptor.write);
+  }
+  OperationList polls = std::exchange(descriptor.polls, OperationList());
+  while (IoOperation* poll = polls.first) {
+    polls.Remove(*poll);
+    if (!TryPoll(*poll)) descriptor.polls.PushBack(*poll);
+  }
+}
+
+void ReadinessReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept {
+  // While operations complete without waiting, a look at the system every few turns is enough for the others.
+  constexpr int kMaxPollsWithoutWait = 8;
+  ServeBlocking();
+  const bool must_not_block =
+      !completed_.empty() || deadline == Deadline::Immediate() || !blocking_done_.PrepareToSleep();
+  if (completed_.empty() || ++polls_without_wait_ >= kMaxPollsWithoutWait) {
+    polls_without_wait_ = 0;
+    timespec timeout{};
+    const timespec* timeout_or_never = &timeout;
+    if (!must_not_block) {
+      if (deadline.is_infinite()) {
+        timeout_or_never = nullptr;
+      } else {
+        const int64_t wait = deadline.nanos() - clock.Now().nanos();
+        if (wait > 0) timeout = {.tv_sec = wait / 1'000'000'000, .tv_nsec = wait % 1'000'000'000};
+      }
+    }
+    ReadinessEvent events[kEventsPerWait];
+    // Interrupted, or failed for a reason that the next call will meet again: nothing is lost, return early.
+    const int count = WaitForEvents(timeout_or_never, events);
+    for (int i = 0; i < count; ++i) Handle(events[i]);
+    ServeBlocking();
+  }
+  ready.Append(completed_);
+  in_flight_ -= std::exchange(undelivered_, size_t{0});
+}
+
+}  // namespace plait

@@ -1,0 +1,117 @@
+// ReadinessReactor: makes completions out of readiness: try the operation, park it while the system says "not now", try
+// again when the system says that the descriptor is ready. What epoll and kqueue share; each adds how it watches and waits.
+//
+// A descriptor is registered once, for both directions, edge-triggered, at its first operation, and stays registered until
+// it is closed through kClose: waiting costs no system call of its own. Each direction has a FIFO of parked operations
+// and remembers whether the system may have more (`maybe_ready`), so that an operation that must wait is parked without
+// being tried: a short read from a stream socket has emptied it.
+//
+// A descriptor that was used here must be closed through kClose and not behind the reactor's back: the number would be
+// used again and the registration be another's. The reactor makes descriptors non-blocking.
+// Regular files are always "ready", and would block: their reads and writes go to an injected executor.
+#ifndef PLAIT_IO_READINESS_READINESS_REACTOR_H_
+#define PLAIT_IO_READINESS_READINESS_REACTOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/inbox.h"
+#include "plait/runtime/core/reactor.h"
+
+namespace plait {
+
+// What the system said of one descriptor.
+struct ReadinessEvent {
+  int fd = -1;
+  uint32_t generation = 0;  // as it was given to Watch
+  bool readable = false;
+  bool writable = false;
+  bool broken = false;  // an error or a hang-up, in whichever direction: it stays
+};
+
+class ReadinessReactor : public Reactor {
+ public:
+  ~ReadinessReactor() override;
+
+  void Submit(IoOperation& operation) noexcept final;
+  void Cancel(IoOperation& operation) noexcept final;
+  void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept final;
+  size_t in_flight() const noexcept final { return in_flight_; }
+
+ protected:
+  // `blocking` may be null: operations on regular files then end with -EPERM. Outlives the reactor.
+  explicit ReadinessReactor(Executor* blocking) : blocking_(blocking) {}
+
+  static constexpr int kEventsPerWait = 256;
+
+  // Registers `fd` for both directions, edge-triggered. 0, or -errno; -EPERM for what is always ready (a regular file).
+  virtual int Watch(int fd, uint32_t generation) noexcept = 0;
+  virtual void Unwatch(int fd) noexcept = 0;
+  // Waits up to `timeout` (null: for ever). The number of events, or -errno.
+  virtual int WaitForEvents(const timespec* timeout, ReadinessEvent (&events)[kEventsPerWait]) noexcept = 0;
+
+ private:
+  // Doubly linked through IoOperation::next and reactor_slot[1]; reactor_slot[0] is not null while in a list.
+  struct OperationList {
+    IoOperation* first = nullptr;
+    IoOperation* last = nullptr;
+
+    void PushBack(IoOperation& operation) noexcept;
+    void PushFront(IoOperation& operation) noexcept;
+    void Remove(IoOperation& operation) noexcept;
+  };
+  struct Direction {
+    OperationList parked;
+    bool maybe_ready = false;
+  };
+  enum class Kind : uint8_t { kUnknown, kStreamSocket, kOtherSocket, kOther, kFile };
+  struct Descriptor {
+    Direction read;
+    Direction write;
+    OperationList polls;
+    uint32_t generation = 0;
+    int blocking_operations = 0;     // on the blocking executor now
+    IoOperation* close = nullptr;    // waits for those
+    Kind kind = Kind::kUnknown;
+    bool broken = false;
+  };
+
+  Descriptor& Find(int fd);
+  // Finds out what `fd` is and registers it. 0 or -errno.
+  int SetUp(Descriptor& descriptor, int fd) noexcept;
+  Direction& DirectionOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
+  OperationList& ListOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
+
+  void SubmitPoll(Descriptor& descriptor, IoOperation& operation) noexcept;
+  void SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept;
+  void SubmitClose(IoOperation& operation) noexcept;
+  void SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
+  static void RunBlocking(WorkItem& item) noexcept;
+
+  // True when it was completed; false when it has to wait.
+  bool Try(Descriptor& descriptor, IoOperation& operation) noexcept;
+  bool TryPoll(IoOperation& operation) noexcept;
+  void Serve(Descriptor& descriptor, Direction& direction) noexcept;
+  void ServeBlocking() noexcept;
+  void Handle(const ReadinessEvent& event) noexcept;
+  void FinishClose(IoOperation& operation) noexcept;
+  void Complete(IoOperation& operation, int64_t result) noexcept;
+
+  Executor* const blocking_;
+  std::vector<Descriptor> descriptors_;  // by number
+  WorkQueue completed_;
+  size_t in_flight_ = 0;
+  size_t undelivered_ = 0;  // in completed_
+  int polls_without_wait_ = 0;
+
+  internal::Inbox blocking_done_;
+  internal::Atomic<int> posters_{0};
+};
+
+}  // namespace plait
+
+#endif  // PLAIT_IO_READINESS_READINESS_REACTOR_H_

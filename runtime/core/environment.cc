@@ -1,0 +1,65 @@
+#include "plait/runtime/core/environment.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "plait/runtime/core/atomic.h"
+
+namespace plait {
+namespace {
+
+class RealClock final : public Clock {
+ public:
+  Deadline Now() noexcept override {
+    return Deadline::AtNanos(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                 std::chrono::steady_clock::now().time_since_epoch())
+                                 .count());
+  }
+  absl::Time WallTime() noexcept override { return absl::Now(); }
+};
+
+constinit internal::Atomic<uint64_t> process_generation{0};
+
+void CountFork() { process_generation.fetch_add(1, internal::kRelaxed); }
+
+}  // namespace
+
+Clock& Clock::Real() {
+  static RealClock* clock = new RealClock;  // never destroyed: threads may outlive main
+  return *clock;
+}
+
+Thread StartThread(absl::string_view name, absl::AnyInvocable<void() &&> body) {
+  return std::thread(
+      [name = std::string(name.substr(0, 15)), body = std::move(body)]() mutable {
+#if defined(__linux__)
+        pthread_setname_np(pthread_self(), name.c_str());
+#endif
+        std::move(body)();
+      });
+}
+
+int HardwareThreads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+
+uint64_t RandomSeed() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+namespace internal {
+
+uint64_t ProcessGeneration() noexcept {
+  // Registered at the first question, which is before any loop that could be forked exists.
+  static const int registered = pthread_atfork(nullptr, nullptr, &CountFork);
+  static_cast<void>(registered);
+  return process_generation.load(kRelaxed);
+}
+
+}  // namespace internal
+}  // namespace plait

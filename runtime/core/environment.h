@@ -1,0 +1,59 @@
+// The environment seam: the clock, randomness and threads, reached through here and nowhere else.
+//
+// Everything that makes two runs of a program differ passes through this header (and, for system calls, through
+// io/system), so that tests can put another world in its place: a clock that jumps, a seeded source of numbers. A lint
+// test forbids going around it. In production the cost is what the thing itself costs.
+#ifndef PLAIT_RUNTIME_CORE_ENVIRONMENT_H_
+#define PLAIT_RUNTIME_CORE_ENVIRONMENT_H_
+
+#include <cstdint>
+#include <thread>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "plait/runtime/core/deadline.h"
+
+namespace plait {
+
+// Two clocks in one: a monotonic one that all waiting is measured by, and the calendar. Thread-safe.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+
+  // Monotonic; a change of the calendar does not touch it. 29 ns.
+  virtual Deadline Now() noexcept = 0;
+
+  // The calendar, for SleepUntil and for people.
+  virtual absl::Time WallTime() noexcept = 0;
+
+  // Whether time passes only when AdvanceTo says so. An executor that has nothing to do then advances instead of waiting.
+  virtual bool is_virtual() const noexcept { return false; }
+  // For virtual clocks: it is `deadline` now, unless it was later already.
+  virtual void AdvanceTo(Deadline deadline) noexcept { static_cast<void>(deadline); }
+
+  // The machine's clock. Lives as long as the process.
+  static Clock& Real();
+};
+
+// A thread of the machine; join it before it dies.
+using Thread = std::thread;
+
+// Starts `body` on a new thread. `name` shows in ps and debuggers, its first 15 characters.
+[[nodiscard]] Thread StartThread(absl::string_view name, absl::AnyInvocable<void() &&> body);
+
+// How many threads the machine runs at once; at least 1.
+int HardwareThreads();
+
+// A number nobody can guess, to seed a generator with. Thread-safe.
+uint64_t RandomSeed();
+
+namespace internal {
+
+// Differs between a process and the child that it forked. One load.
+uint64_t ProcessGeneration() noexcept;
+
+}  // namespace internal
+}  // namespace plait
+
+#endif  // PLAIT_RUNTIME_CORE_ENVIRONMENT_H_

@@ -1,0 +1,40 @@
+// Executor: the interface of everything that runs work: an event loop, a thread pool, the calling thread.
+#ifndef PLAIT_RUNTIME_CORE_EXECUTOR_H_
+#define PLAIT_RUNTIME_CORE_EXECUTOR_H_
+
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/task_registry.h"
+#include "plait/runtime/core/work_item.h"
+
+namespace plait {
+
+class Executor {
+ public:
+  Executor() = default;
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+  virtual ~Executor() = default;
+
+  // Runs `item` once, soon, on a thread of this executor; never inside this call, unless the executor's documentation
+  // says so. Any thread. Does not allocate and cannot fail: scheduling on an executor that was closed is a programming
+  // error (CHECK).
+  virtual void Schedule(WorkItem& item) noexcept = 0;
+
+  // For BlockOn. An executor without threads of its own runs on the calling thread until an item that it runs has set
+  // `done`, and returns true; it may not be running already (CHECK). The default, for executors with threads, returns
+  // false at once: the caller may block.
+  virtual bool RunUntil(const internal::Atomic<bool>& done) noexcept {
+    static_cast<void>(done);
+    return false;
+  }
+
+  // The tasks spawned on this executor that have not ended.
+  internal::TaskRegistry& tasks() noexcept { return tasks_; }
+
+ private:
+  internal::TaskRegistry tasks_;
+};
+
+}  // namespace plait
+
+#endif  // PLAIT_RUNTIME_CORE_EXECUTOR_H_

@@ -1,0 +1,30 @@
+// What a thread knows about the work that it is running: four words, thread-local, reached in one instruction.
+#ifndef PLAIT_RUNTIME_CORE_THREAD_STATE_H_
+#define PLAIT_RUNTIME_CORE_THREAD_STATE_H_
+
+#include "plait/runtime/core/work_item.h"
+
+namespace plait {
+
+class Worker;
+struct TaskContext;
+
+namespace internal {
+
+struct ThreadState {
+  // A coroutine that would be resumed with the stack pointer below this is handed to `bounced` instead, and resumed by
+  // the ResumeTask that is at the bottom of the stack. See runtime/task/promise.h.
+  const char* stack_limit = nullptr;
+  WorkItem* bounced = nullptr;
+  // The context of the coroutine that runs now, or null.
+  const TaskContext* context = nullptr;
+  // The executor's thread that this is, or null.
+  Worker* worker = nullptr;
+};
+
+extern constinit thread_local ThreadState thread_state;
+
+}  // namespace internal
+}  // namespace plait
+
+#endif  // PLAIT_RUNTIME_CORE_THREAD_STATE_H_

@@ -1,0 +1,36 @@
+#include "plait/runtime/task/home_wait.h"
+
+namespace plait::internal {
+
+bool HomeWait::Begin(PromiseBase& waiter, Worker& home) noexcept {
+  waiter_ = &waiter;
+  home_ = &home;
+  StopState* stop = waiter.context->stop;
+  if (stop == nullptr) return true;
+  if (!stop->Register(*this)) {
+    waiter.Schedule();  // through the executor, so that a loop of cancelled waits lets others run
+    return false;
+  }
+  registered_ = true;
+  return true;
+}
+
+void HomeWait::Happened() noexcept {
+  happened_ = true;
+  if (registered_ && !waiter_->context->stop->TryUnregister(*this)) return;  // OnStop resumes it
+  registered_ = false;
+  waiter_->run(*waiter_);
+}
+
+void HomeWait::OnStop(WorkItem& item) noexcept {
+  auto& self = static_cast<HomeWait&>(static_cast<StopNode&>(item));
+  if (Worker::Current() != self.home_) {
+    // The node is out of its list, so its links are free to carry it home.
+    self.home_->Post(item);
+    return;
+  }
+  self.registered_ = false;
+  if (self.happened_ || self.cancel_(self)) self.waiter_->Schedule();
+}
+
+}  // namespace plait::internal

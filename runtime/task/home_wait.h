@@ -1,0 +1,65 @@
+// HomeWait: a wait for something that belongs to one Worker: a timer, an operation of its reactor.
+//
+// Two things race: the event (the timer fires, the operation is delivered), which happens on the home thread, and a stop
+// request, which may come from any thread and is carried to the home thread. The coroutine goes on when the event has
+// happened and no stop request is still on its way here, so that nothing that refers to the frame outlives the wait:
+//
+//                     event                         event
+//   waiting ------------------------> (resumed)  <---------- cancelled at home
+//      |                                  ^                        ^
+//      | stop taken elsewhere             | stop arrives           | stop arrives
+//      v                                  |                        |
+//   stop on its way ---- event ----> event first            (from: stop on its way)
+//
+// The cancel hook runs at home, once, only while the event has not happened. It returns true when the event will not
+// happen any more (a timer taken out of its queue): the coroutine then resumes at once. Otherwise the event still comes
+// (an operation that was asked to end).
+#ifndef PLAIT_RUNTIME_TASK_HOME_WAIT_H_
+#define PLAIT_RUNTIME_TASK_HOME_WAIT_H_
+
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/task/promise.h"
+#include "plait/runtime/task/stop_token.h"
+
+namespace plait::internal {
+
+class HomeWait : private StopNode {
+ public:
+  using CancelHook = bool (*)(HomeWait&) noexcept;
+
+  explicit HomeWait(CancelHook cancel) noexcept : StopNode(&OnStop), cancel_(cancel) {}
+  HomeWait(const HomeWait&) = delete;
+  HomeWait& operator=(const HomeWait&) = delete;
+
+  // On the home thread, before the event is started. False when a stop was requested already: do not start it; the
+  // coroutine has been scheduled and will go on, so stay suspended.
+  [[nodiscard]] bool Begin(PromiseBase& waiter, Worker& home) noexcept;
+
+  // The same, for what no stop request ends.
+  void BeginUncancellable(PromiseBase& waiter, Worker& home) noexcept {
+    waiter_ = &waiter;
+    home_ = &home;
+  }
+
+  // On the home thread, as a work item: the event has happened. Resumes the coroutine, unless a stop is on its way here,
+  // which will.
+  void Happened() noexcept;
+
+  Worker& home() const noexcept { return *home_; }
+
+ protected:
+  ~HomeWait() = default;
+
+ private:
+  static void OnStop(WorkItem& item) noexcept;
+
+  CancelHook cancel_;
+  PromiseBase* waiter_ = nullptr;
+  Worker* home_ = nullptr;
+  bool registered_ = false;
+  bool happened_ = false;
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_RUNTIME_TASK_HOME_WAIT_H_

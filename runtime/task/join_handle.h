@@ -1,0 +1,164 @@
+// JoinHandle<T>: a task that runs by itself. Spawn starts one.
+//
+//   plait::JoinHandle<int> handle = plait::Spawn(Compute(), {.name = "compute"});
+//   ...
+//   int value = co_await handle;
+//
+// Dropping the handle detaches the task; it goes on, and Run cancels and joins it if it is still there at the end.
+// Threads: every method may be called from any thread; a handle object is used by one thread at a time.
+#ifndef PLAIT_RUNTIME_TASK_JOIN_HANDLE_H_
+#define PLAIT_RUNTIME_TASK_JOIN_HANDLE_H_
+
+#include <coroutine>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/task/promise.h"
+#include "plait/runtime/task/status_traits.h"
+#include "plait/runtime/task/stop_token.h"
+#include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_state.h"
+
+namespace plait {
+
+// Any spawned task, whatever its result. Empty when default-constructed; only valid() may be called then.
+class TaskHandle {
+ public:
+  TaskHandle() = default;
+  explicit TaskHandle(internal::TaskRef<internal::TaskState> state) : state_(std::move(state)) {}
+
+  bool valid() const noexcept { return static_cast<bool>(state_); }
+
+  // The coroutine has ended and the result is there.
+  bool done() const { return state().done(); }
+  // It is done, and ended by being cancelled: with absl::CancelledError, or, where T cannot say so, after Cancel.
+  bool cancelled() const { return state().done() && state().ended_cancelled(); }
+  // Asks the task to end: what it waits for ends with absl::CancelledError, and so does every later wait. A task whose T
+  // is Status or StatusOr and that has not run yet ends without running. Returns false, and does nothing, when it was
+  // asked before or is done. Does not wait.
+  bool Cancel() { return state().Cancel(); }
+
+  // Unique in the process.
+  uint64_t id() const { return state().id(); }
+  // SpawnOptions::name, or empty.
+  std::string name() const { return std::string(state().name()); }
+
+  friend bool operator==(const TaskHandle& a, const TaskHandle& b) {
+    return a.state_.get() == b.state_.get();
+  }
+
+ protected:
+  internal::TaskState& state() const {
+    PLAIT_CHECK(valid(), "a task handle was used that is empty or was moved from");
+    return *state_;
+  }
+
+  internal::TaskRef<internal::TaskState> state_;
+};
+
+namespace internal {
+
+// Waits for a task. A cancel of the waiting task is passed on to the awaited one, whose end is then awaited all the
+// same: the result has a type that could not say otherwise.
+class JoinAwaiterBase {
+ public:
+  explicit JoinAwaiterBase(TaskState& state) noexcept : state_(state) {}
+  JoinAwaiterBase(const JoinAwaiterBase&) = delete;
+  JoinAwaiterBase& operator=(const JoinAwaiterBase&) = delete;
+
+  bool await_ready() const noexcept { return state_.done(); }
+  template <PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    return Suspend(waiter.promise());
+  }
+
+ protected:
+  ~JoinAwaiterBase() = default;
+  void Resume() noexcept;
+
+  TaskState& state_;
+
+ private:
+  bool Suspend(PromiseBase& waiter) noexcept;
+
+  struct Done : WorkItem {
+    JoinAwaiterBase* self = nullptr;
+  } done_;
+  struct Stop : StopNode {
+    JoinAwaiterBase* self = nullptr;
+  } stop_;
+  PromiseBase* waiter_ = nullptr;  // null: did not suspend
+};
+
+template <class T>
+class [[nodiscard]] JoinAwaiter : public JoinAwaiterBase {
+ public:
+  JoinAwaiter(TaskStateOf<T>& state, bool may_move) noexcept
+      : JoinAwaiterBase(state), may_move_(may_move) {}
+
+  T await_resume() {
+    Resume();
+    Result<T>& result = static_cast<TaskStateOf<T>&>(state_).result();
+    if constexpr (std::is_copy_constructible_v<T>) {
+      if (!may_move_ && result.has_value()) return T(result.value());
+    }
+    return result.Take();
+  }
+
+ private:
+  bool may_move_;
+};
+template <>
+inline void JoinAwaiter<void>::await_resume() {
+  Resume();
+  static_cast<TaskStateOf<void>&>(state_).result().Take();
+}
+
+}  // namespace internal
+
+template <class T>
+class JoinHandle : public TaskHandle {
+ public:
+  JoinHandle() = default;
+  explicit JoinHandle(internal::TaskRef<internal::TaskStateOf<T>> state)
+      : TaskHandle(internal::TaskRef<internal::TaskState>(std::move(state).Release())) {}
+  JoinHandle(JoinHandle&&) = default;
+  JoinHandle& operator=(JoinHandle&&) = default;
+
+  // Waits for the task; gives its result or rethrows its exception. When the waiting task is cancelled the awaited one is
+  // cancelled with it. An lvalue handle copies the result if it can be copied, and may be awaited again; otherwise the
+  // result moves out, once. A task that awaits itself is a programming error (CHECK).
+  internal::JoinAwaiter<T> operator co_await() & { return {typed(), false}; }
+  internal::JoinAwaiter<T> operator co_await() && { return {typed(), true}; }
+
+  // What it ended with, if it is done; FailedPrecondition while it is not. Rethrows the task's exception. A T that
+  // cannot be copied moves out.
+  internal::WithStatus<T> result() {
+    if (!done()) return absl::FailedPreconditionError("the task has not ended yet");
+    internal::Result<T>& result = typed().result();
+    if constexpr (std::is_void_v<T>) {
+      result.Take();
+      return absl::OkStatus();
+    } else if constexpr (std::is_copy_constructible_v<T>) {
+      if (result.has_value()) return internal::WithStatus<T>(result.value());
+    }
+    if constexpr (!std::is_void_v<T>) return internal::WithStatus<T>(result.Take());
+  }
+
+ private:
+  internal::TaskStateOf<T>& typed() const {
+    return static_cast<internal::TaskStateOf<T>&>(state());
+  }
+};
+
+// The task that runs on this thread now; an empty handle outside of tasks.
+TaskHandle CurrentTask();
+
+}  // namespace plait
+
+#endif  // PLAIT_RUNTIME_TASK_JOIN_HANDLE_H_

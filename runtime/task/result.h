@@ -1,0 +1,115 @@
+// Result<T>: where a coroutine leaves what it ends with: nothing yet, a value, or an exception.
+//
+// T may be void, a reference or move-only. It lives with whoever awaits, so that a coroutine's frame can be freed the
+// moment the coroutine ends. Not thread-safe.
+#ifndef PLAIT_RUNTIME_TASK_RESULT_H_
+#define PLAIT_RUNTIME_TASK_RESULT_H_
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "plait/runtime/core/check.h"
+
+namespace plait::internal {
+
+// What stands for a T in storage: void has one value, a reference is kept as a pointer.
+struct Unit {};
+template <class T>
+using Stored = std::conditional_t<std::is_void_v<T>, Unit,
+                                  std::conditional_t<std::is_reference_v<T>,
+                                                     std::remove_reference_t<T>*, std::remove_cv_t<T>>>;
+
+template <class T>
+class Result {
+ public:
+  Result() noexcept {}
+  Result(const Result&) = delete;
+  Result& operator=(const Result&) = delete;
+  ~Result() { Clear(); }
+
+  bool has_value() const { return kind_ == Kind::kValue; }
+  bool has_exception() const { return kind_ == Kind::kException; }
+  bool empty() const { return kind_ == Kind::kEmpty; }
+
+  template <class... Args>
+  void Emplace(Args&&... args) {
+    Clear();
+    ::new (static_cast<void*>(std::addressof(value_))) Stored<T>(std::forward<Args>(args)...);
+    kind_ = Kind::kValue;
+  }
+
+  void SetException(std::exception_ptr exception) noexcept {
+    Clear();
+    ::new (static_cast<void*>(std::addressof(exception_))) std::exception_ptr(std::move(exception));
+    kind_ = Kind::kException;
+  }
+
+  // Keeps what `f()` returns or throws.
+  template <class F>
+  void Capture(F f) {
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      if constexpr (std::is_void_v<T>) {
+        f();
+        Emplace();
+      } else if constexpr (std::is_reference_v<T>) {
+        Emplace(std::addressof(f()));
+      } else {
+        Emplace(f());
+      }
+#if defined(__cpp_exceptions)
+    } catch (...) {
+      SetException(std::current_exception());
+    }
+#endif
+  }
+
+  std::exception_ptr exception() const {
+    return has_exception() ? exception_ : std::exception_ptr();
+  }
+
+  // The value in place; has_value() must hold.
+  Stored<T>& value() { return value_; }
+  const Stored<T>& value() const { return value_; }
+
+  // The value, moved out; rethrows the exception. The result must not be empty.
+  T Take() {
+    if (kind_ != Kind::kValue) [[unlikely]] {
+      PLAIT_CHECK(kind_ == Kind::kException,
+                  "there is no result: the task was rejected and never ran, or has not ended");
+      std::rethrow_exception(exception_);
+    }
+    if constexpr (std::is_reference_v<T>) {
+      return static_cast<T>(*value_);
+    } else if constexpr (!std::is_void_v<T>) {
+      return std::move(value_);
+    }
+  }
+
+ private:
+  enum class Kind : uint8_t { kEmpty, kValue, kException };
+
+  void Clear() noexcept {
+    const Kind kind = std::exchange(kind_, Kind::kEmpty);
+    if (kind == Kind::kValue) {
+      std::destroy_at(std::addressof(value_));
+    } else if (kind == Kind::kException) {
+      std::destroy_at(std::addressof(exception_));
+    }
+  }
+
+  union {
+    Stored<T> value_;
+    std::exception_ptr exception_;
+  };
+  Kind kind_ = Kind::kEmpty;
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_RUNTIME_TASK_RESULT_H_

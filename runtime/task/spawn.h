@@ -1,0 +1,66 @@
+// Spawn starts a task; BlockOn waits for one from outside of all tasks.
+#ifndef PLAIT_RUNTIME_TASK_SPAWN_H_
+#define PLAIT_RUNTIME_TASK_SPAWN_H_
+
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/task/join_handle.h"
+#include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_state.h"
+
+namespace plait {
+
+struct SpawnOptions {
+  // For people: shows in dumps and reports. Copied.
+  absl::string_view name = {};
+  // Where the task runs; null for the executor of the task that spawns it. Outlives the task.
+  Executor* executor = nullptr;
+};
+
+namespace internal {
+
+// The executor that `options` and the running task name; CHECKs that there is one.
+Executor& SpawnExecutor(const SpawnOptions& options);
+
+template <class T>
+TaskRef<TaskStateOf<T>> MakeTaskState(Task<T> task, absl::string_view name) {
+  TaskPromise<T>* promise = task.Release();
+  PLAIT_CHECK(promise != nullptr, "spawning a Task that was moved from or awaited before");
+  TaskRef<TaskStateOf<T>> state(new TaskStateOf<T>(*promise));
+  state->set_name(name);
+  return state;
+}
+
+// Starts `state` and returns once it is done.
+void BlockOnState(Executor& executor, TaskState& state);
+
+}  // namespace internal
+
+// Starts `task` as a task of its own, which begins on a later turn of its executor, in the order of spawning. Inside a
+// task, from any executor; elsewhere, from any thread, with options.executor. A Task that was moved from, no executor, or
+// one that is closed is a programming error (CHECK). A spawned task does not inherit the stop token: it is cancelled
+// through its handle, or by the end of Run. Costs two pooled blocks of memory, one of them the coroutine's own frame.
+template <class T>
+JoinHandle<T> Spawn(Task<T> task, SpawnOptions options = {}) {
+  Executor& executor = internal::SpawnExecutor(options);
+  auto state = internal::MakeTaskState(std::move(task), options.name);
+  state->Start(executor, nullptr);
+  return JoinHandle<T>(std::move(state));
+}
+
+// Runs `task` on `executor` and blocks this thread until it has ended; returns its result, rethrows its exception. An
+// EventLoop that is not running runs on this thread meanwhile. Calling it inside a task is a programming error (CHECK):
+// it would block the executor; use co_await.
+template <class T>
+T BlockOn(Executor& executor, Task<T> task) {
+  auto state = internal::MakeTaskState(std::move(task), "main");
+  internal::BlockOnState(executor, *state);
+  return state->result().Take();
+}
+
+}  // namespace plait
+
+#endif  // PLAIT_RUNTIME_TASK_SPAWN_H_

@@ -1,0 +1,93 @@
+#include "plait/runtime/task/stop_token.h"
+
+#include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/thread_state.h"
+
+namespace plait::internal {
+
+uint32_t StopState::Lock() noexcept {
+  for (int round = 0;; ++round) {
+    uint32_t flags = flags_.load(kRelaxed);
+    // Acquire pairs with Unlock's release: the list is as the last holder left it.
+    if ((flags & kLocked) == 0 &&
+        flags_.compare_exchange_weak(flags, flags | kLocked, kAcquire, kRelaxed)) {
+      return flags;
+    }
+    SpinWait(round);
+  }
+}
+
+void StopState::Unlink(StopNode& node) noexcept {
+  if (node.next == &node) {
+    first_ = nullptr;
+  } else {
+    node.previous->next = node.next;
+    node.next_node()->previous = node.previous;
+    if (first_ == &node) first_ = node.next_node();
+  }
+  node.previous = nullptr;
+}
+
+bool StopState::Register(StopNode& node) noexcept {
+  const uint32_t flags = Lock();
+  if ((flags & kRequested) != 0) {
+    Unlock(flags);
+    return false;
+  }
+  if (first_ == nullptr) {
+    node.next = node.previous = &node;
+    first_ = &node;
+  } else {
+    node.next = first_;
+    node.previous = first_->previous;
+    first_->previous->next = &node;
+    first_->previous = &node;
+  }
+  Unlock(flags);
+  return true;
+}
+
+bool StopState::TryUnregister(StopNode& node) noexcept {
+  const uint32_t flags = Lock();
+  const bool linked = node.previous != nullptr;
+  if (linked) Unlink(node);
+  Unlock(flags);
+  return linked;
+}
+
+void StopState::Unregister(StopNode& node) noexcept {
+  for (int round = 0;; ++round) {
+    const uint32_t flags = Lock();
+    if (node.previous != nullptr) {
+      Unlink(node);
+      Unlock(flags);
+      return;
+    }
+    const bool elsewhere = running_ == &node && runner_ != &thread_state;
+    Unlock(flags);
+    if (!elsewhere) return;
+    SpinWait(round);
+  }
+}
+
+bool StopState::RequestStop() noexcept {
+  uint32_t flags = Lock();
+  if ((flags & kRequested) != 0) {
+    Unlock(flags);
+    return false;
+  }
+  flags |= kRequested;
+  runner_ = &thread_state;
+  while (StopNode* node = first_) {
+    Unlink(*node);
+    running_ = node;
+    Unlock(flags);
+    node->run(*node);  // the node may be gone after this
+    Lock();
+    running_ = nullptr;
+  }
+  Unlock(flags);
+  return true;
+}
+
+}  // namespace plait::internal

@@ -1,0 +1,131 @@
+// Cooperative cancellation: a StopSource asks, StopTokens tell, StopCallbacks react.
+//
+// A request is made once and stays: whoever looks later sees it, and every suspended Plait operation of a task whose
+// token is stopped ends promptly with absl::CancelledError. Nothing is ever torn down from outside; a task ends by
+// returning.
+//
+//   plait::StopSource source;
+//   plait::StopCallback on_stop(source.token(), [&] { queue.Close(); });
+//   source.RequestStop();
+//
+// Threads: everything here may be used from any thread. Callbacks run on the thread that requests the stop, in the order
+// of registration, inside RequestStop; they must not block. Destroying a StopCallback waits for its callback where that
+// runs on another thread. Cost: registering and unregistering take one locked instruction each and allocate nothing.
+// The protocol is that of C++20's std::stop_callback, over memory that the user owns.
+#ifndef PLAIT_RUNTIME_TASK_STOP_TOKEN_H_
+#define PLAIT_RUNTIME_TASK_STOP_TOKEN_H_
+
+#include <cstdint>
+#include <utility>
+
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/work_item.h"
+
+namespace plait {
+namespace internal {
+
+// What waits for a stop: intrusive, in one StopState at a time. `run` is called once, with no lock held, after the node
+// was taken out of the list; from then on the node's links are free for `run` to use (to post itself somewhere, say).
+struct StopNode : WorkItem {
+  using WorkItem::WorkItem;
+
+  StopNode* previous = nullptr;  // null when in no list
+
+  StopNode* next_node() const { return static_cast<StopNode*>(next); }
+};
+
+// One source of cancellation. Whoever calls a method keeps it alive meanwhile.
+class StopState {
+ public:
+  constexpr StopState() = default;
+  StopState(const StopState&) = delete;
+  StopState& operator=(const StopState&) = delete;
+
+  // Acquire: what came before the request is visible to whoever sees it.
+  bool stop_requested() const noexcept { return (flags_.load(kAcquire) & kRequested) != 0; }
+
+  // Runs the callbacks, unless that was done before; returns whether this call made the request.
+  bool RequestStop() noexcept;
+
+  // False, and nothing registered, when a stop was requested already.
+  [[nodiscard]] bool Register(StopNode& node) noexcept;
+
+  // After this the callback does not run and has not begun to, or has ended, or this is its own thread.
+  void Unregister(StopNode& node) noexcept;
+
+  // Like Unregister, but never waits: false means that the callback has run, runs or is about to.
+  [[nodiscard]] bool TryUnregister(StopNode& node) noexcept;
+
+ private:
+  static constexpr uint32_t kLocked = 1;
+  static constexpr uint32_t kRequested = 2;
+
+  // Returns the flags found, without kLocked.
+  uint32_t Lock() noexcept;
+  void Unlock(uint32_t flags) noexcept { flags_.store(flags, kRelease); }
+  void Unlink(StopNode& node) noexcept;
+
+  Atomic<uint32_t> flags_{0};
+  StopNode* first_ = nullptr;     // a ring: first_->previous is the last
+  StopNode* running_ = nullptr;   // whose callback runs now; only compared, never followed
+  const void* runner_ = nullptr;  // the thread that runs it: the address of its thread_state
+};
+
+}  // namespace internal
+
+// A view of a StopSource's or a task's stop state; valid as long as that lives. Copy it freely.
+class StopToken {
+ public:
+  // A token that is never stopped.
+  constexpr StopToken() = default;
+  constexpr explicit StopToken(internal::StopState* state) : state_(state) {}
+
+  bool stop_requested() const noexcept { return state_ != nullptr && state_->stop_requested(); }
+  bool stop_possible() const noexcept { return state_ != nullptr; }
+
+ private:
+  template <class F>
+  friend class StopCallback;
+
+  internal::StopState* state_ = nullptr;
+};
+
+// Owns the state; outlives its tokens and their callbacks.
+class StopSource {
+ public:
+  StopSource() = default;
+
+  StopToken token() noexcept { return StopToken(&state_); }
+  bool stop_requested() const noexcept { return state_.stop_requested(); }
+  // Returns whether this call was the first.
+  bool RequestStop() noexcept { return state_.RequestStop(); }
+
+ private:
+  internal::StopState state_;
+};
+
+// Calls `f()` once when a stop is requested; at once, in the constructor, when it was already.
+template <class F>
+class [[nodiscard]] StopCallback : private internal::StopNode {
+ public:
+  StopCallback(StopToken token, F f)
+      : StopNode(+[](WorkItem& item) noexcept { static_cast<StopCallback&>(item).f_(); }),
+        state_(token.state_),
+        f_(std::move(f)) {
+    if (state_ != nullptr && !state_->Register(*this)) {
+      state_ = nullptr;
+      f_();
+    }
+  }
+  ~StopCallback() {
+    if (state_ != nullptr) state_->Unregister(*this);
+  }
+
+ private:
+  internal::StopState* state_;
+  F f_;
+};
+
+}  // namespace plait
+
+#endif  // PLAIT_RUNTIME_TASK_STOP_TOKEN_H_

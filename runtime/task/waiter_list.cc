@@ -1,0 +1,36 @@
+#include "plait/runtime/task/waiter_list.h"
+
+namespace plait::internal {
+
+void Waiter::Prepare(PromiseBase& promise, SpinLock& lock) noexcept {
+  promise_ = &promise;
+  lock_ = &lock;
+  // Before it is in a list: once it is, another thread may grant it and free it.
+  StopState* stop = promise.context->stop;
+  if (stop == nullptr) return;
+  registered_ = stop->Register(stop_);
+  if (!registered_) outcome_ = Outcome::kCancelled;
+}
+
+void Waiter::OnStop(WorkItem& item) noexcept {
+  Waiter& self = *static_cast<Stop&>(item).self;
+  bool wake = false;
+  {
+    SpinLockHolder hold(*self.lock_);
+    if (self.outcome_ == Outcome::kPending) {
+      self.outcome_ = Outcome::kCancelled;
+      // Otherwise it is not in a list yet, and its own await_suspend will see CancelledEarly.
+      wake = self.before != nullptr;
+      if (wake) WaiterList::Unlink(self);
+    }
+  }
+  // Finish waits for this function when it runs on another thread, so `self` is still there.
+  if (wake) self.Wake();
+}
+
+bool Waiter::Finish() noexcept {
+  if (registered_) promise_->context->stop->Unregister(stop_);
+  return outcome_ != Outcome::kCancelled;
+}
+
+}  // namespace plait::internal

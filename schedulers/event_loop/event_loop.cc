@@ -1,0 +1,337 @@
+#include "plait/schedulers/event_loop/event_loop.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/task/task_state.h"
+
+namespace plait {
+
+using internal::Atomic;
+using internal::kAcquire;
+using internal::kRelaxed;
+using internal::kRelease;
+using internal::thread_state;
+
+namespace {
+
+std::unique_ptr<Reactor> CheckedReactor(absl::StatusOr<std::unique_ptr<Reactor>> reactor) {
+  PLAIT_CHECK(reactor.ok(), absl::StrCat("an EventLoop needs a reactor: ", reactor.status().ToString()));
+  PLAIT_CHECK(*reactor != nullptr, "an EventLoop needs a reactor, not null");
+  return *std::move(reactor);
+}
+
+}  // namespace
+
+class EventLoop::Running {
+ public:
+  explicit Running(EventLoop& loop) : loop_(loop) {
+    loop_.running_ = true;
+    thread_state.worker = &loop_;
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() {
+    loop_.running_ = false;
+    thread_state.worker = nullptr;
+  }
+
+ private:
+  EventLoop& loop_;
+};
+
+// A posted function. Owned by itself until it has run or the loop was closed, and by its handle.
+struct EventLoop::Callback : Timer, internal::TaskLink {
+  Callback(EventLoop& owner, absl::AnyInvocable<void() &&> f)
+      : Timer(&RunCallback), loop(&owner), function(std::move(f)) {}
+
+  static void RunCallback(WorkItem& item) noexcept {
+    auto& self = static_cast<Callback&>(static_cast<Timer&>(item));
+    const std::shared_ptr<Callback> keep = self.Retire();
+    if (self.function != nullptr) std::exchange(self.function, nullptr)();
+  }
+
+  // Takes it off the loop's books.
+  std::shared_ptr<Callback> Retire() {
+    loop->callbacks_.Remove(*this);
+    loop = nullptr;
+    return std::move(self);
+  }
+
+  EventLoop* loop;  // null once it has run or was dropped
+  absl::AnyInvocable<void() &&> function;
+  std::shared_ptr<Callback> self;
+};
+
+bool EventLoop::Handle::Cancel() {
+  if (callback_ == nullptr || callback_->loop == nullptr || callback_->function == nullptr) {
+    return false;
+  }
+  callback_->function = nullptr;
+  // One that is queued already stays there, without a function; a timer leaves nothing behind.
+  if (callback_->armed() && callback_->loop->CancelTimer(*callback_)) callback_->Retire();
+  return true;
+}
+
+EventLoop::EventLoop(absl::StatusOr<std::unique_ptr<Reactor>> reactor, EventLoopOptions options)
+    : reactor_(CheckedReactor(std::move(reactor))),
+      clock_(options.clock != nullptr ? *options.clock : Clock::Real()),
+      generation_(internal::ProcessGeneration()) {
+  stop_item_.loop = this;
+  stop_item_.run = [](WorkItem& item) noexcept {
+    auto& stop = static_cast<StopItem&>(item);
+    stop.posted.store(false, kRelaxed);
+    stop.loop->StopHere();
+  };
+}
+
+EventLoop::~EventLoop() {
+  if (generation_ != internal::ProcessGeneration()) {
+    // In a forked child the parent's operations are still in flight: nothing here is ours to end.
+    const_cast<std::unique_ptr<Reactor>&>(reactor_).release();
+    return;
+  }
+  const absl::Status closed = Close();
+  PLAIT_CHECK(closed.ok(), closed.ToString());
+}
+
+absl::Status EventLoop::Refusal(const char* what) const {
+  const char* why = nullptr;
+  if (generation_ != internal::ProcessGeneration()) {
+    why = "it belongs to the parent process; make a new one after fork";
+  } else if (closed_.load(kRelaxed)) {
+    why = "it was closed";
+  } else if (running_) {
+    why = "it is running already";
+  } else if (Worker::Current() != nullptr) {
+    why = "another loop is running on this thread";
+  }
+  if (why == nullptr) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("EventLoop::", what, ": ", why));
+}
+
+void EventLoop::Schedule(WorkItem& item) noexcept {
+  if (thread_state.worker == this) [[likely]] {
+    ready_.Push(item);
+  } else {
+    PostFromOutside(item);
+  }
+}
+
+void EventLoop::Post(WorkItem& item) noexcept { EventLoop::Schedule(item); }
+
+void EventLoop::PostFromOutside(WorkItem& item) noexcept {
+  // Counted, so that the loop, which may run the item and end before Wake returns, waits for this thread to be out.
+  posters_.fetch_add(1, kAcquire);
+  PLAIT_CHECK(!closed_.load(kRelaxed), "work was scheduled on an EventLoop that was closed");
+  if (inbox_.Push(item)) reactor_->Wake();
+  // Release: the destructor sees that we are done with the reactor.
+  posters_.fetch_sub(1, kRelease);
+}
+
+void EventLoop::AddTimer(Timer& timer) noexcept {
+  if (!timer.deadline.is_infinite()) timers_.Add(timer);
+}
+
+bool EventLoop::CancelTimer(Timer& timer) noexcept {
+  if (timer.deadline.is_infinite()) return true;
+  if (!timer.armed()) return false;
+  timers_.Cancel(timer);
+  return true;
+}
+
+EventLoop::Handle EventLoop::Post(absl::AnyInvocable<void() &&> callback) {
+  auto posted = std::make_shared<Callback>(*this, std::move(callback));
+  posted->self = posted;
+  callbacks_.Add(*posted);
+  Schedule(*posted);
+  return Handle(std::move(posted));
+}
+
+absl::StatusOr<EventLoop::Handle> EventLoop::PostAfter(absl::Duration delay,
+                                                       absl::AnyInvocable<void() &&> callback) {
+  if (delay < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat("EventLoop::PostAfter: the delay is negative: ",
+                                                   absl::FormatDuration(delay)));
+  }
+  PLAIT_CHECK(!closed_.load(kRelaxed), "work was scheduled on an EventLoop that was closed");
+  auto posted = std::make_shared<Callback>(*this, std::move(callback));
+  posted->self = posted;
+  posted->deadline = clock_.Now() + delay;
+  callbacks_.Add(*posted);
+  AddTimer(*posted);
+  return Handle(std::move(posted));
+}
+
+bool EventLoop::live() const noexcept {
+  return !ready_.empty() || !inbox_.empty() || !timers_.empty() || reactor_->in_flight() > 0 ||
+         callbacks_.size() > 0 || const_cast<EventLoop*>(this)->tasks().size() > 0;
+}
+
+// --- running ---
+
+void EventLoop::RunItems(int limit, const WorkItem* last, const Atomic<bool>* done) {
+  for (int i = 0; i < limit; ++i) {
+    WorkItem* item = ready_.Pop();
+    if (item == nullptr) return;
+    const bool is_last = item == last || item == stop_after_;
+    item->run(*item);
+    if (stopping_ && (is_last || stop_after_ == nullptr)) [[unlikely]] {
+      stop_after_ = nullptr;
+      return;
+    }
+    if (is_last || (done != nullptr && done->load(kRelaxed))) return;
+  }
+}
+
+void EventLoop::AdaptTurn(Deadline now) {
+  // A turn between two looks should take long enough to make the look cheap and not so long that I/O waits.
+  constexpr int64_t kShortNs = 20'000;
+  constexpr int64_t kLongNs = 100'000;
+  const int64_t took = now.nanos() - last_look_.nanos();
+  if (took > kLongNs) {
+    turn_limit_ = std::max(8, turn_limit_ / 2);
+  } else if (took < kShortNs) {
+    turn_limit_ = std::min(kMaxItemsPerTurn, turn_limit_ * 2);
+  }
+}
+
+void EventLoop::FetchReady(bool wait) {
+  inbox_.Drain(ready_);
+  const bool waits = wait && ready_.empty();
+  if (waits) {
+    Wait();
+  } else if (reactor_->in_flight() > 0) {
+    reactor_->Poll(Deadline::Immediate(), clock_, ready_);
+  }
+  if (timers_.empty() && reactor_->in_flight() == 0) return;
+  const Deadline now = clock_.Now();
+  timers_.Advance(now, ready_);
+  if (!waits) AdaptTurn(now);
+  last_look_ = now;
+}
+
+void EventLoop::Wait() {
+  const Deadline deadline = timers_.NextWake();
+  if (clock_.is_virtual() && !deadline.is_infinite()) {
+    // What the system has ready comes before any time passes.
+    reactor_->Poll(Deadline::Immediate(), clock_, ready_);
+    inbox_.Drain(ready_);
+    if (ready_.empty()) clock_.AdvanceTo(deadline);
+    return;
+  }
+  if (inbox_.PrepareToSleep()) reactor_->Poll(deadline, clock_, ready_);
+  inbox_.Drain(ready_);
+}
+
+void EventLoop::StopHere() noexcept {
+  stopping_ = true;
+  stop_after_ = ready_.back();
+}
+
+void EventLoop::Stop() noexcept {
+  if (in_loop_thread()) {
+    StopHere();
+  } else if (!stop_item_.posted.exchange(true, kAcquire)) {
+    // Acquire pairs with the relaxed store in the item's run, which the queue orders before this item's next use.
+    PostFromOutside(stop_item_);
+  }
+}
+
+bool EventLoop::TakeStop() noexcept {
+  if (!stopping_ || stop_after_ != nullptr) return false;
+  stopping_ = false;
+  return true;
+}
+
+void EventLoop::RunUntilEnd(const Atomic<bool>* done, bool until_idle) {
+  const Running running(*this);
+  last_look_ = clock_.Now();
+  inbox_.Drain(ready_);
+  for (;;) {
+    RunItems(turn_limit_, nullptr, done);
+    if (done != nullptr && done->load(kRelaxed)) return;
+    if (TakeStop()) return;
+    if (ready_.empty() && until_idle && !live()) return;
+    FetchReady(/*wait=*/true);
+  }
+}
+
+absl::Status EventLoop::Run() {
+  if (absl::Status refusal = Refusal("Run"); !refusal.ok()) return refusal;
+  RunUntilEnd(nullptr, /*until_idle=*/true);
+  return absl::OkStatus();
+}
+
+absl::Status EventLoop::RunForever() {
+  if (absl::Status refusal = Refusal("RunForever"); !refusal.ok()) return refusal;
+  RunUntilEnd(nullptr, /*until_idle=*/false);
+  return absl::OkStatus();
+}
+
+bool EventLoop::RunUntil(const Atomic<bool>& done) noexcept {
+  const absl::Status refusal = Refusal("BlockOn");
+  PLAIT_CHECK(refusal.ok(), refusal.ToString());
+  RunUntilEnd(&done, /*until_idle=*/false);
+  PLAIT_CHECK(done.load(kAcquire), "EventLoop::Stop ended the loop before the awaited task had");
+  return true;
+}
+
+absl::Status EventLoop::RunOnce() {
+  if (absl::Status refusal = Refusal("RunOnce"); !refusal.ok()) return refusal;
+  const Running running(*this);
+  FetchReady(/*wait=*/false);
+  // A wake-up may bring nothing: go on until there is something to run.
+  while (ready_.empty() && live()) FetchReady(/*wait=*/true);
+  if (!ready_.empty()) RunItems(kMaxItemsPerTurn, ready_.back(), nullptr);
+  TakeStop();
+  return absl::OkStatus();
+}
+
+absl::Status EventLoop::RunReady() {
+  if (absl::Status refusal = Refusal("RunReady"); !refusal.ok()) return refusal;
+  const Running running(*this);
+  FetchReady(/*wait=*/false);
+  if (!ready_.empty()) RunItems(kMaxItemsPerTurn, ready_.back(), nullptr);
+  TakeStop();
+  return absl::OkStatus();
+}
+
+// --- ending ---
+
+absl::Status EventLoop::CancelTasks() {
+  if (absl::Status refusal = Refusal("CancelTasks"); !refusal.ok()) return refusal;
+  const Running running(*this);
+  while (tasks().size() > 0) {
+    internal::CancelAll(tasks());
+    RunItems(turn_limit_, nullptr, nullptr);
+    TakeStop();
+    if (tasks().size() > 0) FetchReady(/*wait=*/true);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EventLoop::Close() {
+  if (closed_.load(kRelaxed)) return absl::OkStatus();
+  tasks().Close();
+  if (absl::Status refusal = CancelTasks(); !refusal.ok()) return refusal;
+  closed_.store(true, kRelaxed);
+  // A thread that is still inside a post may be about to wake the reactor. Acquire pairs with its release.
+  for (int round = 0; posters_.load(kAcquire) != 0; ++round) internal::SpinWait(round);
+  std::vector<std::shared_ptr<Callback>> dropped;
+  callbacks_.ForEach([&](internal::TaskLink& link) {
+    auto& callback = static_cast<Callback&>(link);
+    if (callback.armed()) timers_.Cancel(callback);
+    dropped.push_back(std::move(callback.self));
+  });
+  for (const auto& callback : dropped) callback->Retire();
+  return absl::OkStatus();
+}
+
+}  // namespace plait

@@ -1,0 +1,158 @@
+// EventLoop: an executor that runs everything on one thread, with a reactor and timers.
+//
+//   plait::EventLoop loop(plait::MakeEpollReactor());
+//   int answer = plait::BlockOn(loop, Main());
+//
+// Turn by turn it runs what is ready, first in, first out; fetches what other threads have posted; and asks the reactor
+// and the timers for more, waiting there only when nothing is ready. However much work reposts itself, the reactor and
+// the timers are asked at least every kMaxItemsPerTurn items, and more often when items take long.
+//
+// Threads: Schedule, Post and Stop may be called from any thread, the rest by one thread at a time, which owns the loop
+// while it runs. From its own thread a post is a list append; from another it costs two locked instructions, and a system
+// call only when the loop sleeps.
+// Errors: running a loop that runs already, that was closed, or that belongs to a parent process gives
+// FailedPrecondition; scheduling on a closed loop is a programming error (CHECK).
+// A loop does not survive fork: in the child every call is refused and the destructor leaves the parent's state alone.
+#ifndef PLAIT_SCHEDULERS_EVENT_LOOP_EVENT_LOOP_H_
+#define PLAIT_SCHEDULERS_EVENT_LOOP_EVENT_LOOP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/inbox.h"
+#include "plait/runtime/core/reactor.h"
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/time/timer_queue.h"
+
+namespace plait {
+
+struct EventLoopOptions {
+  // Null for the machine's. Outlives the loop. With a virtual clock the loop jumps to the next deadline when it is idle.
+  Clock* clock = nullptr;
+};
+
+class EventLoop final : public Executor, private Worker {
+ public:
+  // The most items that run between two looks at the reactor and the timers.
+  static constexpr int kMaxItemsPerTurn = 1024;
+
+  // A reactor that is null or that could not be made is a programming error (CHECK, with its status): look at the status
+  // first where the system may refuse it.
+  explicit EventLoop(absl::StatusOr<std::unique_ptr<Reactor>> reactor,
+                     EventLoopOptions options = {});
+  // Closes the loop.
+  ~EventLoop() override;
+
+  // Any thread.
+  void Schedule(WorkItem& item) noexcept override;
+  bool RunUntil(const internal::Atomic<bool>& done) noexcept override;
+
+  // A callback that was posted, to be cancelled. Dropping it lets the callback run.
+  struct Callback;
+  class Handle {
+   public:
+    Handle() = default;
+
+    // The loop's thread. True when the callback will not run; false when it has run or was cancelled before.
+    bool Cancel();
+
+   private:
+    friend class EventLoop;
+    explicit Handle(std::shared_ptr<Callback> callback) : callback_(std::move(callback)) {}
+    std::shared_ptr<Callback> callback_;
+  };
+
+  // Runs `callback` on the loop (asyncio: call_soon, from any thread call_soon_threadsafe). Allocates; a WorkItem does not.
+  Handle Post(absl::AnyInvocable<void() &&> callback);
+
+  // Runs `callback` after `delay`, never before (asyncio: call_later). The loop's thread, or before it runs.
+  // InvalidArgument when `delay` is negative.
+  absl::StatusOr<Handle> PostAfter(absl::Duration delay, absl::AnyInvocable<void() &&> callback);
+
+  // Runs until nothing is live: no task, no callback, no timer and no operation in flight; or until Stop.
+  absl::Status Run();
+  // Runs until Stop.
+  absl::Status RunForever();
+  // Waits until something is ready, runs one turn, returns. Returns at once when nothing is live.
+  absl::Status RunOnce();
+  // Runs what is ready now and returns, without waiting.
+  absl::Status RunReady();
+
+  // Ends the present Run after the items that are ready now; or, if it does not run, the next Run after its first turn.
+  // Any thread.
+  void Stop() noexcept;
+
+  // Cancels the tasks that are left and runs until they have ended, drops the callbacks that have not run, and from then
+  // on refuses work. FailedPrecondition when called from inside the loop. Closing again does nothing.
+  absl::Status Close();
+
+  // Cancels the tasks that were spawned on the loop and have not ended, and runs until they have.
+  absl::Status CancelTasks();
+
+  // Ready items, callbacks, timers, operations and tasks: is there anything that could make the loop do something?
+  bool live() const noexcept;
+  bool in_loop_thread() const noexcept { return Worker::Current() == this; }
+  Reactor& io() noexcept { return *reactor_; }
+  Clock& clock() noexcept override { return clock_; }
+
+ private:
+  struct StopItem : WorkItem {
+    EventLoop* loop = nullptr;
+    internal::Atomic<bool> posted{false};
+  };
+
+  // Worker.
+  void Post(WorkItem& item) noexcept override;
+  void AddTimer(Timer& timer) noexcept override;
+  bool CancelTimer(Timer& timer) noexcept override;
+  Reactor* reactor() noexcept override { return reactor_.get(); }
+
+  // Why `what` cannot be done now; OK if it can.
+  absl::Status Refusal(const char* what) const;
+  // Keeps Worker::Current on this loop for as long as it lives.
+  class Running;
+
+  void PostFromOutside(WorkItem& item) noexcept;
+  // Runs items until Stop or, if not null, `done`; until nothing is live if `until_idle`.
+  void RunUntilEnd(const internal::Atomic<bool>* done, bool until_idle);
+  // Runs up to `limit` items, but none behind `last` (null: no such bound) or behind the one that Stop marked.
+  void RunItems(int limit, const WorkItem* last, const internal::Atomic<bool>* done);
+  // Fetches what has become ready; waits for it if `wait` and nothing is.
+  void FetchReady(bool wait);
+  void Wait();
+  void AdaptTurn(Deadline now);
+  void StopHere() noexcept;
+  bool TakeStop() noexcept;
+
+  const std::unique_ptr<Reactor> reactor_;
+  Clock& clock_;
+  const uint64_t generation_;
+
+  // The loop's thread.
+  WorkQueue ready_;
+  TimerQueue timers_;
+  internal::TaskRegistry callbacks_;  // live Handle::Callbacks
+  WorkItem* stop_after_ = nullptr;  // the last item that Stop lets run
+  bool stopping_ = false;
+  bool running_ = false;
+  int turn_limit_ = 64;
+  Deadline last_look_;
+  StopItem stop_item_;
+
+  // Shared. On a line of their own, as other threads write them.
+  alignas(64) internal::Inbox inbox_;
+  internal::Atomic<int> posters_{0};  // threads inside a post from outside
+  internal::Atomic<bool> closed_{false};
+};
+
+}  // namespace plait
+
+#endif  // PLAIT_SCHEDULERS_EVENT_LOOP_EVENT_LOOP_H_

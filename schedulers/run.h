@@ -1,0 +1,68 @@
+// Run: a whole program's main task, on the default scheduler and reactor.
+//
+//   int main() { return plait::Run(Main()).ok() ? 0 : 1; }
+#ifndef PLAIT_SCHEDULERS_RUN_H_
+#define PLAIT_SCHEDULERS_RUN_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/task/spawn.h"
+#include "plait/runtime/task/status_traits.h"
+#include "plait/runtime/task/task.h"
+
+namespace plait {
+
+struct RunOptions {
+  // "event_loop", or empty for the default: what the build flag //:scheduler says.
+  std::string scheduler;
+  // "epoll", "auto", or empty for the default; see io/auto_reactor.
+  std::string reactor;
+  // Where reads and writes of regular files run; outlives the call. Null: they fail with PermissionDenied on reactors
+  // that cannot do better.
+  Executor* blocking = nullptr;
+  // Null for the machine's.
+  Clock* clock = nullptr;
+};
+
+namespace internal {
+
+// An executor of the kind that `options` name.
+class Runner {
+ public:
+  static absl::StatusOr<std::unique_ptr<Runner>> Create(const RunOptions& options);
+  virtual ~Runner() = default;
+
+  virtual Executor& executor() = 0;
+  // Cancels the tasks that are left, and returns once they have ended.
+  virtual void CancelTasks() = 0;
+};
+
+}  // namespace internal
+
+// Runs `task` until it has ended; then cancels the tasks that it spawned and left behind, and returns once they have ended
+// too. Gives the task's result; its exception comes out of here. An unknown scheduler or reactor, or one that the system
+// refuses, is the result where T is a Status or StatusOr, and else a CHECK with that status. Calling it inside a task is a
+// programming error (CHECK).
+template <class T>
+T Run(Task<T> task, RunOptions options = {}) {
+  absl::StatusOr<std::unique_ptr<internal::Runner>> runner = internal::Runner::Create(options);
+  if constexpr (internal::kCarriesStatus<T>) {
+    if (!runner.ok()) return runner.status();
+  }
+  PLAIT_CHECK(runner.ok(), runner.status().ToString());
+  auto state = internal::MakeTaskState(std::move(task), "main");
+  internal::BlockOnState((*runner)->executor(), *state);
+  (*runner)->CancelTasks();
+  return state->result().Take();
+}
+
+}  // namespace plait
+
+#endif  // PLAIT_SCHEDULERS_RUN_H_
