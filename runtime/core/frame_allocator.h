@@ -1,22 +1,86 @@
 // Memory for coroutine frames and task states: per-thread free lists by size, so that in the steady state a task costs a
-// pop and a push instead of two trips to malloc.
+// pop and a push, inline, instead of two trips to malloc.
 //
 // Any thread may free what another allocated; the block then serves the thread that freed it. A thread keeps at most
-// kMaxCachedBytes per size and gives them back to the system when it ends. Sizes above kMaxSize go to operator new.
+// kMaxCachedBytes per size and gives them back to the system when it ends. Sizes above kMaxPooledFrame go to operator new.
 // Under AddressSanitizer and ThreadSanitizer everything does, so that they see every use after free.
 #ifndef PLAIT_RUNTIME_CORE_FRAME_ALLOCATOR_H_
 #define PLAIT_RUNTIME_CORE_FRAME_ALLOCATOR_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PLAIT_POOL_FRAMES 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define PLAIT_POOL_FRAMES 0
+#endif
+#endif
+#ifndef PLAIT_POOL_FRAMES
+#define PLAIT_POOL_FRAMES 1
+#endif
 
 namespace plait::internal {
 
-inline constexpr size_t kMaxPooledFrame = 1024;
+inline constexpr size_t kMaxPooledFrame = 512;
+inline constexpr bool kFramesArePooled = PLAIT_POOL_FRAMES != 0;
 
-// Never null: out of memory ends in std::bad_alloc, or std::terminate without exceptions. Aligned for any scalar.
-[[nodiscard]] void* AllocateFrame(size_t size);
+#if PLAIT_POOL_FRAMES
+
+inline constexpr size_t kFrameGranule = 16;
+inline constexpr size_t kMaxCachedBytes = 256 * 1024;  // per size and thread
+
+struct FreeFrameBlock {
+  FreeFrameBlock* next;
+};
+
+struct FramePool {
+  struct List {
+    FreeFrameBlock* first = nullptr;
+    uint32_t count = 0;
+    uint32_t limit = 0;  // 0: not in use yet, or the thread is ending
+  };
+  List lists[kMaxPooledFrame / kFrameGranule];
+};
+
+// Plain data, so that it is reached without a guard and stays usable while other thread-locals are destroyed.
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local FramePool frame_pool;
+
+// Keeps the block where a list was not in use yet; gives it to the system where it is full or the thread is ending.
+void FreeFrameSlow(void* frame, size_t list) noexcept;
+
+// Never null: out of memory ends in std::bad_alloc, or in std::terminate without exceptions. Aligned for any scalar.
+[[nodiscard]] inline void* AllocateFrame(size_t size) {
+  if (size > kMaxPooledFrame) [[unlikely]] return ::operator new(size);
+  const size_t index = (size - 1) / kFrameGranule;
+  FramePool::List& list = frame_pool.lists[index];
+  FreeFrameBlock* const block = list.first;
+  if (block == nullptr) [[unlikely]] return ::operator new((index + 1) * kFrameGranule);
+  list.first = block->next;
+  --list.count;
+  return block;
+}
+
 // `size` is what AllocateFrame was given.
-void FreeFrame(void* frame, size_t size) noexcept;
+inline void FreeFrame(void* frame, size_t size) noexcept {
+  if (size > kMaxPooledFrame) [[unlikely]] return ::operator delete(frame);
+  const size_t index = (size - 1) / kFrameGranule;
+  FramePool::List& list = frame_pool.lists[index];
+  if (list.count >= list.limit) [[unlikely]] return FreeFrameSlow(frame, index);
+  auto* const block = static_cast<FreeFrameBlock*>(frame);
+  block->next = list.first;
+  list.first = block;
+  ++list.count;
+}
+
+#else
+
+[[nodiscard]] inline void* AllocateFrame(size_t size) { return ::operator new(size); }
+inline void FreeFrame(void* frame, size_t) noexcept { ::operator delete(frame); }
+
+#endif
 
 }  // namespace plait::internal
 

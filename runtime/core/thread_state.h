@@ -22,7 +22,9 @@ struct ThreadState {
   Worker* worker = nullptr;
 };
 
-extern constinit thread_local ThreadState thread_state;
+// Initial-exec: one instruction also in position-independent code, where the general model would be a function call. A
+// shared library that is loaded late draws this, and the 512 bytes of frame_pool, from the loader's small reserve.
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local ThreadState thread_state;
 
 }  // namespace internal
 }  // namespace plait

@@ -6,20 +6,18 @@ namespace plait::internal {
 
 void ResumeTask(WorkItem& item) noexcept {
   ThreadState& thread = thread_state;
-  const char* const outer_limit = thread.stack_limit;
-  const TaskContext* const outer_context = thread.context;
+  // A limit that an earlier call left is never used: transfers happen inside of here only.
   thread.stack_limit = static_cast<const char*>(__builtin_frame_address(0)) - kStackBudget;
-  WorkItem* next = &item;
-  do {
-    auto& promise = static_cast<PromiseBase&>(*next);
+  auto* promise = static_cast<PromiseBase*>(&item);
+  for (;;) {
+    thread.context = promise->context;
+    promise->handle().resume();
+    WorkItem* const bounced = thread.bounced;
+    if (bounced == nullptr) [[likely]] break;
     thread.bounced = nullptr;
-    thread.context = promise.context;
-    promise.handle().resume();
-    next = thread.bounced;
-  } while (next != nullptr);
-  thread.bounced = nullptr;
-  thread.stack_limit = outer_limit;
-  thread.context = outer_context;
+    promise = static_cast<PromiseBase*>(bounced);
+  }
+  thread.context = nullptr;
 }
 
 void ProxyPromise::RunProxy(WorkItem& item) noexcept {

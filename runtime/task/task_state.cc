@@ -43,7 +43,8 @@ void TaskState::Start(Executor& executor, TaskGroup* group) noexcept {
   context_.executor = &executor;
   in_group_ = group != nullptr;
   registry_ = in_group_ ? &group->children() : &executor.tasks();
-  Ref();
+  // The only reference so far is the caller's, so this need not be atomic.
+  references_.store(2, kRelaxed);
   if (!registry_->Add(*this)) stop_.RequestStop();
   executor.Schedule(*this);
 }

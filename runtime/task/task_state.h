@@ -41,7 +41,8 @@ class TaskState : public WorkItem, public TaskLink {
   void Ref() noexcept { references_.fetch_add(1, kRelaxed); }
   // Acquire and release: whoever deletes sees what the others did.
   void Unref() noexcept {
-    if (references_.fetch_sub(1, kAcqRel) == 1) delete this;
+    // The last reference needs no locked instruction: nobody else can make another.
+    if (references_.load(kAcquire) == 1 || references_.fetch_sub(1, kAcqRel) == 1) delete this;
   }
 
   // Queues the task on `executor`. `group` is its owner, or null for the executor itself.

@@ -87,7 +87,7 @@ EventLoop::EventLoop(absl::StatusOr<std::unique_ptr<Reactor>> reactor, EventLoop
   stop_item_.run = [](WorkItem& item) noexcept {
     auto& stop = static_cast<StopItem&>(item);
     stop.posted.store(false, kRelaxed);
-    stop.loop->StopHere();
+    stop.loop->stopping_ = true;
   };
 }
 
@@ -176,18 +176,19 @@ bool EventLoop::live() const noexcept {
 
 // --- running ---
 
-void EventLoop::RunItems(int limit, const WorkItem* last, const Atomic<bool>* done) {
+void EventLoop::RunItems(int limit, const Atomic<bool>* done) {
   for (int i = 0; i < limit; ++i) {
     WorkItem* item = ready_.Pop();
     if (item == nullptr) return;
-    const bool is_last = item == last || item == stop_after_;
     item->run(*item);
-    if (stopping_ && (is_last || stop_after_ == nullptr)) [[unlikely]] {
-      stop_after_ = nullptr;
-      return;
-    }
-    if (is_last || (done != nullptr && done->load(kRelaxed))) return;
+    if (stopping_ || (done != nullptr && done->load(kRelaxed))) [[unlikely]] return;
   }
+}
+
+void EventLoop::RunTurn() {
+  WorkQueue turn;
+  turn.Append(ready_);
+  while (WorkItem* item = turn.Pop()) item->run(*item);
 }
 
 void EventLoop::AdaptTurn(Deadline now) {
@@ -230,24 +231,13 @@ void EventLoop::Wait() {
   inbox_.Drain(ready_);
 }
 
-void EventLoop::StopHere() noexcept {
-  stopping_ = true;
-  stop_after_ = ready_.back();
-}
-
 void EventLoop::Stop() noexcept {
   if (in_loop_thread()) {
-    StopHere();
+    stopping_ = true;
   } else if (!stop_item_.posted.exchange(true, kAcquire)) {
     // Acquire pairs with the relaxed store in the item's run, which the queue orders before this item's next use.
     PostFromOutside(stop_item_);
   }
-}
-
-bool EventLoop::TakeStop() noexcept {
-  if (!stopping_ || stop_after_ != nullptr) return false;
-  stopping_ = false;
-  return true;
 }
 
 void EventLoop::RunUntilEnd(const Atomic<bool>* done, bool until_idle) {
@@ -255,9 +245,13 @@ void EventLoop::RunUntilEnd(const Atomic<bool>* done, bool until_idle) {
   last_look_ = clock_.Now();
   inbox_.Drain(ready_);
   for (;;) {
-    RunItems(turn_limit_, nullptr, done);
+    RunItems(turn_limit_, done);
     if (done != nullptr && done->load(kRelaxed)) return;
-    if (TakeStop()) return;
+    if (stopping_) {
+      RunTurn();
+      stopping_ = false;
+      return;
+    }
     if (ready_.empty() && until_idle && !live()) return;
     FetchReady(/*wait=*/true);
   }
@@ -289,8 +283,8 @@ absl::Status EventLoop::RunOnce() {
   FetchReady(/*wait=*/false);
   // A wake-up may bring nothing: go on until there is something to run.
   while (ready_.empty() && live()) FetchReady(/*wait=*/true);
-  if (!ready_.empty()) RunItems(kMaxItemsPerTurn, ready_.back(), nullptr);
-  TakeStop();
+  RunTurn();
+  stopping_ = false;
   return absl::OkStatus();
 }
 
@@ -298,8 +292,8 @@ absl::Status EventLoop::RunReady() {
   if (absl::Status refusal = Refusal("RunReady"); !refusal.ok()) return refusal;
   const Running running(*this);
   FetchReady(/*wait=*/false);
-  if (!ready_.empty()) RunItems(kMaxItemsPerTurn, ready_.back(), nullptr);
-  TakeStop();
+  RunTurn();
+  stopping_ = false;
   return absl::OkStatus();
 }
 
@@ -310,8 +304,7 @@ absl::Status EventLoop::CancelTasks() {
   const Running running(*this);
   while (tasks().size() > 0) {
     internal::CancelAll(tasks());
-    RunItems(turn_limit_, nullptr, nullptr);
-    TakeStop();
+    RunTurn();
     if (tasks().size() > 0) FetchReady(/*wait=*/true);
   }
   return absl::OkStatus();

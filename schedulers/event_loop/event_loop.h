@@ -123,14 +123,14 @@ class EventLoop final : public Executor, private Worker {
   void PostFromOutside(WorkItem& item) noexcept;
   // Runs items until Stop or, if not null, `done`; until nothing is live if `until_idle`.
   void RunUntilEnd(const internal::Atomic<bool>* done, bool until_idle);
-  // Runs up to `limit` items, but none behind `last` (null: no such bound) or behind the one that Stop marked.
-  void RunItems(int limit, const WorkItem* last, const internal::Atomic<bool>* done);
+  // Runs up to `limit` items; returns early when Stop was called or `done` (may be null) was set.
+  void RunItems(int limit, const internal::Atomic<bool>* done);
+  // Runs what is ready now, and none of what that makes ready.
+  void RunTurn();
   // Fetches what has become ready; waits for it if `wait` and nothing is.
   void FetchReady(bool wait);
   void Wait();
   void AdaptTurn(Deadline now);
-  void StopHere() noexcept;
-  bool TakeStop() noexcept;
 
   const std::unique_ptr<Reactor> reactor_;
   Clock& clock_;
@@ -140,8 +140,7 @@ class EventLoop final : public Executor, private Worker {
   WorkQueue ready_;
   TimerQueue timers_;
   internal::TaskRegistry callbacks_;  // live Handle::Callbacks
-  WorkItem* stop_after_ = nullptr;  // the last item that Stop lets run
-  bool stopping_ = false;
+  bool stopping_ = false;  // Stop was called; cleared when a run has ended by it
   bool running_ = false;
   int turn_limit_ = 64;
   Deadline last_look_;
