@@ -1,0 +1,43 @@
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "plait/examples/support/manners.h"
+#include "plait/examples/support/run_program.h"
+
+namespace examples {
+namespace {
+
+constexpr char kHello[] = "examples/hello/hello";
+
+TEST(HelloTest, CallbacksRunFirstInFirstOutAndTheLoopIsFreeWhileACoroutineSleeps) {
+  const ProgramRun run = RunProgram(kHello, {});
+  EXPECT_EQ(run.exit_status, 0);
+  EXPECT_EQ(run.error, "");
+  std::vector<std::string> said;
+  for (const std::string& line : run.lines()) {
+    std::smatch match;
+    ASSERT_TRUE(std::regex_match(line, match, std::regex(R"(\d:\d\d:\d\d\.\d{6}: (.*))"))) << line;
+    said.push_back(match[1]);
+  }
+  EXPECT_THAT(said, ::testing::ElementsAre(
+                        "the loop starts", "callback 1", "callback 2", "callback 3", "Hello ...",
+                        "callback 4, which callback 1 has posted", "a timer, while Hello sleeps",
+                        "... World!", "the loop has ended"));
+}
+
+TEST(HelloTest, ItTakesTheReactorThatItIsTold) {
+  EXPECT_EQ(RunProgram(kHello, {"--reactor=epoll"}).exit_status, 0);
+  EXPECT_EQ(RunProgram(kHello, {"--reactor", "auto"}).exit_status, 0);
+  EXPECT_EQ(RunProgram(kHello, {}, {.environment = {"PLAIT_REACTOR=epoll"}}).exit_status, 0);
+}
+
+TEST(HelloTest, ItHasManners) {
+  ExpectHelp(kHello, {"--reactor=TEXT"});
+  ExpectManners(kHello);
+}
+
+}  // namespace
+}  // namespace examples

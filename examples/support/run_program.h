@@ -1,0 +1,40 @@
+// RunProgram: runs one of our programs as a user would, and tells what it said.
+//
+//   examples::ProgramRun run = examples::RunProgram("examples/hello/hello", {"--help"});
+//   EXPECT_EQ(run.exit_status, 0);
+#ifndef PLAIT_EXAMPLES_SUPPORT_RUN_PROGRAM_H_
+#define PLAIT_EXAMPLES_SUPPORT_RUN_PROGRAM_H_
+
+#include <string>
+#include <vector>
+
+namespace examples {
+
+struct ProgramRun {
+  int exit_status = -1;  // -1: a signal ended it
+  int signal = 0;        // which
+  std::string output;    // standard output
+  std::string error;     // standard error; on a terminal it is in `output` too
+
+  // The lines of `output`, without their ends.
+  std::vector<std::string> lines() const;
+};
+
+struct ProgramOptions {
+  // "NAME=value", added to the test's own environment.
+  std::vector<std::string> environment;
+  // Gives the program a terminal for standard output and standard error.
+  bool terminal = false;
+  // At most this many open files, the three standard ones among them; 0 for no limit. With 4 a
+  // program can be loaded but cannot make a reactor.
+  int max_open_files = 0;
+};
+
+// `path`: from the root of the workspace, of a program in the test's data. Returns once it has
+// ended.
+ProgramRun RunProgram(const std::string& path, const std::vector<std::string>& arguments,
+                      const ProgramOptions& options = {});
+
+}  // namespace examples
+
+#endif  // PLAIT_EXAMPLES_SUPPORT_RUN_PROGRAM_H_
