@@ -32,7 +32,7 @@ absl::string_view NameOf(IoOpcode opcode) {
 }  // namespace
 
 OperationAwaiter::OperationAwaiter(const Request& request) noexcept
-    : HomeWait(&CancelOperation), IoOperation(&Delivered) {
+    : HomeWait(&OnStop<&CancelOperation>), IoOperation(&Delivered) {
   opcode = request.opcode;
   fd = request.fd;
   args = request.args;
@@ -41,7 +41,6 @@ OperationAwaiter::OperationAwaiter(const Request& request) noexcept
 bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
   Worker* home = Worker::Current();
   if (home == nullptr || home->reactor() == nullptr) {
-    has_reactor_ = false;
     return false;
   }
   if (opcode == IoOpcode::kClose) {
@@ -60,12 +59,12 @@ void OperationAwaiter::Delivered(WorkItem& item) noexcept {
 
 bool OperationAwaiter::CancelOperation(HomeWait& wait) noexcept {
   auto& self = static_cast<OperationAwaiter&>(wait);
-  self.home().reactor()->Cancel(self);
+  self.home()->reactor()->Cancel(self);
   return false;  // it is delivered all the same
 }
 
 absl::StatusOr<int32_t> OperationAwaiter::TakeResult() const {
-  if (!has_reactor_) {
+  if (HomeWait::home() == nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat(NameOf(opcode), ": this executor has no reactor"));
   }

@@ -55,8 +55,6 @@ class OperationAwaiter : private plait::internal::HomeWait, private IoOperation 
   bool Suspend(plait::internal::PromiseBase& waiter) noexcept;
   static void Delivered(WorkItem& item) noexcept;
   static bool CancelOperation(HomeWait& wait) noexcept;
-
-  bool has_reactor_ = true;
 };
 
 // R is what the operation's non-negative result is given as: size_t, int, uint32_t, or void for a Status.

@@ -31,7 +31,7 @@ constinit thread_local FramePool frame_pool;
 void FreeFrameSlow(void* frame, size_t index) noexcept {
   FramePool::List& list = frame_pool.lists[index];
   if (list.limit != 0 || pool_return.ended) return ::operator delete(frame);
-  const size_t size = (index + 1) * kFrameGranule;
+  const size_t size = FrameBlockSize(index);
   list.limit = static_cast<uint32_t>(std::max<size_t>(1, kMaxCachedBytes / size));
   FreeFrame(frame, size);
 }

@@ -24,12 +24,15 @@
 
 namespace plait::internal {
 
-inline constexpr size_t kMaxPooledFrame = 512;
+inline constexpr size_t kMaxPooledFrame = 504;
 inline constexpr bool kFramesArePooled = PLAIT_POOL_FRAMES != 0;
 
 #if PLAIT_POOL_FRAMES
 
+// Block sizes are 8, 24, 40, ...: with malloc's header of 8 bytes they fill its units of 16.
 inline constexpr size_t kFrameGranule = 16;
+constexpr size_t FrameList(size_t size) { return (size + 7) / kFrameGranule; }
+constexpr size_t FrameBlockSize(size_t list) { return list * kFrameGranule + 8; }
 inline constexpr size_t kMaxCachedBytes = 256 * 1024;  // per size and thread
 
 struct FreeFrameBlock {
@@ -42,7 +45,7 @@ struct FramePool {
     uint32_t count = 0;
     uint32_t limit = 0;  // 0: not in use yet, or the thread is ending
   };
-  List lists[kMaxPooledFrame / kFrameGranule];
+  List lists[FrameList(kMaxPooledFrame) + 1];
 };
 
 // Plain data, so that it is reached without a guard and stays usable while other thread-locals are destroyed.
@@ -54,10 +57,10 @@ void FreeFrameSlow(void* frame, size_t list) noexcept;
 // Never null: out of memory ends in std::bad_alloc, or in std::terminate without exceptions. Aligned for any scalar.
 [[nodiscard]] inline void* AllocateFrame(size_t size) {
   if (size > kMaxPooledFrame) [[unlikely]] return ::operator new(size);
-  const size_t index = (size - 1) / kFrameGranule;
+  const size_t index = FrameList(size);
   FramePool::List& list = frame_pool.lists[index];
   FreeFrameBlock* const block = list.first;
-  if (block == nullptr) [[unlikely]] return ::operator new((index + 1) * kFrameGranule);
+  if (block == nullptr) [[unlikely]] return ::operator new(FrameBlockSize(index));
   list.first = block->next;
   --list.count;
   return block;
@@ -66,7 +69,7 @@ void FreeFrameSlow(void* frame, size_t list) noexcept;
 // `size` is what AllocateFrame was given.
 inline void FreeFrame(void* frame, size_t size) noexcept {
   if (size > kMaxPooledFrame) [[unlikely]] return ::operator delete(frame);
-  const size_t index = (size - 1) / kFrameGranule;
+  const size_t index = FrameList(size);
   FramePool::List& list = frame_pool.lists[index];
   if (list.count >= list.limit) [[unlikely]] return FreeFrameSlow(frame, index);
   auto* const block = static_cast<FreeFrameBlock*>(frame);

@@ -22,15 +22,16 @@ void HomeWait::Happened() noexcept {
   waiter_->run(*waiter_);
 }
 
-void HomeWait::OnStop(WorkItem& item) noexcept {
-  auto& self = static_cast<HomeWait&>(static_cast<StopNode&>(item));
-  if (Worker::Current() != self.home_) {
+bool HomeWait::StopArrived() noexcept {
+  if (Worker::Current() != home_) {
     // The node is out of its list, so its links are free to carry it home.
-    self.home_->Post(item);
-    return;
+    home_->Post(*this);
+    return false;
   }
-  self.registered_ = false;
-  if (self.happened_ || self.cancel_(self)) self.waiter_->Schedule();
+  registered_ = false;
+  if (!happened_) return true;
+  waiter_->Schedule();
+  return false;
 }
 
 }  // namespace plait::internal

@@ -11,9 +11,9 @@
 //      v                                  |                        |
 //   stop on its way ---- event ----> event first            (from: stop on its way)
 //
-// The cancel hook runs at home, once, only while the event has not happened. It returns true when the event will not
-// happen any more (a timer taken out of its queue): the coroutine then resumes at once. Otherwise the event still comes
-// (an operation that was asked to end).
+// A wait of a certain kind derives from HomeWait and gives OnStop<&Cancel> as its stop function: Cancel runs at home,
+// once, only while the event has not happened. It returns true when the event will not happen any more (a timer taken out
+// of its queue): the coroutine then resumes at once. Otherwise the event still comes (an operation that was asked to end).
 #ifndef PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 #define PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 
@@ -25,9 +25,7 @@ namespace plait::internal {
 
 class HomeWait : private StopNode {
  public:
-  using CancelHook = bool (*)(HomeWait&) noexcept;
-
-  explicit HomeWait(CancelHook cancel) noexcept : StopNode(&OnStop), cancel_(cancel) {}
+  explicit HomeWait(RunFunction on_stop) noexcept : StopNode(on_stop) {}
   HomeWait(const HomeWait&) = delete;
   HomeWait& operator=(const HomeWait&) = delete;
 
@@ -45,19 +43,31 @@ class HomeWait : private StopNode {
   // which will.
   void Happened() noexcept;
 
-  Worker& home() const noexcept { return *home_; }
+  // Null before Begin.
+  Worker* home() const noexcept { return home_; }
 
  protected:
   ~HomeWait() = default;
 
- private:
-  static void OnStop(WorkItem& item) noexcept;
+  template <bool (*kCancel)(HomeWait&) noexcept>
+  static void OnStop(WorkItem& item) noexcept {
+    auto& self = static_cast<HomeWait&>(static_cast<StopNode&>(item));
+    if (self.StopArrived() && kCancel(self)) self.waiter_->Schedule();
+  }
 
-  CancelHook cancel_;
+ private:
+  // False when there is nothing to cancel here and now.
+  bool StopArrived() noexcept;
+
   PromiseBase* waiter_ = nullptr;
   Worker* home_ = nullptr;
   bool registered_ = false;
   bool happened_ = false;
+
+ protected:
+  // For the kinds' own use, in what would be padding.
+  bool flag_a_ = false;
+  bool flag_b_ = false;
 };
 
 }  // namespace plait::internal

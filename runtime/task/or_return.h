@@ -13,7 +13,6 @@
 #define PLAIT_RUNTIME_TASK_OR_RETURN_H_
 
 #include <coroutine>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -71,8 +70,9 @@ class [[nodiscard]] OrReturnValue {
 template <class W>
 concept ForeignAwaiter = requires(W& w, std::coroutine_handle<> h) { w.await_suspend(h); };
 
+// Not movable: it is made where it is awaited.
 template <Awaitable A>
-class [[nodiscard]] OrReturnAwaiter {
+class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
   using Inner = AwaiterOf<A>;
   using R = std::remove_cvref_t<AwaitResult<A>>;
 
@@ -91,17 +91,16 @@ class [[nodiscard]] OrReturnAwaiter {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> enclosing) {
     if (failed()) return Continue(End<P>(enclosing.promise()));
     // The inner awaiter deals with the proxy, which looks at the result before the coroutine does.
-    proxy_.emplace(&Resolve<P>);
-    proxy_->self = this;
-    proxy_->enclosing = &enclosing.promise();
-    proxy_->context = enclosing.promise().context;
+    resolve = &Resolve<P>;
+    context = enclosing.promise().context;
+    continuation = &enclosing.promise();
     const auto handle =
-        std::coroutine_handle<PromiseBase>::from_promise(static_cast<PromiseBase&>(*proxy_));
+        std::coroutine_handle<PromiseBase>::from_promise(static_cast<PromiseBase&>(*this));
     using Returned = decltype(inner_.await_suspend(handle));
     if constexpr (std::is_void_v<Returned>) {
       inner_.await_suspend(handle);
     } else if constexpr (std::is_same_v<Returned, bool>) {
-      if (!inner_.await_suspend(handle)) return Continue(*proxy_);
+      if (!inner_.await_suspend(handle)) return Continue(*this);
     } else {
       return inner_.await_suspend(handle);
     }
@@ -111,12 +110,6 @@ class [[nodiscard]] OrReturnAwaiter {
   decltype(auto) await_resume() { return Unwrap(result_.Take()); }
 
  private:
-  struct Proxy : ProxyPromise {
-    using ProxyPromise::ProxyPromise;
-    OrReturnAwaiter* self = nullptr;
-    PromiseBase* enclosing = nullptr;
-  };
-
   void Capture() {
     result_.Capture([this]() -> R { return inner_.await_resume(); });
   }
@@ -124,33 +117,21 @@ class [[nodiscard]] OrReturnAwaiter {
 
   template <class P>
   WorkItem& End(P& promise) noexcept {
-    absl::Status error = StatusOf(result_.value());
+    absl::Status error = StatusOf(result_.value());  // a copy: ending the coroutine ends this awaiter
     return EndWith(std::coroutine_handle<P>::from_promise(promise), std::move(error));
   }
 
   template <class P>
-  static WorkItem& Resolve(ProxyPromise& item) noexcept {
-    auto& proxy = static_cast<Proxy&>(item);
-    proxy.self->Capture();
-    if (proxy.self->failed()) return proxy.self->End(static_cast<P&>(*proxy.enclosing));
-    return *proxy.enclosing;
+  static WorkItem& Resolve(ProxyPromise& proxy) noexcept {
+    auto& self = static_cast<OrReturnAwaiter&>(proxy);
+    auto& enclosing = static_cast<P&>(*self.continuation);
+    self.Capture();
+    if (self.failed()) return self.End(enclosing);
+    return enclosing;
   }
 
   Inner inner_;
   Result<R> result_;
-  std::optional<Proxy> proxy_;
-};
-
-template <Awaitable A>
-class [[nodiscard]] OrReturnAwaitable {
- public:
-  explicit OrReturnAwaitable(A&& awaitable) : awaitable_(static_cast<A&&>(awaitable)) {}
-  OrReturnAwaiter<A> operator co_await() && {
-    return OrReturnAwaiter<A>(static_cast<A&&>(awaitable_));
-  }
-
- private:
-  A awaitable_;  // a reference where OrReturn was given an lvalue
 };
 
 template <class A>
@@ -172,10 +153,10 @@ template <internal::AwaitableOfStatus A>
 auto OrReturn(A&& awaitable) {
   if constexpr (internal::ForeignAwaiter<internal::AwaiterOf<A>>) {
     using R = std::remove_cvref_t<AwaitResult<A>>;
-    return internal::OrReturnAwaitable<Task<R>>(
+    return internal::OrReturnAwaiter<Task<R>>(
         internal::AsTask<std::remove_cvref_t<A>>(static_cast<A&&>(awaitable)));
   } else {
-    return internal::OrReturnAwaitable<A>(static_cast<A&&>(awaitable));
+    return internal::OrReturnAwaiter<A>(static_cast<A&&>(awaitable));
   }
 }
 

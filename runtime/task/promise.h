@@ -66,11 +66,11 @@ struct ProxyPromise : PromiseBase {
   // Runs on the executor of the coroutine it stands for; returns what goes on instead.
   using Resolve = WorkItem& (*)(ProxyPromise&) noexcept;
 
-  explicit ProxyPromise(Resolve f) noexcept : resolve(f) { run = &RunProxy; }
+  ProxyPromise() noexcept { run = &RunProxy; }
 
   static void RunProxy(WorkItem& proxy) noexcept;
 
-  Resolve resolve;
+  Resolve resolve = nullptr;
 };
 
 // The same for a continuation, which may be a proxy or plain code too.

@@ -63,7 +63,8 @@ void StopState::Unregister(StopNode& node) noexcept {
       Unlock(flags);
       return;
     }
-    const bool elsewhere = running_ == &node && runner_ != &thread_state;
+    const bool elsewhere =
+        running_ != nullptr && running_->node == &node && running_->thread != &thread_state;
     Unlock(flags);
     if (!elsewhere) return;
     SpinWait(round);
@@ -77,15 +78,17 @@ bool StopState::RequestStop() noexcept {
     return false;
   }
   flags |= kRequested;
-  runner_ = &thread_state;
+  Running running{.node = nullptr, .thread = &thread_state};
+  running_ = &running;
   while (StopNode* node = first_) {
     Unlink(*node);
-    running_ = node;
+    running.node = node;
     Unlock(flags);
     node->run(*node);  // the node may be gone after this
     Lock();
-    running_ = nullptr;
+    running.node = nullptr;
   }
+  running_ = nullptr;
   Unlock(flags);
   return true;
 }

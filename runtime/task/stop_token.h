@@ -57,6 +57,11 @@ class StopState {
   [[nodiscard]] bool TryUnregister(StopNode& node) noexcept;
 
  private:
+  struct Running {
+    const StopNode* node;  // whose callback runs now; only compared, never followed
+    const void* thread;    // that runs it: the address of its thread_state
+  };
+
   static constexpr uint32_t kLocked = 1;
   static constexpr uint32_t kRequested = 2;
 
@@ -66,9 +71,8 @@ class StopState {
   void Unlink(StopNode& node) noexcept;
 
   Atomic<uint32_t> flags_{0};
-  StopNode* first_ = nullptr;     // a ring: first_->previous is the last
-  StopNode* running_ = nullptr;   // whose callback runs now; only compared, never followed
-  const void* runner_ = nullptr;  // the thread that runs it: the address of its thread_state
+  StopNode* first_ = nullptr;        // a ring: first_->previous is the last
+  const Running* running_ = nullptr;  // while RequestStop runs callbacks; on its stack
 };
 
 }  // namespace internal

@@ -29,49 +29,48 @@ namespace internal {
 
 class [[nodiscard]] SleepAwaiter : private HomeWait, private Timer {
  public:
-  explicit SleepAwaiter(absl::Duration duration)
-      : HomeWait(&CancelSleep), Timer(&Fired), duration_(duration) {}
-  explicit SleepAwaiter(absl::Time time)
-      : HomeWait(&CancelSleep), Timer(&Fired), time_(time), until_(true) {}
+  // `nanos` is a duration, or with `until` nanoseconds since the Unix epoch; saturated.
+  SleepAwaiter(int64_t nanos, bool until) noexcept
+      : HomeWait(&OnStop<&CancelSleep>), Timer(&Fired) {
+    deadline = Deadline::AtNanos(nanos);  // until it is known what it counts from
+    flag_a_ = until;
+  }
 
   bool await_ready() const noexcept { return false; }
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> sleeper) noexcept {
     return Suspend(sleeper.promise());
   }
-  absl::Status await_resume() noexcept;
+  absl::Status await_resume() const noexcept {
+    return flag_b_ ? Failure() : absl::OkStatus();
+  }
 
  private:
+  bool until() const noexcept { return flag_a_; }
+  void SetFailed() noexcept { flag_b_ = true; }
+
   bool Suspend(PromiseBase& sleeper) noexcept;
-  absl::Status Check() const;
+  absl::Status Failure() const;
   static bool CancelSleep(HomeWait& wait) noexcept;
   static void Fired(WorkItem& item) noexcept;
-
-  union {
-    absl::Duration duration_;
-    absl::Time time_;
-  };
-  bool until_ = false;
-  bool refused_ = false;
-  bool cancelled_ = false;
 };
 
 class [[nodiscard]] SleepAwaitable {
  public:
-  explicit SleepAwaitable(absl::Duration duration) : duration_(duration) {}
-  SleepAwaiter operator co_await() const { return SleepAwaiter(duration_); }
+  explicit SleepAwaitable(absl::Duration duration) noexcept;
+  SleepAwaiter operator co_await() const noexcept { return SleepAwaiter(nanos_, false); }
 
  private:
-  absl::Duration duration_;
+  int64_t nanos_;
 };
 
 class [[nodiscard]] SleepUntilAwaitable {
  public:
-  explicit SleepUntilAwaitable(absl::Time time) : time_(time) {}
-  SleepAwaiter operator co_await() const { return SleepAwaiter(time_); }
+  explicit SleepUntilAwaitable(absl::Time time) noexcept;
+  SleepAwaiter operator co_await() const noexcept { return SleepAwaiter(unix_nanos_, true); }
 
  private:
-  absl::Time time_;
+  int64_t unix_nanos_;
 };
 
 struct [[nodiscard]] YieldAwaiter {
