@@ -1,0 +1,225 @@
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "plait/examples/support/manners.h"
+#include "plait/examples/support/run_program.h"
+#include "plait/runtime/core/environment.h"
+
+namespace examples {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+constexpr char kProgram[] = "examples/parallelism/parallelism";
+
+// Sizes that tell who waits for whom and no more.
+std::vector<std::string> Small(std::vector<std::string> more = {}) {
+  std::vector<std::string> flags = {"--sleep=20ms", "--work=5ms"};
+  flags.insert(flags.end(), more.begin(), more.end());
+  return flags;
+}
+
+// "S0 S1 F0 F1": the starts and finishes of a transcript in their order.
+std::string Order(const ProgramRun& run) {
+  static const std::regex kEvent(R"(\d:\d\d:\d\d\.\d{6}: (Start|Finished) work for number=(\d+))");
+  std::string order;
+  for (const std::string& line : run.lines()) {
+    std::smatch match;
+    if (!std::regex_match(line, match, kEvent)) continue;
+    absl::StrAppend(&order, order.empty() ? "" : " ", match[1] == "Start" ? "S" : "F",
+                    match[2].str());
+  }
+  return order;
+}
+
+ProgramRun RunOne(const std::string& workload, const std::string& backend,
+                  std::vector<std::string> more = {}) {
+  more.push_back("--workload=" + workload);
+  more.push_back("--backend=" + backend);
+  ProgramRun run = RunProgram(kProgram, Small(more));
+  EXPECT_EQ(run.exit_status, 0) << run.error;
+  EXPECT_EQ(run.error, "");
+  return run;
+}
+
+// What "seconds=" says in the last line, for a single cell.
+double Seconds(const ProgramRun& run) {
+  const std::string last = run.lines().back();
+  const size_t at = last.find("seconds=");
+  return at == std::string::npos ? -1 : std::stod(last.substr(at + 8));
+}
+
+TEST(ParallelismTest, SynchronousTasksRunOneAfterTheOther) {
+  for (const char* workload : {"sleep", "hard_work"}) {
+    EXPECT_EQ(Order(RunOne(workload, "sync")), "S0 F0 S1 F1 S2 F2 S3 F3 S4 F4");
+  }
+}
+
+TEST(ParallelismTest, CoroutinesThatSleepAllStartBeforeAnyFinishes) {
+  EXPECT_EQ(Order(RunOne("sleep", "async")), "S0 S1 S2 S3 S4 F0 F1 F2 F3 F4");
+}
+
+TEST(ParallelismTest, CoroutinesThatComputeRunOneAfterTheOther) {
+  EXPECT_EQ(Order(RunOne("hard_work", "async")), "S0 F0 S1 F1 S2 F2 S3 F3 S4 F4");
+}
+
+TEST(ParallelismTest, ThreadsAndProcessesStartAndFinishEachTaskOnce) {
+  for (const char* backend : {"threads", "processes"}) {
+    for (const char* workload : {"sleep", "hard_work"}) {
+      SCOPED_TRACE(absl::StrCat(workload, ", ", backend));
+      const std::string order = Order(RunOne(workload, backend));
+      const std::vector<std::string> events = absl::StrSplit(order, ' ');
+      EXPECT_THAT(events, SizeIs(10));
+      EXPECT_THAT(std::set<std::string>(events.begin(), events.end()),
+                  ElementsAre("F0", "F1", "F2", "F3", "F4", "S0", "S1", "S2", "S3", "S4"));
+      for (int n = 0; n < 5; ++n) {
+        EXPECT_LT(order.find(absl::StrCat("S", n)), order.find(absl::StrCat("F", n)));
+      }
+    }
+  }
+}
+
+// True once any of many tries has it: what else the machine does can hide a speed-up, but not make
+// one.
+bool EverFaster(const std::string& backend, const std::string& workload, double factor) {
+  for (int attempt = 0; attempt < 30; ++attempt) {
+    const double sync = Seconds(RunOne(workload, "sync", {"--work=30ms"}));
+    const double other = Seconds(RunOne(workload, backend, {"--work=30ms"}));
+    EXPECT_GT(sync, 0);
+    EXPECT_GT(other, 0);
+    if (sync > factor * other) return true;
+  }
+  return false;
+}
+
+TEST(ParallelismTest, SleepsOverlapOnEveryBackendButSync) {
+  for (const char* backend : {"threads", "processes", "async"}) {
+    EXPECT_TRUE(EverFaster(backend, "sleep", 2)) << backend;
+  }
+}
+
+TEST(ParallelismTest, HardWorkScalesWithTheCoresOnThreadsAndProcesses) {
+  // With a GIL threads would take as long as sync, whatever the number of cores.
+  const bool many_cores = plait::HardwareThreads() > 1;
+  EXPECT_EQ(EverFaster("threads", "hard_work", 1.3), many_cores);
+  EXPECT_EQ(EverFaster("processes", "hard_work", 1.3), many_cores);
+}
+
+TEST(ParallelismTest, EveryTaskHasAProcessOfItsOwn) {
+  const ProgramRun run = RunOne("sleep", "processes");
+  static const std::regex kLine(R"(Process (\d+) has the children (.*))");
+  std::set<std::string> pids;
+  for (const std::string& line : run.lines()) {
+    std::smatch match;
+    if (!std::regex_match(line, match, kLine)) continue;
+    pids.insert(match[1]);
+    for (const auto pid : absl::StrSplit(match[2].str(), ", ")) pids.insert(std::string(pid));
+  }
+  EXPECT_THAT(pids, SizeIs(6));
+}
+
+TEST(ParallelismTest, ACrashInOneChildLeavesTheOthers) {
+  const ProgramRun run =
+      RunProgram(kProgram, Small({"--backend=processes", "--workload=sleep", "--crash=2"}));
+  EXPECT_EQ(run.exit_status, 1);
+  for (const char* number : {"0", "1", "3", "4"}) {
+    EXPECT_THAT(run.output, HasSubstr(absl::StrCat("Finished work for number=", number, "\n")));
+  }
+  EXPECT_THAT(run.output, Not(HasSubstr("Finished work for number=2")));
+  EXPECT_THAT(run.output, ::testing::ContainsRegex(
+                              "number=2 crashed: its process [0-9]+ was ended by signal 6"));
+  EXPECT_THAT(run.lines().back(),
+              MatchesRegex("parallelism workload=sleep backend=processes tasks=5 "
+                           "seconds=[0-9]+\\.[0-9]{3} failed=1"));
+}
+
+TEST(ParallelismTest, AllOfItEndsWithTheTableAndALineForEachCell) {
+  const ProgramRun run = RunProgram(kProgram, Small({"--tasks=3", "--reactor=epoll"}));
+  EXPECT_EQ(run.exit_status, 0);
+  EXPECT_EQ(run.error, "");
+  const std::vector<std::string> lines = run.lines();
+  ASSERT_GT(lines.size(), 8u);
+  size_t cell = lines.size() - 8;
+  for (const char* workload : {"sleep", "hard_work"}) {
+    for (const char* backend : {"sync", "threads", "processes", "async"}) {
+      EXPECT_THAT(lines[cell++],
+                  MatchesRegex(absl::StrCat("parallelism workload=", workload, " backend=", backend,
+                                            " tasks=3 seconds=[0-9]+\\.[0-9]{3}")));
+    }
+  }
+  EXPECT_THAT(
+      lines,
+      Contains(MatchesRegex("Finished program after [0-9]:[0-9]{2}:[0-9]{2}\\.[0-9]{6}")).Times(8));
+  EXPECT_THAT(lines, Contains(MatchesRegex("\\| sleep, seconds .*")));
+  EXPECT_THAT(lines, Contains(MatchesRegex("\\| hard_work, seconds .*")));
+  EXPECT_THAT(run.output, HasSubstr("C++ has no GIL"));
+  EXPECT_THAT(run.output, HasSubstr("Amdahl"));
+}
+
+TEST(ParallelismTest, ManyTasksAreTooManyForThePictureAndNothingElse) {
+  for (const char* backend : {"sync", "threads", "processes", "async"}) {
+    const ProgramRun run = RunOne("sleep", backend, {"--tasks=256", "--sleep=0"});
+    EXPECT_THAT(run.lines(), Contains(MatchesRegex(".*: Finished work for number=.*")).Times(256));
+    EXPECT_THAT(run.output, Not(HasSubstr("|=")));
+  }
+}
+
+TEST(ParallelismTest, ProcessesThatTheSystemRefusesFailAloneAndSaySo) {
+  // Three standard files, and three pipes of which one end stays open.
+  const ProgramRun run =
+      RunProgram(kProgram, Small({"--backend=processes", "--workload=sleep", "--reactor=auto"}),
+                 {.max_open_files = 7});
+  EXPECT_EQ(run.exit_status, 1) << run.error;
+  EXPECT_THAT(run.output, HasSubstr("Finished work for number=0"));
+  EXPECT_THAT(run.output, HasSubstr("number=4 failed: no process for it: "));
+}
+
+TEST(ParallelismTest, ATerminalSeesTheProgressAPipeDoesNot) {
+  for (const char* backend : {"sync", "threads", "processes", "async"}) {
+    SCOPED_TRACE(backend);
+    const std::vector<std::string> flags =
+        Small({"--workload=sleep", absl::StrCat("--backend=", backend)});
+    const ProgramRun terminal = RunProgram(
+        kProgram, flags, {.environment = {"TERM=xterm", "NO_COLOR=1"}, .terminal = true});
+    EXPECT_THAT(
+        terminal.output,
+        HasSubstr(absl::StrCat("sleep, ", backend, " [....................] 0 of 5 finished")));
+    EXPECT_THAT(terminal.output, HasSubstr("\r\x1b[K"));
+    EXPECT_THAT(terminal.output, Not(HasSubstr("\x1b[1m")));  // NO_COLOR
+    const ProgramRun pipe = RunProgram(kProgram, flags);
+    EXPECT_THAT(pipe.output, Not(HasSubstr("0 of 5 finished")));
+    EXPECT_THAT(pipe.output, Not(HasSubstr("\r")));
+    EXPECT_THAT(pipe.output, Not(HasSubstr("\x1b")));
+  }
+}
+
+TEST(ParallelismTest, ItHasManners) {
+  ExpectHelp(kProgram, {"--workload=sleep|hard_work|all",
+                        "--backend=sync|threads|processes|async|all", "--tasks=N", "--sleep=TIME",
+                        "--work=TIME", "--article", "--crash=N", "--reactor=TEXT"});
+  ExpectManners(kProgram);
+  ExpectRefusal(kProgram, {"--backend=gpu"}, "is not one of sync, threads, processes, async, all");
+  ExpectRefusal(kProgram, {"--workload=rest"}, "is not one of sleep, hard_work, all");
+  ExpectRefusal(kProgram, {"--tasks=0"}, "is not a whole number from 1 to 256");
+  ExpectRefusal(kProgram, {"--tasks=-1"}, "is not a whole number from 1 to 256");
+  ExpectRefusal(kProgram, {"--tasks=nan"}, "is not a whole number from 1 to 256");
+  ExpectRefusal(kProgram, {"--tasks=1e9"}, "is not a whole number from 1 to 256");
+  ExpectRefusal(kProgram, {"--sleep=-2s"}, "is not a length of time");
+  ExpectRefusal(kProgram, {"--work=nan"}, "is not a length of time");
+  ExpectRefusal(kProgram, {"--crash=1"}, "--crash needs --backend=processes");
+  ExpectRefusal(kProgram, {"--crash=5", "--backend=processes"}, "less than --tasks");
+}
+
+}  // namespace
+}  // namespace examples
