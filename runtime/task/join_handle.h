@@ -104,7 +104,8 @@ class [[nodiscard]] JoinAwaiter : public JoinAwaiterBase {
   T await_resume() {
     Resume();
     Result<T>& result = static_cast<TaskStateOf<T>&>(state_).result();
-    if constexpr (std::is_copy_constructible_v<T>) {
+    // A reference is not copied: what is stored for it is a pointer, which Take follows each time.
+    if constexpr (std::is_copy_constructible_v<T> && !std::is_reference_v<T>) {
       if (!may_move_ && result.has_value()) return T(result.value());
     }
     return result.Take();

@@ -1,0 +1,94 @@
+// Small tasks that the suites' tests are made of. Internal to runtime/testing.
+#ifndef PLAIT_RUNTIME_TESTING_TASK_PROGRAMS_H_
+#define PLAIT_RUNTIME_TESTING_TASK_PROGRAMS_H_
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "plait/runtime/task/future.h"
+#include "plait/runtime/task/task.h"
+#include "plait/runtime/time/sleep.h"
+
+namespace plait::testing_programs {
+
+// Appends to a log; the log outlives it.
+class Leaving {
+ public:
+  Leaving(std::vector<std::string>& log, std::string what) : log_(&log), what_(std::move(what)) {}
+  Leaving(const Leaving&) = delete;
+  Leaving& operator=(const Leaving&) = delete;
+  ~Leaving() { log_->push_back(what_); }
+
+ private:
+  std::vector<std::string>* log_;
+  std::string what_;
+};
+
+template <class T>
+Task<T> Give(T value) {
+  co_return value;
+}
+
+inline Task<void> Nothing() { co_return; }
+
+inline Task<std::unique_ptr<int>> GiveMoveOnly(int n) { co_return std::make_unique<int>(n); }
+
+inline Task<int&> GiveReference(int& target) { co_return target; }
+
+inline Task<absl::Status> Ok() { co_return absl::OkStatus(); }
+
+inline Task<absl::Status> FailWith(std::string what) { co_return absl::InternalError(what); }
+
+inline Task<absl::StatusOr<int>> FailOr(std::string what) { co_return absl::InternalError(what); }
+
+inline Task<absl::StatusOr<int>> GiveOr(int n) { co_return n; }
+
+// Waits for what never comes: ends only by a cancel, with absl::CancelledError.
+inline Task<absl::Status> Forever() {
+  Promise<void> never;
+  co_return co_await never.future();
+}
+
+// Sets `cancelled` when it was.
+inline Task<absl::Status> ForeverNoting(bool* cancelled) {
+  absl::Status status = co_await Forever();
+  *cancelled = absl::IsCancelled(status);
+  co_return status;
+}
+
+// Lets everything else run `times` times.
+inline Task<void> Turns(int times) {
+  for (int i = 0; i < times; ++i) co_await Yield();
+}
+
+inline Task<absl::Status> TurnsThenFail(int times, std::string what) {
+  co_await Turns(times);
+  co_return absl::InternalError(what);
+}
+
+inline Task<absl::StatusOr<int>> TurnsThenGive(int times, int n) {
+  co_await Turns(times);
+  co_return n;
+}
+
+#if defined(__cpp_exceptions)
+inline Task<int> Throw(std::string what) {
+  co_await Yield();
+  throw std::runtime_error(what);
+  co_return 0;
+}
+inline Task<absl::Status> ThrowInStatus(std::string what) {
+  co_await Yield();
+  throw std::runtime_error(what);
+  co_return absl::OkStatus();
+}
+#endif
+
+}  // namespace plait::testing_programs
+
+#endif  // PLAIT_RUNTIME_TESTING_TASK_PROGRAMS_H_
