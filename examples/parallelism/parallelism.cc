@@ -93,9 +93,9 @@ int main(int argc, char** argv) {
   flags.Choice("backend", &backend, {"sync", "threads", "processes", "async", "all"},
                "how the tasks are run");
   flags.Int("tasks", &tasks, 1, 256, "how many tasks");
-  flags.Time("sleep", &sleep, "how long a task sleeps; not given: 400ms, or 2s with --article");
+  flags.Time("sleep", &sleep, "how long a task sleeps; not given: 300ms, or 2s with --article");
   flags.Time("work", &work,
-             "how long a task computes, about; not given: 400ms, or 2.3s with --article");
+             "how long a task computes, about; not given: 300ms, or 2.3s with --article");
   flags.Bool("article", &article, "the articles' sizes; takes about a minute");
   flags.Int("crash", &crash, -1, 255,
             "with --backend=processes: the number of a task that crashes; -1: none does");
@@ -116,10 +116,10 @@ int main(int argc, char** argv) {
   Job job;
   job.tasks = static_cast<int>(tasks);
   job.crash = static_cast<int>(crash);
-  job.sleep = sleep.value_or(article ? absl::Seconds(2) : absl::Milliseconds(400));
+  job.sleep = sleep.value_or(article ? absl::Seconds(2) : absl::Milliseconds(300));
   // The same number of iterations for every backend, so that they do the same work.
   job.iterations = examples::IterationsFor(
-      work.value_or(article ? absl::Seconds(2.3) : absl::Milliseconds(400)));
+      work.value_or(article ? absl::Seconds(2.3) : absl::Milliseconds(300)));
 
   std::vector<Measurement> measurements;
   for (const Workload w : {Workload::kSleep, Workload::kHardWork}) {

@@ -54,7 +54,7 @@ std::vector<std::string> Transcript::Timeline(int columns) const {
     const Span& span = spans_[number];
     const auto column = [&](absl::Duration at) {
       if (at >= total_) return columns;
-      return static_cast<int>(absl::FDivDuration(at, total_) * columns);
+      return static_cast<int>(absl::FDivDuration(at, total_) * columns + 0.5);  // the nearest
     };
     const int start = std::min(column(span.start), columns - 1);
     // A task that took no time to speak of shows as well.
