@@ -154,7 +154,7 @@ auto OrReturn(A&& awaitable) {
   if constexpr (internal::ForeignAwaiter<internal::AwaiterOf<A>>) {
     using R = std::remove_cvref_t<AwaitResult<A>>;
     return internal::OrReturnAwaiter<Task<R>>(
-        internal::AsTask<std::remove_cvref_t<A>>(static_cast<A&&>(awaitable)));
+        internal::AsTask(static_cast<A&&>(awaitable)));
   } else {
     return internal::OrReturnAwaiter<A>(static_cast<A&&>(awaitable));
   }

@@ -185,15 +185,29 @@ inline constexpr bool kIsTask = false;
 template <class T>
 inline constexpr bool kIsTask<Task<T>> = true;
 
-// Any awaitable as a Task; a Task as itself.
+// Any awaitable as a Task: a Task as itself, an rvalue moved into a coroutine, an lvalue (a JoinHandle, a Future) by
+// reference.
 template <class T>
-Task<T> AsTask(Task<T> task) {
-  return task;
+Task<T> AsTask(Task<T>&& task) {
+  return std::move(task);
+}
+template <class A>
+  requires(!kIsTask<A> && !std::is_lvalue_reference_v<A>)
+Task<AwaitResult<A>> AwaitOwned(A awaitable) {
+  co_return co_await std::move(awaitable);
+}
+template <class A>
+Task<AwaitResult<A&>> AwaitReferenced(A& awaitable) {
+  co_return co_await awaitable;
 }
 template <Awaitable A>
   requires(!kIsTask<std::remove_cvref_t<A>>)
-Task<AwaitResult<A>> AsTask(A awaitable) {
-  co_return co_await std::move(awaitable);
+Task<AwaitResult<A>> AsTask(A&& awaitable) {
+  if constexpr (std::is_lvalue_reference_v<A>) {
+    return AwaitReferenced(awaitable);
+  } else {
+    return AwaitOwned<A>(std::move(awaitable));
+  }
 }
 
 }  // namespace internal

@@ -17,14 +17,23 @@
 
 namespace plait {
 
-template <Awaitable A>
-Task<AwaitResult<A>> Uncancellable(A awaitable) {
+namespace internal {
+
+template <class R>
+Task<R> RunUncancellable(Task<R> task) {
   TaskContext context = *TaskContext::Current();
   context.stop = nullptr;
-  internal::Result<AwaitResult<A>> result;
-  co_await internal::AwaitInto<AwaitResult<A>>(internal::AsTask(std::move(awaitable)), &context,
-                                               result);
+  Result<R> result;
+  co_await AwaitInto<R>(std::move(task), &context, result);
   co_return result.Take();
+}
+
+}  // namespace internal
+
+// An lvalue awaitable (a JoinHandle, a Future) must outlive the co_await.
+template <Awaitable A>
+Task<AwaitResult<A>> Uncancellable(A&& awaitable) {
+  return internal::RunUncancellable(internal::AsTask(static_cast<A&&>(awaitable)));
 }
 
 }  // namespace plait

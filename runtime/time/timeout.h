@@ -71,31 +71,34 @@ class DeadlineScope : public Scope, private Timer {
 // What to report for something that was cut short after the deadline had passed.
 absl::Status TimeoutError(const DeadlineScope& scope, absl::Duration duration);
 
-}  // namespace internal
-
-template <Awaitable A>
-Task<internal::WithStatus<AwaitResult<A>>> Timeout(absl::Duration duration, A awaitable) {
-  using R = AwaitResult<A>;
-  internal::DeadlineScope scope;
+template <class R>
+Task<WithStatus<R>> RunWithTimeout(absl::Duration duration, Task<R> task) {
+  DeadlineScope scope;
   if (absl::Status opened = scope.Open(duration); !opened.ok()) co_return opened;
-  internal::Result<R> result;
-  co_await internal::AwaitInto<R>(internal::AsTask(std::move(awaitable)), &scope.context(), result);
+  Result<R> result;
+  co_await AwaitInto<R>(std::move(task), &scope.context(), result);
   co_await scope.Close();
   if (result.has_value() && scope.expired()) {
-    if constexpr (internal::kCarriesStatus<R>) {
-      if (absl::IsCancelled(internal::StatusOf(result.value()))) {
-        co_return internal::TimeoutError(scope, duration);
-      }
+    if constexpr (kCarriesStatus<R>) {
+      if (absl::IsCancelled(StatusOf(result.value()))) co_return TimeoutError(scope, duration);
     } else {
-      co_return internal::TimeoutError(scope, duration);
+      co_return TimeoutError(scope, duration);
     }
   }
   if constexpr (std::is_void_v<R>) {
     result.Take();
     co_return absl::OkStatus();
   } else {
-    co_return internal::WithStatus<R>(result.Take());
+    co_return WithStatus<R>(result.Take());
   }
+}
+
+}  // namespace internal
+
+// An lvalue awaitable (a JoinHandle, a Future) must outlive the co_await.
+template <Awaitable A>
+Task<internal::WithStatus<AwaitResult<A>>> Timeout(absl::Duration duration, A&& awaitable) {
+  return internal::RunWithTimeout(duration, internal::AsTask(static_cast<A&&>(awaitable)));
 }
 
 }  // namespace plait

@@ -32,13 +32,13 @@ std::unique_ptr<Reactor> CheckedReactor(absl::StatusOr<std::unique_ptr<Reactor>>
 class EventLoop::Running {
  public:
   explicit Running(EventLoop& loop) : loop_(loop) {
-    loop_.running_ = true;
+    loop_.running_.store(true, kRelaxed);
     thread_state.worker = &loop_;
   }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   ~Running() {
-    loop_.running_ = false;
+    loop_.running_.store(false, kRelaxed);
     thread_state.worker = nullptr;
   }
 
@@ -107,7 +107,7 @@ absl::Status EventLoop::Refusal(const char* what) const {
     why = "it belongs to the parent process; make a new one after fork";
   } else if (closed_.load(kRelaxed)) {
     why = "it was closed";
-  } else if (running_) {
+  } else if (running_.load(kRelaxed)) {
     why = "it is running already";
   } else if (Worker::Current() != nullptr) {
     why = "another loop is running on this thread";
@@ -270,6 +270,7 @@ absl::Status EventLoop::RunForever() {
 }
 
 bool EventLoop::RunUntil(const Atomic<bool>& done) noexcept {
+  if (running_.load(kRelaxed) && Worker::Current() == nullptr) return false;  // on another thread
   const absl::Status refusal = Refusal("BlockOn");
   PLAIT_CHECK(refusal.ok(), refusal.ToString());
   RunUntilEnd(&done, /*until_idle=*/false);

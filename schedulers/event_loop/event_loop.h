@@ -7,8 +7,8 @@
 // and the timers for more, waiting there only when nothing is ready. However much work reposts itself, the reactor and
 // the timers are asked at least every kMaxItemsPerTurn items, and more often when items take long.
 //
-// Threads: Schedule, Post and Stop may be called from any thread, the rest by one thread at a time, which owns the loop
-// while it runs. From its own thread a post is a list append; from another it costs two locked instructions, and a system
+// Threads: Schedule, Post and Stop may be called from any thread, and so may BlockOn, which waits where another thread
+// runs the loop. The rest is for one thread at a time, which owns the loop while it runs. From its own thread a post is a list append; from another it costs two locked instructions, and a system
 // call only when the loop sleeps.
 // Errors: running a loop that runs already, that was closed, or that belongs to a parent process gives
 // FailedPrecondition; scheduling on a closed loop is a programming error (CHECK).
@@ -141,7 +141,6 @@ class EventLoop final : public Executor, private Worker {
   TimerQueue timers_;
   internal::TaskRegistry callbacks_;  // live Handle::Callbacks
   bool stopping_ = false;  // Stop was called; cleared when a run has ended by it
-  bool running_ = false;
   int turn_limit_ = 64;
   Deadline last_look_;
   StopItem stop_item_;
@@ -150,6 +149,7 @@ class EventLoop final : public Executor, private Worker {
   alignas(64) internal::Inbox inbox_;
   internal::Atomic<int> posters_{0};  // threads inside a post from outside
   internal::Atomic<bool> closed_{false};
+  internal::Atomic<bool> running_{false};
 };
 
 }  // namespace plait
