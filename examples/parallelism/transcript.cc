@@ -1,6 +1,7 @@
 #include "plait/examples/parallelism/transcript.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -83,8 +84,8 @@ Transcript::Progress::Progress(Transcript& transcript) : transcript_(transcript)
   if (!transcript_.console_.interactive()) return;
   transcript_.console_.Progress(transcript_.ProgressText());
   thread_ = plait::StartThread("progress", [this] {
-    while (!ended_.load()) {
-      BlockFor(absl::Milliseconds(50), plait::Clock::Real());
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!ending_.wait_for(lock, std::chrono::milliseconds(50), [this] { return ended_; })) {
       transcript_.console_.Progress(transcript_.ProgressText());
     }
   });
@@ -92,7 +93,11 @@ Transcript::Progress::Progress(Transcript& transcript) : transcript_(transcript)
 
 Transcript::Progress::~Progress() {
   if (!thread_.joinable()) return;
-  ended_.store(true);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    ended_ = true;
+  }
+  ending_.notify_one();  // at once: the time that this takes would be measured as work
   thread_.join();
   transcript_.console_.Progress("");
 }

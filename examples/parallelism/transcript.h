@@ -9,7 +9,7 @@
 #ifndef PLAIT_EXAMPLES_PARALLELISM_TRANSCRIPT_H_
 #define PLAIT_EXAMPLES_PARALLELISM_TRANSCRIPT_H_
 
-#include <atomic>
+#include <condition_variable>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -52,7 +52,9 @@ class Transcript {
 
    private:
     Transcript& transcript_;
-    std::atomic<bool> ended_{false};
+    std::mutex mutex_;
+    std::condition_variable ending_;
+    bool ended_ = false;
     plait::Thread thread_;
   };
 

@@ -163,8 +163,10 @@ std::optional<int> Flags::Parse(int argc, const char* const* argv) {
   const absl::Status parsed =
       ParseAll(std::vector<absl::string_view>(argv + std::min(argc, 1), argv + argc), &help_wanted);
   if (!parsed.ok()) {
-    std::fprintf(stderr, "%s: %s; --help tells more.\n", program_.c_str(),
-                 std::string(parsed.message()).c_str());
+    // What the system refuses is not for --help to explain.
+    const char* const hint = absl::IsInvalidArgument(parsed) ? "; --help tells more" : "";
+    std::fprintf(stderr, "%s: %s%s.\n", program_.c_str(), std::string(parsed.message()).c_str(),
+                 hint);
     return kUsageError;
   }
   if (!help_wanted) return std::nullopt;

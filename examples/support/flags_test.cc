@@ -150,6 +150,12 @@ TEST_F(FlagsTest, HelpExplainsEveryFlagWithItsDefault) {
   EXPECT_THAT(output_, HasSubstr("  --help\n"));
 }
 
+TEST_F(FlagsTest, HelpIsOfferedForWhatItCanHelpWith) {
+  ExpectRefused({"--count=0"}, "; --help tells more.");
+  flags_.Check([] { return absl::ResourceExhaustedError("no memory"); });
+  ExpectRefused({}, "program: no memory.\n");
+}
+
 TEST_F(FlagsTest, AFailedCheckRefusesWithItsMessage) {
   flags_.Check([this] {
     return count_ == 13 ? absl::InvalidArgumentError("not that number") : absl::OkStatus();

@@ -1,5 +1,7 @@
 #include "plait/examples/support/manners.h"
 
+#include <sys/syscall.h>
+
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -49,8 +51,10 @@ void ExpectManners(const std::string& path) {
   ExpectRefusal(path, {"--reactor=abacus"}, "unknown reactor \"abacus\"");
   ExpectRefusal(path, {}, "unknown reactor \"abacus\"", {"PLAIT_REACTOR=abacus"});
   {
-    SCOPED_TRACE("too few open files for a reactor");
-    ExpectRefused(path, RunProgram(path, {"--reactor=epoll"}, {.max_open_files = 4}), "epoll");
+    SCOPED_TRACE("a kernel that refuses the reactor");
+    ExpectRefused(path,
+                  RunProgram(path, {"--reactor=epoll"}, {.refused_system_call = SYS_epoll_create1}),
+                  "epoll");
   }
 }
 

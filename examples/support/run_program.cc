@@ -1,16 +1,21 @@
 #include "plait/examples/support/run_program.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -47,6 +52,21 @@ Channel MakeTerminal() {
   mode.c_oflag &= ~static_cast<tcflag_t>(OPOST);
   CheckOk(tcsetattr(slave, TCSANOW, &mode) == 0, "tcsetattr");
   return {master, slave};
+}
+
+// From now on the kernel refuses `system_call` to this process. Safe after a fork.
+void Refuse(long system_call) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(system_call), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {.len = std::size(filter), .filter = filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    _exit(126);
+  }
 }
 
 // Reads both until their other ends are closed.
@@ -102,11 +122,7 @@ ProgramRun RunProgram(const std::string& path, const std::vector<std::string>& a
   if (pid == 0) {
     dup2(out.write_end, STDOUT_FILENO);
     dup2(options.terminal ? out.write_end : err.write_end, STDERR_FILENO);
-    if (options.max_open_files > 0) {
-      const auto limit = static_cast<rlim_t>(options.max_open_files);
-      const rlimit files = {limit, limit};
-      setrlimit(RLIMIT_NOFILE, &files);
-    }
+    if (options.refused_system_call >= 0) Refuse(options.refused_system_call);
     execve(path.c_str(), argv.data(), envp.data());
     _exit(127);
   }

@@ -25,9 +25,9 @@ struct ProgramOptions {
   std::vector<std::string> environment;
   // Gives the program a terminal for standard output and standard error.
   bool terminal = false;
-  // At most this many open files, the three standard ones among them; 0 for no limit. With 4 a
-  // program can be loaded but cannot make a reactor.
-  int max_open_files = 0;
+  // The number of a system call (SYS_epoll_create1, say) that the kernel refuses the program with
+  // EPERM, as sandboxes do; -1 for none.
+  long refused_system_call = -1;
 };
 
 // `path`: from the root of the workspace, of a program in the test's data. Returns once it has

@@ -30,6 +30,12 @@ plait::Task<Result> Brew(absl::Duration time) {
 
 plait::Task<Result> BrewWithoutWater() { co_return absl::NotFoundError("no water"); }
 
+plait::Task<absl::Status> OversleepEverything(Console& console) {
+  const absl::Status slept = co_await plait::Sleep(absl::Hours(1));
+  console.Print(absl::StrCat("  its sleep   -> ", slept.ToString()));
+  co_return slept;
+}
+
 std::string Show(bool value) { return value ? "true" : "false"; }
 std::string Show(const Result& result) {
   return result.ok() ? *result : result.status().ToString();
@@ -121,8 +127,9 @@ plait::Task<absl::Status> Main(Console& console) {
   co_await plait::OrReturn(ShowException(console));
 
   Title(console,
-        "Left behind: the handle is dropped, the end of Run cancels the task and joins it");
-  plait::Spawn(Brew(absl::Hours(1)));
+        "Left behind: its handle is dropped, and the end of Run cancels it and waits for it");
+  plait::Spawn(OversleepEverything(console));
+  co_await plait::Yield();
   co_return absl::OkStatus();
 }
 

@@ -99,6 +99,10 @@ TEST_F(TasksTest, AnExceptionReachesWhoeverAwaitsTheTaskOrAsksForItsResult) {
 #endif
 }
 
+TEST_F(TasksTest, ATaskThatIsLeftBehindIsCancelledAndJoinedByTheEndOfRun) {
+  EXPECT_THAT(Section("Left behind"), ElementsAre(HasSubstr("its sleep   -> CANCELLED")));
+}
+
 TEST_F(TasksTest, ItHasManners) {
   ExpectHelp(kTasks, {"--reactor=TEXT"});
   ExpectManners(kTasks);
