@@ -24,8 +24,8 @@ struct RunOptions {
   std::string scheduler;
   // "epoll", "auto", or empty for the default; see io/auto_reactor.
   std::string reactor;
-  // Where reads and writes of regular files run; outlives the call. Null: they fail with PermissionDenied on reactors
-  // that cannot do better.
+  // Where reads and writes of regular files run; outlives the call. Null: they fail with
+  // PermissionDenied on reactors that cannot do better.
   Executor* blocking = nullptr;
   // Null for the machine's.
   Clock* clock = nullptr;
@@ -46,10 +46,11 @@ class Runner {
 
 }  // namespace internal
 
-// Runs `task` until it has ended; then cancels the tasks that it spawned and left behind, and returns once they have ended
-// too. Gives the task's result; its exception comes out of here. An unknown scheduler or reactor, or one that the system
-// refuses, is the result where T is a Status or StatusOr, and else a CHECK with that status. Calling it inside a task is a
-// programming error (CHECK).
+// Runs `task` until it has ended; then cancels the tasks that it spawned and left behind, and
+// returns once they have ended too. Gives the task's result; its exception comes out of here. An
+// unknown scheduler or reactor, or one that the system refuses, is the result where T is a Status
+// or StatusOr, and else a CHECK with that status. Calling it inside a task is a programming error
+// (CHECK).
 template <class T>
 T Run(Task<T> task, RunOptions options = {}) {
   absl::StatusOr<std::unique_ptr<internal::Runner>> runner = internal::Runner::Create(options);

@@ -14,13 +14,15 @@
 namespace plait {
 
 struct ReactorOptions {
-  // Where reads and writes of regular files run on reactors that have no better way; outlives the reactor. May be null.
+  // Where reads and writes of regular files run on reactors that have no better way; outlives the
+  // reactor. May be null.
   Executor* blocking = nullptr;
 };
 
-// `name` is one of ReactorNames(), "auto" for the best that the system allows, or empty for the default: the environment
-// variable PLAIT_REACTOR if it is set and not empty, else what the build flag //:reactor says. InvalidArgument names what
-// there is when the name is unknown; another error says why this system refuses.
+// `name` is one of ReactorNames(), "auto" for the best that the system allows, or empty for the
+// default: the environment variable PLAIT_REACTOR if it is set and not empty, else what the build
+// flag //:reactor says. InvalidArgument names what there is when the name is unknown; another error
+// says why this system refuses.
 absl::StatusOr<std::unique_ptr<Reactor>> MakeReactor(absl::string_view name = "",
                                                      ReactorOptions options = {});
 

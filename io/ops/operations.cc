@@ -98,7 +98,8 @@ internal::OperationAwaitable<size_t> WriteAt(int fd, absl::Span<const char> data
   return internal::OperationAwaitable<size_t>(request);
 }
 
-internal::OperationAwaitable<int> Accept(int listener, ::sockaddr* address, uint32_t* address_size) {
+internal::OperationAwaitable<int> Accept(int listener, ::sockaddr* address,
+                                         uint32_t* address_size) {
   internal::Request request{.opcode = IoOpcode::kAccept, .fd = listener, .args = {}};
   request.args.address = address;
   request.args.address_size_out = address_size;

@@ -1,16 +1,18 @@
-// The operating system's operations on descriptors, to be awaited: the layer under streams, files and servers.
+// The operating system's operations on descriptors, to be awaited: the layer under streams, files
+// and servers.
 //
 //   absl::StatusOr<size_t> n = co_await plait::io::Read(fd, absl::MakeSpan(buffer));
 //
-// Each runs on the reactor of the thread that awaits it and resumes on the task's own executor. It does what one call of
-// the same name does: a read or a write may be short, 0 bytes read is the end.
-// Lifetime: the buffer is the kernel's until the co_await has returned; it lives in the caller's frame or above it.
-// Descriptors: any that the reactor can wait for (sockets, pipes, terminals, eventfds), and regular files where the
-// reactor was given a blocking executor. One that was used here is closed with io::Close.
-// Cancellation: a cancelled operation gives absl::CancelledError; one that was done first gives its result, so bytes that
-// moved are never lost.
-// Errors: a Status that names the operation and the descriptor; a closed descriptor, or one that can't do this, is
-// FailedPrecondition, InvalidArgument or PermissionDenied. No SIGPIPE is raised.
+// Each runs on the reactor of the thread that awaits it and resumes on the task's own executor. It
+// does what one call of the same name does: a read or a write may be short, 0 bytes read is the
+// end. Lifetime: the buffer is the kernel's until the co_await has returned; it lives in the
+// caller's frame or above it. Descriptors: any that the reactor can wait for (sockets, pipes,
+// terminals, eventfds), and regular files where the reactor was given a blocking executor. One that
+// was used here is closed with io::Close. Cancellation: a cancelled operation gives
+// absl::CancelledError; one that was done first gives its result, so bytes that moved are never
+// lost. Errors: a Status that names the operation and the descriptor; a closed descriptor, or one
+// that can't do this, is FailedPrecondition, InvalidArgument or PermissionDenied. No SIGPIPE is
+// raised.
 #ifndef PLAIT_IO_OPS_OPERATIONS_H_
 #define PLAIT_IO_OPS_OPERATIONS_H_
 
@@ -57,7 +59,8 @@ class OperationAwaiter : private plait::internal::HomeWait, private IoOperation 
   static bool CancelOperation(HomeWait& wait) noexcept;
 };
 
-// R is what the operation's non-negative result is given as: size_t, int, uint32_t, or void for a Status.
+// R is what the operation's non-negative result is given as: size_t, int, uint32_t, or void for a
+// Status.
 template <class R>
 class [[nodiscard]] ResultAwaiter final : public OperationAwaiter {
  public:
@@ -95,7 +98,8 @@ internal::OperationAwaitable<size_t> ReadAt(int fd, absl::Span<char> buffer, int
 internal::OperationAwaitable<size_t> Write(int fd, absl::Span<const char> data);
 internal::OperationAwaitable<size_t> WriteAt(int fd, absl::Span<const char> data, int64_t offset);
 
-// A connection's descriptor, non-blocking and close-on-exec. `address` may be null; it is filled in with the peer's, and
+// A connection's descriptor, non-blocking and close-on-exec. `address` may be null; it is filled in
+// with the peer's, and
 // `*address_size`, which holds the room there is, with its size.
 internal::OperationAwaitable<int> Accept(int listener, ::sockaddr* address = nullptr,
                                          uint32_t* address_size = nullptr);
@@ -103,11 +107,12 @@ internal::OperationAwaitable<int> Accept(int listener, ::sockaddr* address = nul
 // `address` lives until the co_await has returned. A refusal comes asynchronously, as Unavailable.
 internal::OperationAwaitable<void> Connect(int fd, const ::sockaddr* address, size_t address_size);
 
-// Waits until one of `events` (kPollReadable, kPollWritable) holds; gives those that do, and kPollError or kPollHangUp.
+// Waits until one of `events` (kPollReadable, kPollWritable) holds; gives those that do, and
+// kPollError or kPollHangUp.
 internal::OperationAwaitable<uint32_t> Poll(int fd, uint32_t events);
 
-// Ends what is pending on `fd` with absl::CancelledError, and closes it. Not cancelled itself: the descriptor is closed
-// whatever becomes of the task.
+// Ends what is pending on `fd` with absl::CancelledError, and closes it. Not cancelled itself: the
+// descriptor is closed whatever becomes of the task.
 internal::OperationAwaitable<void> Close(int fd);
 
 }  // namespace plait::io

@@ -1,8 +1,9 @@
 // Atomic<T>: the only atomics that the runtime's own code uses.
 //
-// In production it is std::atomic and nothing else. It has a name of its own so that a model checker can put a type in
-// its place whose every access is a point at which another thread may run. Fences are left out on purpose: neither
-// ThreadSanitizer nor a model checker of this kind can reason about them, so orderings stand on the accesses.
+// In production it is std::atomic and nothing else. It has a name of its own so that a model
+// checker can put a type in its place whose every access is a point at which another thread may
+// run. Fences are left out on purpose: neither ThreadSanitizer nor a model checker of this kind can
+// reason about them, so orderings stand on the accesses.
 #ifndef PLAIT_RUNTIME_CORE_ATOMIC_H_
 #define PLAIT_RUNTIME_CORE_ATOMIC_H_
 

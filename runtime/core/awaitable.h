@@ -1,7 +1,7 @@
 // Awaitable: the concept of what may stand behind co_await in a Task.
 //
-// Satisfied by Task, JoinHandle, Future, the results of Sleep, Queue::Get and so on, and by any foreign type with the
-// three functions of the language's protocol or an operator co_await.
+// Satisfied by Task, JoinHandle, Future, the results of Sleep, Queue::Get and so on, and by any
+// foreign type with the three functions of the language's protocol or an operator co_await.
 #ifndef PLAIT_RUNTIME_CORE_AWAITABLE_H_
 #define PLAIT_RUNTIME_CORE_AWAITABLE_H_
 
@@ -33,7 +33,8 @@ decltype(auto) GetAwaiter(A&& a) {
 template <class A>
 using AwaiterOf = std::remove_reference_t<decltype(GetAwaiter(std::declval<A>()))>;
 
-// await_suspend is left out: which coroutine handles it takes is between the awaiter and the coroutine.
+// await_suspend is left out: which coroutine handles it takes is between the awaiter and the
+// coroutine.
 template <class W>
 concept Awaiter = requires(W& w) {
   { w.await_ready() } -> std::convertible_to<bool>;

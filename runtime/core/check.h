@@ -1,7 +1,8 @@
 // PLAIT_CHECK: stops the program on a programming error, with a sentence that a person understands.
 //
-// For bugs in the caller only; anything that input, a peer or the operating system can cause is an absl::Status. On in
-// every build. The message is an expression that is evaluated only when the check fails.
+// For bugs in the caller only; anything that input, a peer or the operating system can cause is an
+// absl::Status. On in every build. The message is an expression that is evaluated only when the
+// check fails.
 #ifndef PLAIT_RUNTIME_CORE_CHECK_H_
 #define PLAIT_RUNTIME_CORE_CHECK_H_
 
@@ -15,11 +16,11 @@ namespace plait::internal {
 
 }  // namespace plait::internal
 
-#define PLAIT_CHECK(condition, message)                                                \
-  do {                                                                                 \
-    if (!(condition)) [[unlikely]] {                                                   \
-      ::plait::internal::CheckFailed(__FILE__, __LINE__, #condition, (message));       \
-    }                                                                                  \
+#define PLAIT_CHECK(condition, message)                                          \
+  do {                                                                           \
+    if (!(condition)) [[unlikely]] {                                             \
+      ::plait::internal::CheckFailed(__FILE__, __LINE__, #condition, (message)); \
+    }                                                                            \
   } while (false)
 
 // For checks on paths where a compare per call would be felt: on in debug builds only.

@@ -36,13 +36,12 @@ Clock& Clock::Real() {
 }
 
 Thread StartThread(absl::string_view name, absl::AnyInvocable<void() &&> body) {
-  return std::thread(
-      [name = std::string(name.substr(0, 15)), body = std::move(body)]() mutable {
+  return std::thread([name = std::string(name.substr(0, 15)), body = std::move(body)]() mutable {
 #if defined(__linux__)
-        pthread_setname_np(pthread_self(), name.c_str());
+    pthread_setname_np(pthread_self(), name.c_str());
 #endif
-        std::move(body)();
-      });
+    std::move(body)();
+  });
 }
 
 int HardwareThreads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }

@@ -1,8 +1,9 @@
 // The environment seam: the clock, randomness and threads, reached through here and nowhere else.
 //
-// Everything that makes two runs of a program differ passes through this header (and, for system calls, through
-// io/system), so that tests can put another world in its place: a clock that jumps, a seeded source of numbers. A lint
-// test forbids going around it. In production the cost is what the thing itself costs.
+// Everything that makes two runs of a program differ passes through this header (and, for system
+// calls, through io/system), so that tests can put another world in its place: a clock that jumps,
+// a seeded source of numbers. A lint test forbids going around it. In production the cost is what
+// the thing itself costs.
 #ifndef PLAIT_RUNTIME_CORE_ENVIRONMENT_H_
 #define PLAIT_RUNTIME_CORE_ENVIRONMENT_H_
 
@@ -16,7 +17,8 @@
 
 namespace plait {
 
-// Two clocks in one: a monotonic one that all waiting is measured by, and the calendar. Thread-safe.
+// Two clocks in one: a monotonic one that all waiting is measured by, and the calendar.
+// Thread-safe.
 class Clock {
  public:
   virtual ~Clock() = default;
@@ -27,7 +29,8 @@ class Clock {
   // The calendar, for SleepUntil and for people.
   virtual absl::Time WallTime() noexcept = 0;
 
-  // Whether time passes only when AdvanceTo says so. An executor that has nothing to do then advances instead of waiting.
+  // Whether time passes only when AdvanceTo says so. An executor that has nothing to do then
+  // advances instead of waiting.
   virtual bool is_virtual() const noexcept { return false; }
   // For virtual clocks: it is `deadline` now, unless it was later already.
   virtual void AdvanceTo(Deadline deadline) noexcept { static_cast<void>(deadline); }

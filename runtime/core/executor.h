@@ -1,4 +1,5 @@
-// Executor: the interface of everything that runs work: an event loop, a thread pool, the calling thread.
+// Executor: the interface of everything that runs work: an event loop, a thread pool, the calling
+// thread.
 #ifndef PLAIT_RUNTIME_CORE_EXECUTOR_H_
 #define PLAIT_RUNTIME_CORE_EXECUTOR_H_
 
@@ -15,14 +16,14 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
   virtual ~Executor() = default;
 
-  // Runs `item` once, soon, on a thread of this executor; never inside this call, unless the executor's documentation
-  // says so. Any thread. Does not allocate and cannot fail: scheduling on an executor that was closed is a programming
-  // error (CHECK).
+  // Runs `item` once, soon, on a thread of this executor; never inside this call, unless the
+  // executor's documentation says so. Any thread. Does not allocate and cannot fail: scheduling on
+  // an executor that was closed is a programming error (CHECK).
   virtual void Schedule(WorkItem& item) noexcept = 0;
 
-  // For BlockOn. An executor without threads of its own runs on the calling thread until an item that it runs has set
-  // `done`, and returns true; it may not be running already (CHECK). The default, for executors with threads, returns
-  // false at once: the caller may block.
+  // For BlockOn. An executor without threads of its own runs on the calling thread until an item
+  // that it runs has set `done`, and returns true; it may not be running already (CHECK). The
+  // default, for executors with threads, returns false at once: the caller may block.
   virtual bool RunUntil(const internal::Atomic<bool>& done) noexcept {
     static_cast<void>(done);
     return false;

@@ -1,9 +1,10 @@
-// Memory for coroutine frames and task states: per-thread free lists by size, so that in the steady state a task costs a
-// pop and a push, inline, instead of two trips to malloc.
+// Memory for coroutine frames and task states: per-thread free lists by size, so that in the steady
+// state a task costs a pop and a push, inline, instead of two trips to malloc.
 //
-// Any thread may free what another allocated; the block then serves the thread that freed it. A thread keeps at most
-// kMaxCachedBytes per size and gives them back to the system when it ends. Sizes above kMaxPooledFrame go to operator new.
-// Under AddressSanitizer and ThreadSanitizer everything does, so that they see every use after free.
+// Any thread may free what another allocated; the block then serves the thread that freed it. A
+// thread keeps at most kMaxCachedBytes per size and gives them back to the system when it ends.
+// Sizes above kMaxPooledFrame go to operator new. Under AddressSanitizer and ThreadSanitizer
+// everything does, so that they see every use after free.
 #ifndef PLAIT_RUNTIME_CORE_FRAME_ALLOCATOR_H_
 #define PLAIT_RUNTIME_CORE_FRAME_ALLOCATOR_H_
 
@@ -48,19 +49,24 @@ struct FramePool {
   List lists[FrameList(kMaxPooledFrame) + 1];
 };
 
-// Plain data, so that it is reached without a guard and stays usable while other thread-locals are destroyed.
+// Plain data, so that it is reached without a guard and stays usable while other thread-locals are
+// destroyed.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local FramePool frame_pool;
 
-// Keeps the block where a list was not in use yet; gives it to the system where it is full or the thread is ending.
+// Keeps the block where a list was not in use yet; gives it to the system where it is full or the
+// thread is ending.
 void FreeFrameSlow(void* frame, size_t list) noexcept;
 
-// Never null: out of memory ends in std::bad_alloc, or in std::terminate without exceptions. Aligned for any scalar.
+// Never null: out of memory ends in std::bad_alloc, or in std::terminate without exceptions.
+// Aligned for any scalar.
 [[nodiscard]] inline void* AllocateFrame(size_t size) {
-  if (size > kMaxPooledFrame) [[unlikely]] return ::operator new(size);
+  if (size > kMaxPooledFrame) [[unlikely]]
+    return ::operator new(size);
   const size_t index = FrameList(size);
   FramePool::List& list = frame_pool.lists[index];
   FreeFrameBlock* const block = list.first;
-  if (block == nullptr) [[unlikely]] return ::operator new(FrameBlockSize(index));
+  if (block == nullptr) [[unlikely]]
+    return ::operator new(FrameBlockSize(index));
   list.first = block->next;
   --list.count;
   return block;
@@ -68,10 +74,12 @@ void FreeFrameSlow(void* frame, size_t list) noexcept;
 
 // `size` is what AllocateFrame was given.
 inline void FreeFrame(void* frame, size_t size) noexcept {
-  if (size > kMaxPooledFrame) [[unlikely]] return ::operator delete(frame);
+  if (size > kMaxPooledFrame) [[unlikely]]
+    return ::operator delete(frame);
   const size_t index = FrameList(size);
   FramePool::List& list = frame_pool.lists[index];
-  if (list.count >= list.limit) [[unlikely]] return FreeFrameSlow(frame, index);
+  if (list.count >= list.limit) [[unlikely]]
+    return FreeFrameSlow(frame, index);
   auto* const block = static_cast<FreeFrameBlock*>(frame);
   block->next = list.first;
   list.first = block;

@@ -1,4 +1,5 @@
-// Inbox: a queue that any thread may push to and one thread empties, with the handshake that puts that thread to sleep.
+// Inbox: a queue that any thread may push to and one thread empties, with the handshake that puts
+// that thread to sleep.
 //
 // The whole state is one word:
 //
@@ -8,11 +9,12 @@
 //       v   |                     |
 //     asleep ---------------------+
 //
-// As "asleep" and "there are items" are values of the same word, a push between the consumer's last look and its going
-// to sleep makes PrepareToSleep fail: no wake-up is lost, and only the push that finds it asleep pays for a wake-up.
+// As "asleep" and "there are items" are values of the same word, a push between the consumer's last
+// look and its going to sleep makes PrepareToSleep fail: no wake-up is lost, and only the push that
+// finds it asleep pays for a wake-up.
 //
-// Orderings: a push releases the item's contents and a drain acquires them. PrepareToSleep and the failed look need no
-// ordering of their own, as the next Drain acquires before anything is read.
+// Orderings: a push releases the item's contents and a drain acquires them. PrepareToSleep and the
+// failed look need no ordering of their own, as the next Drain acquires before anything is read.
 #ifndef PLAIT_RUNTIME_CORE_INBOX_H_
 #define PLAIT_RUNTIME_CORE_INBOX_H_
 
@@ -30,7 +32,8 @@ class Inbox {
   // Any thread. True when the consumer was asleep, and must be woken by the caller.
   [[nodiscard]] bool Push(WorkItem& item) noexcept;
 
-  // Consumer. Moves all items, oldest first, behind those in `ready`; ends the state asleep. One load when empty.
+  // Consumer. Moves all items, oldest first, behind those in `ready`; ends the state asleep. One
+  // load when empty.
   void Drain(WorkQueue& ready) noexcept {
     if (head_.load(kRelaxed) != nullptr) DrainSlow(ready);
   }

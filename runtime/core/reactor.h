@@ -1,10 +1,11 @@
 // Reactor: turns requests to the operating system into work that is ready.
 //
-// (Strictly a proactor: it tells of operations that have completed, not of descriptors that are ready. Readiness systems
-// such as epoll can be made to look like completion ones; the reverse wastes io_uring and leaves open who owns a buffer.)
+// (Strictly a proactor: it tells of operations that have completed, not of descriptors that are
+// ready. Readiness systems such as epoll can be made to look like completion ones; the reverse
+// wastes io_uring and leaves open who owns a buffer.)
 //
-// A reactor belongs to one thread, the one that polls it; only Wake may be called from others. It decides nothing about
-// order or threads, runs nothing, and keeps no timers.
+// A reactor belongs to one thread, the one that polls it; only Wake may be called from others. It
+// decides nothing about order or threads, runs nothing, and keeps no timers.
 #ifndef PLAIT_RUNTIME_CORE_REACTOR_H_
 #define PLAIT_RUNTIME_CORE_REACTOR_H_
 
@@ -30,20 +31,23 @@ class Reactor {
   // "epoll", "io_uring", ...: what RunOptions and flags call it.
   virtual absl::string_view name() const = 0;
 
-  // Owner thread. Starts `operation`. It is delivered exactly once, through Poll, also when it fails or completes at
-  // once; never inside this call. Operations of one kind on one descriptor are served in the order of submission.
+  // Owner thread. Starts `operation`. It is delivered exactly once, through Poll, also when it
+  // fails or completes at once; never inside this call. Operations of one kind on one descriptor
+  // are served in the order of submission.
   virtual void Submit(IoOperation& operation) noexcept = 0;
 
-  // Owner thread. Asks for `operation`, which is in flight, to end. It still arrives once: with -ECANCELED, or with its
-  // true result if that was first. Never delivers inside this call.
+  // Owner thread. Asks for `operation`, which is in flight, to end. It still arrives once: with
+  // -ECANCELED, or with its true result if that was first. Never delivers inside this call.
   virtual void Cancel(IoOperation& operation) noexcept = 0;
 
-  // Owner thread. Waits until an operation has completed, Wake was called or `deadline` has come, whichever is first,
-  // and appends the completed operations to `ready` in the order of completion. May return early with nothing; with
-  // Deadline::Immediate() it never blocks. `clock` is what the deadline is measured by.
+  // Owner thread. Waits until an operation has completed, Wake was called or `deadline` has come,
+  // whichever is first, and appends the completed operations to `ready` in the order of completion.
+  // May return early with nothing; with Deadline::Immediate() it never blocks. `clock` is what the
+  // deadline is measured by.
   virtual void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept = 0;
 
-  // Any thread. Makes the Poll that is under way, or else the next one, return soon. Calls may coalesce.
+  // Any thread. Makes the Poll that is under way, or else the next one, return soon. Calls may
+  // coalesce.
   virtual void Wake() noexcept = 0;
 
   // Owner thread. Operations submitted and not yet delivered.

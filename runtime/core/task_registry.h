@@ -1,7 +1,8 @@
-// TaskRegistry: the list of an owner's live tasks, so that a scope or an executor can cancel, join and show them.
+// TaskRegistry: the list of an owner's live tasks, so that a scope or an executor can cancel, join
+// and show them.
 //
-// Intrusive: a task embeds a TaskLink and is in one registry from its spawn to its end. Any thread; each operation holds
-// a spin lock for a few instructions.
+// Intrusive: a task embeds a TaskLink and is in one registry from its spawn to its end. Any thread;
+// each operation holds a spin lock for a few instructions.
 #ifndef PLAIT_RUNTIME_CORE_TASK_REGISTRY_H_
 #define PLAIT_RUNTIME_CORE_TASK_REGISTRY_H_
 
@@ -22,7 +23,8 @@ class TaskRegistry {
   TaskRegistry(const TaskRegistry&) = delete;
   TaskRegistry& operator=(const TaskRegistry&) = delete;
 
-  // Adds `link` at the end; returns false when the registry is closing, and the new task is to be cancelled.
+  // Adds `link` at the end; returns false when the registry is closing, and the new task is to be
+  // cancelled.
   bool Add(TaskLink& link) noexcept {
     SpinLockHolder hold(lock_);
     link.previous = ends_.previous;
@@ -52,7 +54,8 @@ class TaskRegistry {
     return size_;
   }
 
-  // Calls `visit(link)` for each, oldest first, under the lock: `visit` must be brief and must not come back here.
+  // Calls `visit(link)` for each, oldest first, under the lock: `visit` must be brief and must not
+  // come back here.
   template <class Visit>
   void ForEach(Visit visit) {
     SpinLockHolder hold(lock_);

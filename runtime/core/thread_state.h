@@ -1,4 +1,5 @@
-// What a thread knows about the work that it is running: four words, thread-local, reached in one instruction.
+// What a thread knows about the work that it is running: four words, thread-local, reached in one
+// instruction.
 #ifndef PLAIT_RUNTIME_CORE_THREAD_STATE_H_
 #define PLAIT_RUNTIME_CORE_THREAD_STATE_H_
 
@@ -12,8 +13,9 @@ struct TaskContext;
 namespace internal {
 
 struct ThreadState {
-  // A coroutine that would be resumed with the stack pointer below this is handed to `bounced` instead, and resumed by
-  // the ResumeTask that is at the bottom of the stack. See runtime/task/promise.h.
+  // A coroutine that would be resumed with the stack pointer below this is handed to `bounced`
+  // instead, and resumed by the ResumeTask that is at the bottom of the stack. See
+  // runtime/task/promise.h.
   const char* stack_limit = nullptr;
   WorkItem* bounced = nullptr;
   // The context of the coroutine that runs now, or null.
@@ -22,8 +24,9 @@ struct ThreadState {
   Worker* worker = nullptr;
 };
 
-// Initial-exec: one instruction also in position-independent code, where the general model would be a function call. A
-// shared library that is loaded late draws this, and the 512 bytes of frame_pool, from the loader's small reserve.
+// Initial-exec: one instruction also in position-independent code, where the general model would be
+// a function call. A shared library that is loaded late draws this, and the 512 bytes of
+// frame_pool, from the loader's small reserve.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local ThreadState thread_state;
 
 }  // namespace internal

@@ -1,4 +1,5 @@
-// Timer: a WorkItem that becomes ready at a deadline. Embedded in what waits; see runtime/time/timer_queue.h.
+// Timer: a WorkItem that becomes ready at a deadline. Embedded in what waits; see
+// runtime/time/timer_queue.h.
 #ifndef PLAIT_RUNTIME_CORE_TIMER_H_
 #define PLAIT_RUNTIME_CORE_TIMER_H_
 

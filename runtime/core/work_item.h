@@ -1,10 +1,12 @@
 // WorkItem: the one thing an Executor runs. WorkQueue: a FIFO of them.
 //
-// A WorkItem is intrusive: whoever wants to be run embeds one (a coroutine's promise, an operation, a timer) and passes
-// it by reference, so that posting never allocates. It may be in one queue at a time; once `run` has been entered, the
-// item belongs to its owner again, which may queue it anew or destroy it from inside `run`.
+// A WorkItem is intrusive: whoever wants to be run embeds one (a coroutine's promise, an operation,
+// a timer) and passes it by reference, so that posting never allocates. It may be in one queue at a
+// time; once `run` has been entered, the item belongs to its owner again, which may queue it anew
+// or destroy it from inside `run`.
 //
-// A continuation is a WorkItem too: "go on with this" and "run this" are one notion throughout the runtime.
+// A continuation is a WorkItem too: "go on with this" and "run this" are one notion throughout the
+// runtime.
 #ifndef PLAIT_RUNTIME_CORE_WORK_ITEM_H_
 #define PLAIT_RUNTIME_CORE_WORK_ITEM_H_
 
@@ -24,7 +26,8 @@ struct WorkItem {
   RunFunction run = nullptr;
 };
 
-// A first-in, first-out list of items that it does not own. One thread at a time. Every operation is O(1).
+// A first-in, first-out list of items that it does not own. One thread at a time. Every operation
+// is O(1).
 class WorkQueue {
  public:
   constexpr WorkQueue() = default;

@@ -1,8 +1,10 @@
-// Worker: one thread of an executor, as seen from the work that it runs: its clock, its timers, its reactor.
+// Worker: one thread of an executor, as seen from the work that it runs: its clock, its timers, its
+// reactor.
 //
-// Code that waits for time or for the operating system asks for the Worker that runs it, starts the wait there, and is
-// called back there: timers and reactors belong to one thread and need no locks. An executor whose threads offer
-// neither (a plain thread pool) has no Workers; what needs one then fails with FailedPrecondition.
+// Code that waits for time or for the operating system asks for the Worker that runs it, starts the
+// wait there, and is called back there: timers and reactors belong to one thread and need no locks.
+// An executor whose threads offer neither (a plain thread pool) has no Workers; what needs one then
+// fails with FailedPrecondition.
 #ifndef PLAIT_RUNTIME_CORE_WORKER_H_
 #define PLAIT_RUNTIME_CORE_WORKER_H_
 
@@ -29,11 +31,12 @@ class Worker {
   // Runs `item` on this very thread, soon. Any thread.
   virtual void Post(WorkItem& item) noexcept = 0;
 
-  // This thread only. Runs `timer` here at its deadline or soon after, never before; timers with equal deadlines run in
-  // the order in which they were added. An infinite deadline never comes.
+  // This thread only. Runs `timer` here at its deadline or soon after, never before; timers with
+  // equal deadlines run in the order in which they were added. An infinite deadline never comes.
   virtual void AddTimer(Timer& timer) noexcept = 0;
 
-  // This thread only. True when `timer` was waiting and now never runs; false when it is about to run or has run.
+  // This thread only. True when `timer` was waiting and now never runs; false when it is about to
+  // run or has run.
   virtual bool CancelTimer(Timer& timer) noexcept = 0;
 
   // The clock that its timers go by.

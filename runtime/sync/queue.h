@@ -1,16 +1,17 @@
-// Queue<T>: first in, first out, between tasks on any threads, with a bound that holds producers back.
+// Queue<T>: first in, first out, between tasks on any threads, with a bound that holds producers
+// back.
 //
 //   plait::Queue<int> queue(16);
 //   co_await plait::OrReturn(queue.Put(7));             // waits while the queue is full
 //   absl::StatusOr<int> item = co_await queue.Get();    // waits while it is empty
 //
-// Fairness: waiting getters are served in the order of their arrival, and so are waiting putters; nobody overtakes them.
-// Closing: after Close, Put gives FailedPrecondition and Get gives what is left, then FailedPrecondition; waiting putters
-// and getters are released.
-// Cancellation: a cancelled Put has not put, a cancelled Get has not taken: they give absl::CancelledError, and no item
-// is lost or doubled. One that was served before the cancel arrived succeeds.
-// Threads: any, at once. The queue outlives whoever waits on it (CHECK).
-// Cost: an operation that need not wait is one spin lock; nothing allocates but the buffer, which grows by doubling.
+// Fairness: waiting getters are served in the order of their arrival, and so are waiting putters;
+// nobody overtakes them. Closing: after Close, Put gives FailedPrecondition and Get gives what is
+// left, then FailedPrecondition; waiting putters and getters are released. Cancellation: a
+// cancelled Put has not put, a cancelled Get has not taken: they give absl::CancelledError, and no
+// item is lost or doubled. One that was served before the cancel arrived succeeds. Threads: any, at
+// once. The queue outlives whoever waits on it (CHECK). Cost: an operation that need not wait is
+// one spin lock; nothing allocates but the buffer, which grows by doubling.
 #ifndef PLAIT_RUNTIME_SYNC_QUEUE_H_
 #define PLAIT_RUNTIME_SYNC_QUEUE_H_
 
@@ -54,7 +55,8 @@ class Queue {
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
   ~Queue() {
-    PLAIT_CHECK(getters_.empty() && putters_.empty(), "a Queue was destroyed while a task waits on it");
+    PLAIT_CHECK(getters_.empty() && putters_.empty(),
+                "a Queue was destroyed while a task waits on it");
   }
 
   // co_await: OK once the item is in; else it is dropped.
@@ -62,7 +64,8 @@ class Queue {
   // co_await: an absl::StatusOr<T>.
   GetAwaitable Get() { return GetAwaitable{*this}; }
 
-  // Without waiting: ResourceExhausted when full, FailedPrecondition when closed; `value` is untouched then.
+  // Without waiting: ResourceExhausted when full, FailedPrecondition when closed; `value` is
+  // untouched then.
   absl::Status TryPut(T&& value) {
     internal::Waiter* getter = nullptr;
     {
@@ -115,8 +118,9 @@ class Queue {
  private:
   static absl::Status Closed() { return absl::FailedPreconditionError("the queue is closed"); }
 
-  // Under the lock; the queue is open. Hands `value` to a getter, which is then to be woken, or puts it into the buffer;
-  // false when that is full. While a putter waits it is full, so nobody overtakes one.
+  // Under the lock; the queue is open. Hands `value` to a getter, which is then to be woken, or
+  // puts it into the buffer; false when that is full. While a putter waits it is full, so nobody
+  // overtakes one.
   bool PutNow(T& value, internal::Waiter** getter) {
     if (auto* waiting = static_cast<GetAwaiter*>(getters_.PopFront())) {
       waiting->value_.emplace(std::move(value));
@@ -128,7 +132,8 @@ class Queue {
     return true;
   }
 
-  // Under the lock. Takes the oldest item, and lets the first waiting putter in, who is then to be woken.
+  // Under the lock. Takes the oldest item, and lets the first waiting putter in, who is then to be
+  // woken.
   bool GetNow(std::optional<T>& value, internal::Waiter** putter) {
     if (items_.empty()) return false;
     value.emplace(items_.PopFront());

@@ -1,5 +1,5 @@
-// RingBuffer<T>: a double-ended queue in one block of memory that grows by doubling and never shrinks. Internal; one
-// thread at a time.
+// RingBuffer<T>: a double-ended queue in one block of memory that grows by doubling and never
+// shrinks. Internal; one thread at a time.
 #ifndef PLAIT_RUNTIME_SYNC_RING_BUFFER_H_
 #define PLAIT_RUNTIME_SYNC_RING_BUFFER_H_
 

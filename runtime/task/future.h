@@ -5,12 +5,13 @@
 //   promise.Set(7);                                   // from any thread
 //   absl::StatusOr<int> seven = co_await future;
 //
-// Ownership: the promise is the producer's, the future the consumer's; each is movable and may outlive the other. A
-// promise that dies unset breaks its future, which then gives Aborted: never a hang.
-// Threads: any; Set and SetError do not block. Each object is used by one thread at a time.
-// Cancellation: a cancelled await gives absl::CancelledError and leaves the value in place for the next await.
-// Errors: the value can be taken once; a second await or a second future gives FailedPrecondition.
-// T may be void (Set takes nothing, the await gives a Status), a value or move-only.
+// Ownership: the promise is the producer's, the future the consumer's; each is movable and may
+// outlive the other. A promise that dies unset breaks its future, which then gives Aborted: never a
+// hang. Threads: any; Set and SetError do not block. Each object is used by one thread at a time.
+// Cancellation: a cancelled await gives absl::CancelledError and leaves the value in place for the
+// next await. Errors: the value can be taken once; a second await or a second future gives
+// FailedPrecondition. T may be void (Set takes nothing, the await gives a Status), a value or
+// move-only.
 #ifndef PLAIT_RUNTIME_TASK_FUTURE_H_
 #define PLAIT_RUNTIME_TASK_FUTURE_H_
 
@@ -120,7 +121,9 @@ class Future {
   // A value or an error is there.
   bool ready() const noexcept { return state_ != nullptr && state_->ready(); }
 
-  internal::FutureAwaiter<T> operator co_await() const { return internal::FutureAwaiter<T>(state_); }
+  internal::FutureAwaiter<T> operator co_await() const {
+    return internal::FutureAwaiter<T>(state_);
+  }
 
  private:
   template <class>

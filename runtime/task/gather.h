@@ -1,17 +1,18 @@
 // Gather: runs tasks side by side and gives all their results, in the order of the arguments.
 //
-//   auto [a, b] = co_await plait::Gather(Fetch(1), Fetch(2));              // Task<int>: std::tuple<int, int>
-//   std::vector<int> all = co_await plait::Gather(std::move(tasks));       // std::vector<Task<int>>
-//   absl::StatusOr<std::tuple<A, B>> ab = co_await plait::Gather(F(), G());  // Task<StatusOr<A>>, Task<StatusOr<B>>
-//   absl::Status status = co_await plait::Gather(Save(1), Save(2));        // Task<Status>
+//   auto [a, b] = co_await plait::Gather(Fetch(1), Fetch(2));              // Task<int>:
+//   std::tuple<int, int> std::vector<int> all = co_await plait::Gather(std::move(tasks));       //
+//   std::vector<Task<int>> absl::StatusOr<std::tuple<A, B>> ab = co_await plait::Gather(F(), G());
+//   // Task<StatusOr<A>>, Task<StatusOr<B>> absl::Status status = co_await plait::Gather(Save(1),
+//   Save(2));        // Task<Status>
 //
-// Where results can carry a status, the first error wins: the other children are cancelled, all are joined, and the
-// error is the result. Plain results wait for every child. If a child throws, the others are cancelled and joined and
-// the first exception is rethrown. void results are left out of vectors (Gather of Task<void>s gives void) and stand as
-// std::monostate in tuples of mixed types.
-// Order: children start in the order of the arguments, on the awaiting task's executor, when the Gather is awaited.
-// Cancellation: a cancel of the awaiting task reaches every child.
-// Cost: one frame, and one block for a vector's slots. Gathering nothing gives an empty result at once.
+// Where results can carry a status, the first error wins: the other children are cancelled, all are
+// joined, and the error is the result. Plain results wait for every child. If a child throws, the
+// others are cancelled and joined and the first exception is rethrown. void results are left out of
+// vectors (Gather of Task<void>s gives void) and stand as std::monostate in tuples of mixed types.
+// Order: children start in the order of the arguments, on the awaiting task's executor, when the
+// Gather is awaited. Cancellation: a cancel of the awaiting task reaches every child. Cost: one
+// frame, and one block for a vector's slots. Gathering nothing gives an empty result at once.
 #ifndef PLAIT_RUNTIME_TASK_GATHER_H_
 #define PLAIT_RUNTIME_TASK_GATHER_H_
 
@@ -109,7 +110,8 @@ Gathered<T> TakeGathered(GatherChild<T>& child) {
   }
 }
 
-// The type of a Gather: U is what the values make together, S whether a status goes with it, E whether there are values.
+// The type of a Gather: U is what the values make together, S whether a status goes with it, E
+// whether there are values.
 template <class U, bool kHasStatus, bool kHasValues>
 using GatherResult =
     std::conditional_t<kHasStatus, std::conditional_t<kHasValues, absl::StatusOr<U>, absl::Status>,
@@ -121,7 +123,8 @@ inline constexpr bool kGathersValue = !std::is_same_v<Gathered<T>, std::monostat
 }  // namespace internal
 
 template <class... T>
-Task<internal::GatherResult<std::tuple<internal::Gathered<T>...>, (internal::kCarriesStatus<T> || ...),
+Task<internal::GatherResult<std::tuple<internal::Gathered<T>...>,
+                            (internal::kCarriesStatus<T> || ...),
                             (sizeof...(T) == 0 || (internal::kGathersValue<T> || ...))>>
 Gather(Task<T>... tasks) {
   internal::GatherScope scope;

@@ -1,8 +1,9 @@
 // HomeWait: a wait for something that belongs to one Worker: a timer, an operation of its reactor.
 //
-// Two things race: the event (the timer fires, the operation is delivered), which happens on the home thread, and a stop
-// request, which may come from any thread and is carried to the home thread. The coroutine goes on when the event has
-// happened and no stop request is still on its way here, so that nothing that refers to the frame outlives the wait:
+// Two things race: the event (the timer fires, the operation is delivered), which happens on the
+// home thread, and a stop request, which may come from any thread and is carried to the home
+// thread. The coroutine goes on when the event has happened and no stop request is still on its way
+// here, so that nothing that refers to the frame outlives the wait:
 //
 //                     event                         event
 //   waiting ------------------------> (resumed)  <---------- cancelled at home
@@ -11,9 +12,10 @@
 //      v                                  |                        |
 //   stop on its way ---- event ----> event first            (from: stop on its way)
 //
-// A wait of a certain kind derives from HomeWait and gives OnStop<&Cancel> as its stop function: Cancel runs at home,
-// once, only while the event has not happened. It returns true when the event will not happen any more (a timer taken out
-// of its queue): the coroutine then resumes at once. Otherwise the event still comes (an operation that was asked to end).
+// A wait of a certain kind derives from HomeWait and gives OnStop<&Cancel> as its stop function:
+// Cancel runs at home, once, only while the event has not happened. It returns true when the event
+// will not happen any more (a timer taken out of its queue): the coroutine then resumes at once.
+// Otherwise the event still comes (an operation that was asked to end).
 #ifndef PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 #define PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 
@@ -29,8 +31,8 @@ class HomeWait : private StopNode {
   HomeWait(const HomeWait&) = delete;
   HomeWait& operator=(const HomeWait&) = delete;
 
-  // On the home thread, before the event is started. False when a stop was requested already: do not start it; the
-  // coroutine has been scheduled and will go on, so stay suspended.
+  // On the home thread, before the event is started. False when a stop was requested already: do
+  // not start it; the coroutine has been scheduled and will go on, so stay suspended.
   [[nodiscard]] bool Begin(PromiseBase& waiter, Worker& home) noexcept;
 
   // The same, for what no stop request ends.
@@ -39,8 +41,8 @@ class HomeWait : private StopNode {
     home_ = &home;
   }
 
-  // On the home thread, as a work item: the event has happened. Resumes the coroutine, unless a stop is on its way here,
-  // which will.
+  // On the home thread, as a work item: the event has happened. Resumes the coroutine, unless a
+  // stop is on its way here, which will.
   void Happened() noexcept;
 
   // Null before Begin.

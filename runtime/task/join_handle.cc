@@ -15,9 +15,7 @@ bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
   PLAIT_CHECK(waiter.context->task != &state_, "a task cannot await itself: it would never end");
   waiter_ = &waiter;
   done_.self = this;
-  done_.run = [](WorkItem& item) noexcept {
-    static_cast<Done&>(item).self->waiter_->Schedule();
-  };
+  done_.run = [](WorkItem& item) noexcept { static_cast<Done&>(item).self->waiter_->Schedule(); };
   stop_.self = this;
   stop_.run = [](WorkItem& item) noexcept { static_cast<Stop&>(item).self->state_.Cancel(); };
   StopState* stop = waiter.context->stop;

@@ -4,8 +4,9 @@
 //   ...
 //   int value = co_await handle;
 //
-// Dropping the handle detaches the task; it goes on, and Run cancels and joins it if it is still there at the end.
-// Threads: every method may be called from any thread; a handle object is used by one thread at a time.
+// Dropping the handle detaches the task; it goes on, and Run cancels and joins it if it is still
+// there at the end. Threads: every method may be called from any thread; a handle object is used by
+// one thread at a time.
 #ifndef PLAIT_RUNTIME_TASK_JOIN_HANDLE_H_
 #define PLAIT_RUNTIME_TASK_JOIN_HANDLE_H_
 
@@ -26,7 +27,8 @@
 
 namespace plait {
 
-// Any spawned task, whatever its result. Empty when default-constructed; only valid() may be called then.
+// Any spawned task, whatever its result. Empty when default-constructed; only valid() may be called
+// then.
 class TaskHandle {
  public:
   TaskHandle() = default;
@@ -36,11 +38,12 @@ class TaskHandle {
 
   // The coroutine has ended and the result is there.
   bool done() const { return state().done(); }
-  // It is done, and ended by being cancelled: with absl::CancelledError, or, where T cannot say so, after Cancel.
+  // It is done, and ended by being cancelled: with absl::CancelledError, or, where T cannot say so,
+  // after Cancel.
   bool cancelled() const { return state().done() && state().ended_cancelled(); }
-  // Asks the task to end: what it waits for ends with absl::CancelledError, and so does every later wait. A task whose T
-  // is Status or StatusOr and that has not run yet ends without running. Returns false, and does nothing, when it was
-  // asked before or is done. Does not wait.
+  // Asks the task to end: what it waits for ends with absl::CancelledError, and so does every later
+  // wait. A task whose T is Status or StatusOr and that has not run yet ends without running.
+  // Returns false, and does nothing, when it was asked before or is done. Does not wait.
   bool Cancel() { return state().Cancel(); }
 
   // Unique in the process.
@@ -63,8 +66,8 @@ class TaskHandle {
 
 namespace internal {
 
-// Waits for a task. A cancel of the waiting task is passed on to the awaited one, whose end is then awaited all the
-// same: the result has a type that could not say otherwise.
+// Waits for a task. A cancel of the waiting task is passed on to the awaited one, whose end is then
+// awaited all the same: the result has a type that could not say otherwise.
 class JoinAwaiterBase {
  public:
   explicit JoinAwaiterBase(TaskState& state) noexcept : state_(state) {}
@@ -131,14 +134,15 @@ class JoinHandle : public TaskHandle {
   JoinHandle(JoinHandle&&) = default;
   JoinHandle& operator=(JoinHandle&&) = default;
 
-  // Waits for the task; gives its result or rethrows its exception. When the waiting task is cancelled the awaited one is
-  // cancelled with it. An lvalue handle copies the result if it can be copied, and may be awaited again; otherwise the
-  // result moves out, once. A task that awaits itself is a programming error (CHECK).
+  // Waits for the task; gives its result or rethrows its exception. When the waiting task is
+  // cancelled the awaited one is cancelled with it. An lvalue handle copies the result if it can be
+  // copied, and may be awaited again; otherwise the result moves out, once. A task that awaits
+  // itself is a programming error (CHECK).
   internal::JoinAwaiter<T> operator co_await() & { return {typed(), false}; }
   internal::JoinAwaiter<T> operator co_await() && { return {typed(), true}; }
 
-  // What it ended with, if it is done; FailedPrecondition while it is not. Rethrows the task's exception. A T that
-  // cannot be copied moves out.
+  // What it ended with, if it is done; FailedPrecondition while it is not. Rethrows the task's
+  // exception. A T that cannot be copied moves out.
   internal::WithStatus<T> result() {
     if (!done()) return absl::FailedPreconditionError("the task has not ended yet");
     internal::Result<T>& result = typed().result();

@@ -1,14 +1,14 @@
 // OrReturn: unwraps a Status or StatusOr, or ends the coroutine with the error.
 //
 //   plait::Task<absl::StatusOr<int>> Total() {
-//     int a = co_await plait::OrReturn(queue.Get());            // a value, or Total ends with the error
-//     co_await plait::OrReturn(plait::Sleep(absl::Seconds(1)));
-//     co_return a + co_await plait::OrReturn(Parse("2"));       // a plain StatusOr<int>
+//     int a = co_await plait::OrReturn(queue.Get());            // a value, or Total ends with the
+//     error co_await plait::OrReturn(plait::Sleep(absl::Seconds(1))); co_return a + co_await
+//     plait::OrReturn(Parse("2"));       // a plain StatusOr<int>
 //   }
 //
-// It takes a Status, a StatusOr<U>, or an awaitable of either, and stands in a Task<Status> or Task<StatusOr<V>>. On an
-// error the enclosing coroutine ends there: its locals are destroyed, in the usual order, before its awaiter goes on.
-// Cost: nothing is allocated.
+// It takes a Status, a StatusOr<U>, or an awaitable of either, and stands in a Task<Status> or
+// Task<StatusOr<V>>. On an error the enclosing coroutine ends there: its locals are destroyed, in
+// the usual order, before its awaiter goes on. Cost: nothing is allocated.
 #ifndef PLAIT_RUNTIME_TASK_OR_RETURN_H_
 #define PLAIT_RUNTIME_TASK_OR_RETURN_H_
 
@@ -32,7 +32,8 @@ template <class P>
 concept CanEndWithStatus =
     PlaitPromise<P> && requires { requires kCarriesStatus<typename P::ReturnType>; };
 
-// Ends `coroutine`, which is suspended, with `error`; returns its continuation. Its frame is gone afterwards.
+// Ends `coroutine`, which is suspended, with `error`; returns its continuation. Its frame is gone
+// afterwards.
 template <CanEndWithStatus P>
 WorkItem& EndWith(std::coroutine_handle<P> coroutine, absl::Status error) noexcept {
   P& promise = coroutine.promise();
@@ -66,7 +67,8 @@ class [[nodiscard]] OrReturnValue {
   R result_;
 };
 
-// Whether W's await_suspend insists on a Plait promise; a foreign one takes any handle and may resume it anywhere.
+// Whether W's await_suspend insists on a Plait promise; a foreign one takes any handle and may
+// resume it anywhere.
 template <class W>
 concept ForeignAwaiter = requires(W& w, std::coroutine_handle<> h) { w.await_suspend(h); };
 
@@ -117,7 +119,8 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
 
   template <class P>
   WorkItem& End(P& promise) noexcept {
-    absl::Status error = StatusOf(result_.value());  // a copy: ending the coroutine ends this awaiter
+    absl::Status error =
+        StatusOf(result_.value());  // a copy: ending the coroutine ends this awaiter
     return EndWith(std::coroutine_handle<P>::from_promise(promise), std::move(error));
   }
 
@@ -153,8 +156,7 @@ template <internal::AwaitableOfStatus A>
 auto OrReturn(A&& awaitable) {
   if constexpr (internal::ForeignAwaiter<internal::AwaiterOf<A>>) {
     using R = std::remove_cvref_t<AwaitResult<A>>;
-    return internal::OrReturnAwaiter<Task<R>>(
-        internal::AsTask(static_cast<A&&>(awaitable)));
+    return internal::OrReturnAwaiter<Task<R>>(internal::AsTask(static_cast<A&&>(awaitable)));
   } else {
     return internal::OrReturnAwaiter<A>(static_cast<A&&>(awaitable));
   }

@@ -13,7 +13,8 @@ void ResumeTask(WorkItem& item) noexcept {
     thread.context = promise->context;
     promise->handle().resume();
     WorkItem* const bounced = thread.bounced;
-    if (bounced == nullptr) [[likely]] break;
+    if (bounced == nullptr) [[likely]]
+      break;
     thread.bounced = nullptr;
     promise = static_cast<PromiseBase*>(bounced);
   }

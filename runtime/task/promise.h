@@ -1,14 +1,17 @@
-// PromiseBase: what every Plait coroutine's promise has, and how one coroutine goes on with another.
+// PromiseBase: what every Plait coroutine's promise has, and how one coroutine goes on with
+// another.
 //
-// A promise is a WorkItem, so any suspended coroutine can be queued without memory of its own, and its continuation is a
-// WorkItem too: another coroutine, or plain code that takes note of the end (of a spawned task, of a child in a group).
+// A promise is a WorkItem, so any suspended coroutine can be queued without memory of its own, and
+// its continuation is a WorkItem too: another coroutine, or plain code that takes note of the end
+// (of a spawned task, of a child in a group).
 //
-// Stack depth. A co_await starts its child and a coroutine that ends goes on with its awaiter by symmetric transfer: one
-// jump, no stack. But compilers promise that jump in some builds only: g++ grows the stack by a frame per transfer
-// without optimisation and under sanitizers. So each transfer compares the stack pointer with a limit, and past it hands
-// the next coroutine to the loop in ResumeTask at the bottom of the stack instead. Where the jump is a jump the compare
-// never fails and costs one predicted branch; where it is a call, stack use stays below kStackBudget. No build flag is
-// involved, as users build with whatever they like.
+// Stack depth. A co_await starts its child and a coroutine that ends goes on with its awaiter by
+// symmetric transfer: one jump, no stack. But compilers promise that jump in some builds only: g++
+// grows the stack by a frame per transfer without optimisation and under sanitizers. So each
+// transfer compares the stack pointer with a limit, and past it hands the next coroutine to the
+// loop in ResumeTask at the bottom of the stack instead. Where the jump is a jump the compare never
+// fails and costs one predicted branch; where it is a call, stack use stays below kStackBudget. No
+// build flag is involved, as users build with whatever they like.
 #ifndef PLAIT_RUNTIME_TASK_PROMISE_H_
 #define PLAIT_RUNTIME_TASK_PROMISE_H_
 
@@ -23,10 +26,12 @@
 
 namespace plait::internal {
 
-// Stack that transfers may use up between two returns to ResumeTask, in bytes. User code needs the rest.
+// Stack that transfers may use up between two returns to ResumeTask, in bytes. User code needs the
+// rest.
 inline constexpr ptrdiff_t kStackBudget = 16 * 1024;
 
-// The run function of every promise: resumes the coroutine, and then those that its transfers bounced.
+// The run function of every promise: resumes the coroutine, and then those that its transfers
+// bounced.
 void ResumeTask(WorkItem& promise) noexcept;
 
 struct PromiseBase : WorkItem {
@@ -37,8 +42,8 @@ struct PromiseBase : WorkItem {
   static void operator delete(void* frame, size_t size) noexcept { FreeFrame(frame, size); }
 
   std::coroutine_handle<> handle() noexcept {
-    // All promises derive from this one first and are aligned like it (asserted where they are defined), so that the
-    // frame is found without knowing the type.
+    // All promises derive from this one first and are aligned like it (asserted where they are
+    // defined), so that the frame is found without knowing the type.
     return std::coroutine_handle<PromiseBase>::from_promise(*this);
   }
 
@@ -60,8 +65,9 @@ struct PromiseBase : WorkItem {
   return next.handle();
 }
 
-// Stands in for a coroutine's promise where something looks at a result before the coroutine goes on (OrReturn).
-// Whoever awaits on its behalf schedules it, runs it or goes on with it like any promise, but never resumes its handle.
+// Stands in for a coroutine's promise where something looks at a result before the coroutine goes
+// on (OrReturn). Whoever awaits on its behalf schedules it, runs it or goes on with it like any
+// promise, but never resumes its handle.
 struct ProxyPromise : PromiseBase {
   // Runs on the executor of the coroutine it stands for; returns what goes on instead.
   using Resolve = WorkItem& (*)(ProxyPromise&) noexcept;
@@ -80,7 +86,8 @@ struct ProxyPromise : PromiseBase {
     auto& proxy = static_cast<ProxyPromise&>(*next);
     next = &proxy.resolve(proxy);
   }
-  if (next->run == &ResumeTask) [[likely]] return Transfer(static_cast<PromiseBase&>(*next));
+  if (next->run == &ResumeTask) [[likely]]
+    return Transfer(static_cast<PromiseBase&>(*next));
   next->run(*next);
   return std::noop_coroutine();
 }

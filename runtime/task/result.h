@@ -1,7 +1,7 @@
 // Result<T>: where a coroutine leaves what it ends with: nothing yet, a value, or an exception.
 //
-// T may be void, a reference or move-only. It lives with whoever awaits, so that a coroutine's frame can be freed the
-// moment the coroutine ends. Not thread-safe.
+// T may be void, a reference or move-only. It lives with whoever awaits, so that a coroutine's
+// frame can be freed the moment the coroutine ends. Not thread-safe.
 #ifndef PLAIT_RUNTIME_TASK_RESULT_H_
 #define PLAIT_RUNTIME_TASK_RESULT_H_
 
@@ -19,9 +19,9 @@ namespace plait::internal {
 // What stands for a T in storage: void has one value, a reference is kept as a pointer.
 struct Unit {};
 template <class T>
-using Stored = std::conditional_t<std::is_void_v<T>, Unit,
-                                  std::conditional_t<std::is_reference_v<T>,
-                                                     std::remove_reference_t<T>*, std::remove_cv_t<T>>>;
+using Stored = std::conditional_t<
+    std::is_void_v<T>, Unit,
+    std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::remove_cv_t<T>>>;
 
 template <class T>
 class Result {

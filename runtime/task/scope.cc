@@ -14,9 +14,9 @@ const TaskContext& CurrentContext() {
 }  // namespace
 
 Scope::Scope() noexcept
-    : outer_(CurrentContext()), context_(outer_), link_([](WorkItem& item) noexcept {
-        static_cast<Link&>(item).self->stop_.RequestStop();
-      }) {
+    : outer_(CurrentContext()),
+      context_(outer_),
+      link_([](WorkItem& item) noexcept { static_cast<Link&>(item).self->stop_.RequestStop(); }) {
   context_.stop = &stop_;
   link_.self = this;
   if (outer_.stop != nullptr && !outer_.stop->Register(link_)) stop_.RequestStop();

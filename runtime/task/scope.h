@@ -1,7 +1,8 @@
-// Scope: a context with a stop state of its own, between a coroutine and the children that it runs. Internal.
+// Scope: a context with a stop state of its own, between a coroutine and the children that it runs.
+// Internal.
 //
-// A stop of the outer context reaches the inner one; the inner one can be stopped alone. Lives in the frame of the
-// coroutine that opened it, which joins all that runs in it before it goes.
+// A stop of the outer context reaches the inner one; the inner one can be stopped alone. Lives in
+// the frame of the coroutine that opened it, which joins all that runs in it before it goes.
 #ifndef PLAIT_RUNTIME_TASK_SCOPE_H_
 #define PLAIT_RUNTIME_TASK_SCOPE_H_
 
@@ -38,9 +39,11 @@ class Scope {
   Link link_;
 };
 
-// Counts children down and then resumes the coroutine that waits for them. Any thread may end a child.
+// Counts children down and then resumes the coroutine that waits for them. Any thread may end a
+// child.
 //
-// The count starts with one for the waiter itself, so that it can't reach zero while children are still being added.
+// The count starts with one for the waiter itself, so that it can't reach zero while children are
+// still being added.
 class JoinCounter {
  public:
   // Before the join only.
@@ -57,7 +60,8 @@ class JoinCounter {
 
   // A child has ended; nothing of the scope may be touched after this.
   void Done() noexcept {
-    // Release: the child's result is visible to the waiter. Acquire: the last one sees the others' results and waiter_.
+    // Release: the child's result is visible to the waiter. Acquire: the last one sees the others'
+    // results and waiter_.
     if (count_.fetch_sub(1, kAcqRel) == 1) waiter_->Schedule();
   }
 

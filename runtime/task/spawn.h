@@ -39,10 +39,11 @@ void BlockOnState(Executor& executor, TaskState& state);
 
 }  // namespace internal
 
-// Starts `task` as a task of its own, which begins on a later turn of its executor, in the order of spawning. Inside a
-// task, from any executor; elsewhere, from any thread, with options.executor. A Task that was moved from, no executor, or
-// one that is closed is a programming error (CHECK). A spawned task does not inherit the stop token: it is cancelled
-// through its handle, or by the end of Run. Costs two pooled blocks of memory, one of them the coroutine's own frame.
+// Starts `task` as a task of its own, which begins on a later turn of its executor, in the order of
+// spawning. Inside a task, from any executor; elsewhere, from any thread, with options.executor. A
+// Task that was moved from, no executor, or one that is closed is a programming error (CHECK). A
+// spawned task does not inherit the stop token: it is cancelled through its handle, or by the end
+// of Run. Costs two pooled blocks of memory, one of them the coroutine's own frame.
 template <class T>
 JoinHandle<T> Spawn(Task<T> task, SpawnOptions options = {}) {
   Executor& executor = internal::SpawnExecutor(options);
@@ -51,9 +52,9 @@ JoinHandle<T> Spawn(Task<T> task, SpawnOptions options = {}) {
   return JoinHandle<T>(std::move(state));
 }
 
-// Runs `task` on `executor` and blocks this thread until it has ended; returns its result, rethrows its exception. An
-// EventLoop that is not running runs on this thread meanwhile. Calling it inside a task is a programming error (CHECK):
-// it would block the executor; use co_await.
+// Runs `task` on `executor` and blocks this thread until it has ended; returns its result, rethrows
+// its exception. An EventLoop that is not running runs on this thread meanwhile. Calling it inside
+// a task is a programming error (CHECK): it would block the executor; use co_await.
 template <class T>
 T BlockOn(Executor& executor, Task<T> task) {
   auto state = internal::MakeTaskState(std::move(task), "main");

@@ -1,4 +1,5 @@
-// The stack stays bounded whatever the compiler makes of symmetric transfer. Built and run in every configuration.
+// The stack stays bounded whatever the compiler makes of symmetric transfer. Built and run in every
+// configuration.
 
 #include <cstdint>
 

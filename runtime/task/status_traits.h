@@ -27,7 +27,8 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
   return result.status();
 }
 
-// What holds a T or an error: Status and StatusOr themselves, Status for void, StatusOr<T> for any other.
+// What holds a T or an error: Status and StatusOr themselves, Status for void, StatusOr<T> for any
+// other.
 template <class T>
 struct WithStatusImpl {
   using type = absl::StatusOr<T>;

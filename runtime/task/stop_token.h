@@ -1,17 +1,18 @@
 // Cooperative cancellation: a StopSource asks, StopTokens tell, StopCallbacks react.
 //
-// A request is made once and stays: whoever looks later sees it, and every suspended Plait operation of a task whose
-// token is stopped ends promptly with absl::CancelledError. Nothing is ever torn down from outside; a task ends by
-// returning.
+// A request is made once and stays: whoever looks later sees it, and every suspended Plait
+// operation of a task whose token is stopped ends promptly with absl::CancelledError. Nothing is
+// ever torn down from outside; a task ends by returning.
 //
 //   plait::StopSource source;
 //   plait::StopCallback on_stop(source.token(), [&] { queue.Close(); });
 //   source.RequestStop();
 //
-// Threads: everything here may be used from any thread. Callbacks run on the thread that requests the stop, in the order
-// of registration, inside RequestStop; they must not block. Destroying a StopCallback waits for its callback where that
-// runs on another thread. Cost: registering and unregistering take one locked instruction each and allocate nothing.
-// The protocol is that of C++20's std::stop_callback, over memory that the user owns.
+// Threads: everything here may be used from any thread. Callbacks run on the thread that requests
+// the stop, in the order of registration, inside RequestStop; they must not block. Destroying a
+// StopCallback waits for its callback where that runs on another thread. Cost: registering and
+// unregistering take one locked instruction each and allocate nothing. The protocol is that of
+// C++20's std::stop_callback, over memory that the user owns.
 #ifndef PLAIT_RUNTIME_TASK_STOP_TOKEN_H_
 #define PLAIT_RUNTIME_TASK_STOP_TOKEN_H_
 
@@ -24,8 +25,9 @@
 namespace plait {
 namespace internal {
 
-// What waits for a stop: intrusive, in one StopState at a time. `run` is called once, with no lock held, after the node
-// was taken out of the list; from then on the node's links are free for `run` to use (to post itself somewhere, say).
+// What waits for a stop: intrusive, in one StopState at a time. `run` is called once, with no lock
+// held, after the node was taken out of the list; from then on the node's links are free for `run`
+// to use (to post itself somewhere, say).
 struct StopNode : WorkItem {
   using WorkItem::WorkItem;
 
@@ -50,7 +52,8 @@ class StopState {
   // False, and nothing registered, when a stop was requested already.
   [[nodiscard]] bool Register(StopNode& node) noexcept;
 
-  // After this the callback does not run and has not begun to, or has ended, or this is its own thread.
+  // After this the callback does not run and has not begun to, or has ended, or this is its own
+  // thread.
   void Unregister(StopNode& node) noexcept;
 
   // Like Unregister, but never waits: false means that the callback has run, runs or is about to.
@@ -71,7 +74,7 @@ class StopState {
   void Unlink(StopNode& node) noexcept;
 
   Atomic<uint32_t> flags_{0};
-  StopNode* first_ = nullptr;        // a ring: first_->previous is the last
+  StopNode* first_ = nullptr;         // a ring: first_->previous is the last
   const Running* running_ = nullptr;  // while RequestStop runs callbacks; on its stack
 };
 

@@ -3,19 +3,21 @@
 //   plait::Task<int> Twice(int n) { co_return 2 * n; }
 //   plait::Task<int> Sum() { co_return co_await Twice(1) + co_await Twice(2); }
 //
-// T may be void, a value, a reference or move-only; the usual T is absl::Status or absl::StatusOr<U>.
+// T may be void, a value, a reference or move-only; the usual T is absl::Status or
+// absl::StatusOr<U>.
 //
-// Use: await it once, as an rvalue (`co_await F()` or `co_await std::move(task)`), or hand it to Spawn, a TaskGroup,
-// Gather, Timeout or Run. A Task that was never awaited is destroyed without having run. Awaiting one that was moved
-// from is a programming error (CHECK).
-// Lifetime: arguments taken by value are kept in the coroutine until it ends. References are the caller's business: they
-// must outlive the await, so a Task that is stored or spawned should take its arguments by value. A lambda's captures
-// belong to the lambda object, which must outlive the coroutine.
-// Threads: a Task may be moved to and awaited on any thread; once it runs, it resumes on its task's executor only.
-// Cancellation: the child inherits its awaiter's stop token.
-// Errors: an exception that leaves the coroutine is rethrown by the co_await; Plait itself never throws.
-// Cost: one frame, from the pool of runtime/core/frame_allocator.h; awaiting allocates nothing. The frame is freed when
-// the coroutine ends, before its awaiter goes on. See promise.h for how the stack stays bounded.
+// Use: await it once, as an rvalue (`co_await F()` or `co_await std::move(task)`), or hand it to
+// Spawn, a TaskGroup, Gather, Timeout or Run. A Task that was never awaited is destroyed without
+// having run. Awaiting one that was moved from is a programming error (CHECK). Lifetime: arguments
+// taken by value are kept in the coroutine until it ends. References are the caller's business:
+// they must outlive the await, so a Task that is stored or spawned should take its arguments by
+// value. A lambda's captures belong to the lambda object, which must outlive the coroutine.
+// Threads: a Task may be moved to and awaited on any thread; once it runs, it resumes on its task's
+// executor only. Cancellation: the child inherits its awaiter's stop token. Errors: an exception
+// that leaves the coroutine is rethrown by the co_await; Plait itself never throws. Cost: one
+// frame, from the pool of runtime/core/frame_allocator.h; awaiting allocates nothing. The frame is
+// freed when the coroutine ends, before its awaiter goes on. See promise.h for how the stack stays
+// bounded.
 #ifndef PLAIT_RUNTIME_TASK_TASK_H_
 #define PLAIT_RUNTIME_TASK_TASK_H_
 
@@ -82,8 +84,9 @@ struct TaskPromise<void> : TaskPromiseBase<void> {
   void return_void() { result->Emplace(); }
 };
 
-// Runs a task inside the awaiting coroutine and leaves how it ended in `result`: a value or an exception, which is not
-// rethrown. `context` is the child's, or null for the awaiting coroutine's own.
+// Runs a task inside the awaiting coroutine and leaves how it ended in `result`: a value or an
+// exception, which is not rethrown. `context` is the child's, or null for the awaiting coroutine's
+// own.
 template <class T>
 class [[nodiscard]] AwaitInto {
  public:
@@ -185,8 +188,8 @@ inline constexpr bool kIsTask = false;
 template <class T>
 inline constexpr bool kIsTask<Task<T>> = true;
 
-// Any awaitable as a Task: a Task as itself, an rvalue moved into a coroutine, an lvalue (a JoinHandle, a Future) by
-// reference.
+// Any awaitable as a Task: a Task as itself, an rvalue moved into a coroutine, an lvalue (a
+// JoinHandle, a Future) by reference.
 template <class T>
 Task<T> AsTask(Task<T>&& task) {
   return std::move(task);

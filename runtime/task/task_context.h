@@ -1,8 +1,9 @@
-// TaskContext: what a coroutine knows about where it runs: its executor, its stop state, the task that it is part of.
+// TaskContext: what a coroutine knows about where it runs: its executor, its stop state, the task
+// that it is part of.
 //
-// Every coroutine of a task points at one context and hands the pointer to the coroutines that it awaits; a scope that
-// changes something (Timeout, a group) puts a context of its own in between. A context outlives every coroutine that
-// points at it, as parents outlive their children.
+// Every coroutine of a task points at one context and hands the pointer to the coroutines that it
+// awaits; a scope that changes something (Timeout, a group) puts a context of its own in between. A
+// context outlives every coroutine that points at it, as parents outlive their children.
 #ifndef PLAIT_RUNTIME_TASK_TASK_CONTEXT_H_
 #define PLAIT_RUNTIME_TASK_TASK_CONTEXT_H_
 
@@ -17,9 +18,9 @@ class TaskState;
 }
 
 struct TaskContext {
-  Executor* executor = nullptr;           // never null in a running task
-  internal::StopState* stop = nullptr;    // null: cannot be cancelled
-  internal::TaskState* task = nullptr;    // the spawned task; never null in a running task
+  Executor* executor = nullptr;         // never null in a running task
+  internal::StopState* stop = nullptr;  // null: cannot be cancelled
+  internal::TaskState* task = nullptr;  // the spawned task; never null in a running task
 
   bool stop_requested() const noexcept { return stop != nullptr && stop->stop_requested(); }
 
@@ -27,7 +28,8 @@ struct TaskContext {
   static const TaskContext* Current() noexcept { return internal::thread_state.context; }
 };
 
-// The token of the coroutine that runs now; one that is never stopped outside of tasks. Valid while its scope lasts.
+// The token of the coroutine that runs now; one that is never stopped outside of tasks. Valid while
+// its scope lasts.
 inline StopToken CurrentStopToken() noexcept {
   const TaskContext* context = TaskContext::Current();
   return context == nullptr ? StopToken() : StopToken(context->stop);

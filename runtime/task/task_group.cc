@@ -21,7 +21,8 @@ TaskGroup::TaskGroup()
 
 TaskGroup::~TaskGroup() {
   scope_.stop().Unregister(on_stop_);
-  PLAIT_CHECK(joined_, "a TaskGroup was destroyed before its children were joined: co_await Join()");
+  PLAIT_CHECK(joined_,
+              "a TaskGroup was destroyed before its children were joined: co_await Join()");
 }
 
 bool TaskGroup::closing() const {
@@ -64,8 +65,8 @@ void TaskGroup::Fail(const absl::Status& status, std::exception_ptr exception) {
   {
     SpinLockHolder hold(lock_);
     if (errors_.empty()) exception_ = exception;
-    errors_.push_back(exception == nullptr ? status
-                                           : absl::InternalError("a child task threw an exception"));
+    errors_.push_back(
+        exception == nullptr ? status : absl::InternalError("a child task threw an exception"));
   }
   Cancel();
 }
@@ -98,7 +99,8 @@ void TaskGroup::ChildDone(TaskRegistry& children, TaskState& child) noexcept {
 }
 
 Task<absl::Status> TaskGroup::Join() {
-  // While children run they may spawn more; the count covers those as well, as only what is alive can spawn.
+  // While children run they may spawn more; the count covers those as well, as only what is alive
+  // can spawn.
   co_await counter_.Join();
   {
     SpinLockHolder hold(lock_);

@@ -1,17 +1,19 @@
 // TaskGroup: a scope that joins its children. (Elsewhere: nursery, JoinSet.)
 //
-//   absl::Status status = co_await plait::WithTaskGroup([&](plait::TaskGroup& group) -> plait::Task<absl::Status> {
+//   absl::Status status = co_await plait::WithTaskGroup([&](plait::TaskGroup& group) ->
+//   plait::Task<absl::Status> {
 //     for (int n = 0; n < 5; ++n) group.Spawn(Work(n));
 //     co_return absl::OkStatus();
 //   });   // all five have ended here, however they ended
 //
-// Errors: the first child (or the body) that fails, by a status that is an error or by an exception, cancels the others
-// and the body. Once all have ended, WithTaskGroup gives that failure, with the messages of the later ones appended, and
-// rethrows it if it was an exception. A child that ends with absl::CancelledError is not a failure.
-// Cancellation: a cancel of the task around it cancels the body and every child; WithTaskGroup still joins them, and
-// then ends with absl::CancelledError if that cut anything short.
-// Threads: Spawn and Cancel may be called from any thread while the group is open; the group belongs to the coroutine
-// that made it. The callable given to WithTaskGroup is kept alive until its coroutine has ended.
+// Errors: the first child (or the body) that fails, by a status that is an error or by an
+// exception, cancels the others and the body. Once all have ended, WithTaskGroup gives that
+// failure, with the messages of the later ones appended, and rethrows it if it was an exception. A
+// child that ends with absl::CancelledError is not a failure. Cancellation: a cancel of the task
+// around it cancels the body and every child; WithTaskGroup still joins them, and then ends with
+// absl::CancelledError if that cut anything short. Threads: Spawn and Cancel may be called from any
+// thread while the group is open; the group belongs to the coroutine that made it. The callable
+// given to WithTaskGroup is kept alive until its coroutine has ended.
 #ifndef PLAIT_RUNTIME_TASK_TASK_GROUP_H_
 #define PLAIT_RUNTIME_TASK_TASK_GROUP_H_
 
@@ -33,16 +35,18 @@ namespace plait {
 
 class TaskGroup {
  public:
-  // Inside a task only (CHECK), in the frame of the coroutine that will join it. WithTaskGroup does it for you.
+  // Inside a task only (CHECK), in the frame of the coroutine that will join it. WithTaskGroup does
+  // it for you.
   TaskGroup();
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
   // Every child must have been joined (CHECK).
   ~TaskGroup();
 
-  // Starts `task` as a child, on the group's executor or options.executor. A group that is closing, because it was
-  // cancelled or its end was reached, rejects it: the task never runs, and its handle is done, with FailedPrecondition
-  // where T carries a status (elsewhere awaiting it is a CHECK; look at cancelled() first).
+  // Starts `task` as a child, on the group's executor or options.executor. A group that is closing,
+  // because it was cancelled or its end was reached, rejects it: the task never runs, and its
+  // handle is done, with FailedPrecondition where T carries a status (elsewhere awaiting it is a
+  // CHECK; look at cancelled() first).
   template <class T>
   JoinHandle<T> Spawn(Task<T> task, SpawnOptions options = {}) {
     auto state = internal::MakeTaskState(std::move(task), options.name);
@@ -88,9 +92,10 @@ class TaskGroup {
   internal::JoinCounter counter_;
   mutable internal::SpinLock lock_;  // guards what follows
   bool closing_ = false;
-  bool joined_ = true;  // nothing to join yet
+  bool joined_ = true;      // nothing to join yet
   bool cut_short_ = false;  // a child or the body ended with Cancelled
-  absl::Status body_cancelled_;  // the body ended with Cancelled though nobody had cancelled the group
+  absl::Status
+      body_cancelled_;  // the body ended with Cancelled though nobody had cancelled the group
   std::vector<absl::Status> errors_;
   std::exception_ptr exception_;  // if that was the first failure
 };

@@ -7,7 +7,8 @@
 namespace plait::internal {
 namespace {
 
-// Unique numbers, handed to threads by the block so that a spawn does not touch shared memory for one.
+// Unique numbers, handed to threads by the block so that a spawn does not touch shared memory for
+// one.
 uint64_t NextTaskId() noexcept {
   constexpr uint64_t kBlock = 1024;
   static constinit Atomic<uint64_t> next_block{1};
@@ -83,7 +84,8 @@ void TaskState::Finish() noexcept {
 }
 
 void TaskState::MarkDone() noexcept {
-  // Release: the result is visible to whoever sees done. Acquire: the waiters' contents are visible here.
+  // Release: the result is visible to whoever sees done. Acquire: the waiters' contents are visible
+  // here.
   WorkItem* waiter = waiters_.exchange(&kDone, kAcqRel);
   WorkItem* oldest = nullptr;
   while (waiter != nullptr) {
@@ -106,7 +108,8 @@ bool TaskState::AddWaiter(WorkItem& waiter) noexcept {
   do {
     if (head == &kDone) return false;
     waiter.next = head;
-    // Release: Finish sees the waiter's contents. Acquire on failure: we may see done, and then the result.
+    // Release: Finish sees the waiter's contents. Acquire on failure: we may see done, and then the
+    // result.
   } while (!waiters_.compare_exchange_weak(head, &waiter, kRelease, kAcquire));
   return true;
 }

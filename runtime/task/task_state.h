@@ -1,4 +1,5 @@
-// TaskState: a spawned task, from Spawn to the last handle's end. Behind JoinHandle, TaskGroup and Run; internal.
+// TaskState: a spawned task, from Spawn to the last handle's end. Behind JoinHandle, TaskGroup and
+// Run; internal.
 //
 //   created --Start--> queued --RunStart--> running --coroutine ends--> done
 //                     \--cancelled, and T can say so: without running--/
@@ -48,7 +49,8 @@ class TaskState : public WorkItem, public TaskLink {
   // Queues the task on `executor`. `group` is its owner, or null for the executor itself.
   void Start(Executor& executor, TaskGroup* group) noexcept;
 
-  // Instead of Start: the task is done at once and never ran, with `status` if its type can carry it.
+  // Instead of Start: the task is done at once and never ran, with `status` if its type can carry
+  // it.
   void Reject(absl::Status status) noexcept;
 
   // Acquire: the result is visible once this is true.
@@ -60,7 +62,8 @@ class TaskState : public WorkItem, public TaskLink {
   // Valid once done.
   bool ended_cancelled() const noexcept { return ended_cancelled_; }
 
-  // Runs `waiter` when the task is done, on the thread that ends it; it must be brief. False when it is done already.
+  // Runs `waiter` when the task is done, on the thread that ends it; it must be brief. False when
+  // it is done already.
   [[nodiscard]] bool AddWaiter(WorkItem& waiter) noexcept;
 
   uint64_t id() const noexcept { return id_; }
@@ -83,7 +86,8 @@ class TaskState : public WorkItem, public TaskLink {
 
   // Ends a task without running it, with `status`; false if its type cannot carry one.
   virtual bool SetStatusResult(absl::Status status) = 0;
-  // Whether the result says that it was cancelled; for types that can't say so, whether that was asked.
+  // Whether the result says that it was cancelled; for types that can't say so, whether that was
+  // asked.
   virtual bool ResultIsCancelled() const = 0;
 
  private:

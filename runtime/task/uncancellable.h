@@ -1,10 +1,12 @@
-// Uncancellable: runs an awaitable that a cancel of the task does not reach. For cleanup that must wait.
+// Uncancellable: runs an awaitable that a cancel of the task does not reach. For cleanup that must
+// wait.
 //
 //   absl::Status status = co_await Serve(stream);
 //   co_await plait::Uncancellable(stream.Flush());   // also when the task was cancelled meanwhile
 //
-// A stop request stays made: every wait of a cancelled task ends at once, so cleanup that waits says so with this. Bound
-// it with a Timeout where a peer is involved. It gives the awaitable's result.
+// A stop request stays made: every wait of a cancelled task ends at once, so cleanup that waits
+// says so with this. Bound it with a Timeout where a peer is involved. It gives the awaitable's
+// result.
 #ifndef PLAIT_RUNTIME_TASK_UNCANCELLABLE_H_
 #define PLAIT_RUNTIME_TASK_UNCANCELLABLE_H_
 

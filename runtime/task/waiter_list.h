@@ -1,7 +1,9 @@
-// Waiter and WaiterList: the suspended side of everything that makes a task wait for another (Future, Queue, ...).
+// Waiter and WaiterList: the suspended side of everything that makes a task wait for another
+// (Future, Queue, ...).
 //
-// A primitive has one SpinLock and, under it, FIFO lists of waiters. A waiter ends in one of two ways, decided under that
-// lock, so that it has exactly one outcome: it is granted what it waits for, or it is cancelled.
+// A primitive has one SpinLock and, under it, FIFO lists of waiters. A waiter ends in one of two
+// ways, decided under that lock, so that it has exactly one outcome: it is granted what it waits
+// for, or it is cancelled.
 //
 //   created --Suspend--> waiting --WaiterList::PopFront--> granted --> resumes on its executor
 //                           \----stop requested----------> cancelled --> resumes on its executor
@@ -31,17 +33,20 @@ class Waiter : public WaiterLink {
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
-  // From await_suspend, with `lock` not held: gets ready to wait for `promise`'s coroutine. Then take the lock, look at
-  // the condition again, and either add the waiter to a list (unless CancelledEarly) or call Grant.
+  // From await_suspend, with `lock` not held: gets ready to wait for `promise`'s coroutine. Then
+  // take the lock, look at the condition again, and either add the waiter to a list (unless
+  // CancelledEarly) or call Grant.
   void Prepare(PromiseBase& promise, SpinLock& lock) noexcept;
 
-  // Under the lock: the stop came before the waiter was in a list. It must not be added; call Wake after unlocking.
+  // Under the lock: the stop came before the waiter was in a list. It must not be added; call Wake
+  // after unlocking.
   bool CancelledEarly() const noexcept { return outcome_ == Outcome::kCancelled; }
 
   // Under the lock: it has what it waits for.
   void Grant() noexcept { outcome_ = Outcome::kGranted; }
 
-  // Without the lock: the coroutine goes on, on its own executor. The waiter may be gone after this.
+  // Without the lock: the coroutine goes on, on its own executor. The waiter may be gone after
+  // this.
   void Wake() noexcept { promise_->Schedule(); }
 
   // From await_resume: nothing refers to the waiter afterwards. True when granted.
@@ -79,7 +84,8 @@ class WaiterList {
 
   Waiter* Front() noexcept { return empty() ? nullptr : static_cast<Waiter*>(ends_.after); }
 
-  // Takes the oldest out and grants it; null when empty. The caller wakes it once the lock is released.
+  // Takes the oldest out and grants it; null when empty. The caller wakes it once the lock is
+  // released.
   Waiter* PopFront() noexcept {
     if (empty()) return nullptr;
     auto* waiter = static_cast<Waiter*>(ends_.after);

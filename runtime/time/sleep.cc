@@ -59,9 +59,8 @@ bool SleepAwaiter::CancelSleep(HomeWait& wait) noexcept {
 absl::Status SleepAwaiter::Failure() const {
   if (home() != nullptr) return absl::CancelledError("the sleep was cancelled");
   if (!until() && deadline.nanos() < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("Sleep: the duration is negative: ",
-                     absl::FormatDuration(DurationOf(deadline.nanos()))));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "Sleep: the duration is negative: ", absl::FormatDuration(DurationOf(deadline.nanos()))));
   }
   return absl::FailedPreconditionError("Sleep: this executor has no timers");
 }

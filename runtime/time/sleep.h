@@ -3,13 +3,14 @@
 //   absl::Status status = co_await plait::Sleep(absl::Milliseconds(20));
 //   co_await plait::Yield();
 //
-// Sleep waits by the monotonic clock, to the nanosecond where the system can, never less than asked; a change of the
-// calendar does not touch it. Zero comes back on the next turn, absl::InfiniteDuration() only by a cancel.
-// SleepUntil takes a point on the calendar and turns it into a duration when it is awaited; the past comes back on the
-// next turn.
-// Results: OK; absl::CancelledError, promptly, when the task is cancelled; InvalidArgument for a negative duration (what
-// Abseil makes of NaN included, where that is negative); FailedPrecondition on an executor without timers.
-// Equal deadlines wake in the order in which they began to wait. Cost: no allocation; see timer_queue.h.
+// Sleep waits by the monotonic clock, to the nanosecond where the system can, never less than
+// asked; a change of the calendar does not touch it. Zero comes back on the next turn,
+// absl::InfiniteDuration() only by a cancel. SleepUntil takes a point on the calendar and turns it
+// into a duration when it is awaited; the past comes back on the next turn. Results: OK;
+// absl::CancelledError, promptly, when the task is cancelled; InvalidArgument for a negative
+// duration (what Abseil makes of NaN included, where that is negative); FailedPrecondition on an
+// executor without timers. Equal deadlines wake in the order in which they began to wait. Cost: no
+// allocation; see timer_queue.h.
 #ifndef PLAIT_RUNTIME_TIME_SLEEP_H_
 #define PLAIT_RUNTIME_TIME_SLEEP_H_
 
@@ -41,9 +42,7 @@ class [[nodiscard]] SleepAwaiter : private HomeWait, private Timer {
   bool await_suspend(std::coroutine_handle<P> sleeper) noexcept {
     return Suspend(sleeper.promise());
   }
-  absl::Status await_resume() const noexcept {
-    return flag_b_ ? Failure() : absl::OkStatus();
-  }
+  absl::Status await_resume() const noexcept { return flag_b_ ? Failure() : absl::OkStatus(); }
 
  private:
   bool until() const noexcept { return flag_a_; }
@@ -92,7 +91,8 @@ inline internal::SleepUntilAwaitable SleepUntil(absl::Time time) {
   return internal::SleepUntilAwaitable(time);
 }
 
-// Lets everything else that is ready on the executor run once. Gives nothing; a cancelled task yields like any other.
+// Lets everything else that is ready on the executor run once. Gives nothing; a cancelled task
+// yields like any other.
 inline internal::YieldAwaiter Yield() { return {}; }
 
 }  // namespace plait

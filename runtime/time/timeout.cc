@@ -25,7 +25,8 @@ void DeadlineScope::Expire(WorkItem& item) noexcept {
   auto& self = static_cast<DeadlineScope&>(static_cast<Timer&>(item));
   self.fired_ = true;
   if (self.waiter_ != nullptr) {
-    // What it bounded has ended already, before the timer's turn came: the deadline did not come first.
+    // What it bounded has ended already, before the timer's turn came: the deadline did not come
+    // first.
     self.waiter_->Schedule();
     return;
   }

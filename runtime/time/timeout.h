@@ -2,13 +2,15 @@
 //
 //   absl::StatusOr<int> item = co_await plait::Timeout(absl::Seconds(1), queue.Get());
 //
-// At the deadline the awaitable is cancelled; Timeout waits for it to end, as everything here is joined, and gives
-// absl::DeadlineExceededError. There is exactly one outcome: an awaitable of a Status or StatusOr that ends with a value
-// (or with an error of its own) in spite of the cancel keeps it, so nothing that arrived is lost. An awaitable of a plain
-// U, which can't say that it was cut short, has to end before the deadline.
-// A cancel of the task around it wins over the deadline and gives absl::CancelledError. Nested timeouts: the one whose
-// deadline passed reports it. absl::InfiniteDuration() never expires; zero lets the awaitable run up to its first wait;
-// a negative duration gives InvalidArgument and the awaitable does not run. An exception passes through.
+// At the deadline the awaitable is cancelled; Timeout waits for it to end, as everything here is
+// joined, and gives absl::DeadlineExceededError. There is exactly one outcome: an awaitable of a
+// Status or StatusOr that ends with a value (or with an error of its own) in spite of the cancel
+// keeps it, so nothing that arrived is lost. An awaitable of a plain U, which can't say that it was
+// cut short, has to end before the deadline. A cancel of the task around it wins over the deadline
+// and gives absl::CancelledError. Nested timeouts: the one whose deadline passed reports it.
+// absl::InfiniteDuration() never expires; zero lets the awaitable run up to its first wait; a
+// negative duration gives InvalidArgument and the awaitable does not run. An exception passes
+// through.
 #ifndef PLAIT_RUNTIME_TIME_TIMEOUT_H_
 #define PLAIT_RUNTIME_TIME_TIMEOUT_H_
 
@@ -28,7 +30,8 @@
 namespace plait {
 namespace internal {
 
-// A scope that a timer stops. Open it, run what it bounds in its context, then co_await Close() before it dies.
+// A scope that a timer stops. Open it, run what it bounds in its context, then co_await Close()
+// before it dies.
 class DeadlineScope : public Scope, private Timer {
  public:
   DeadlineScope() : Timer(&Expire) {}
@@ -47,7 +50,8 @@ class DeadlineScope : public Scope, private Timer {
     }
     void await_resume() const noexcept {}
   };
-  // The timer belongs to the thread that it was added on, which need not be the one that closes the scope.
+  // The timer belongs to the thread that it was added on, which need not be the one that closes the
+  // scope.
   Closing Close() noexcept { return Closing{*this}; }
 
  private:

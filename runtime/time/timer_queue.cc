@@ -46,7 +46,8 @@ void TimerQueue::Cancel(Timer& timer) {
     timer.previous->next = next;
     next->previous = timer.previous;
   }
-  // Where it stands follows from its deadline and the current time, so a timer need not remember it.
+  // Where it stands follows from its deadline and the current time, so a timer need not remember
+  // it.
   const uint64_t key = KeyOf(timer.deadline);
   const int level = LevelOf(key ^ now_);
   const int digit = DigitOf(key, level);
@@ -67,11 +68,11 @@ void TimerQueue::Cancel(Timer& timer) {
 bool TimerQueue::FirstSlot(int* level, int* digit, uint64_t* start) const {
   if (levels_ == 0) return false;
   *level = std::countr_zero(levels_);
-  // All of a level's timers lie at or after the current time's digit, so the lowest bit is the first.
+  // All of a level's timers lie at or after the current time's digit, so the lowest bit is the
+  // first.
   *digit = std::countr_zero(occupied_[*level]);
   const int shift = *level * kBits;
-  const uint64_t above =
-      shift + kBits >= 64 ? 0 : (now_ >> (shift + kBits)) << (shift + kBits);
+  const uint64_t above = shift + kBits >= 64 ? 0 : (now_ >> (shift + kBits)) << (shift + kBits);
   *start = above | (static_cast<uint64_t>(*digit) << shift);
   return true;
 }
@@ -119,7 +120,8 @@ void TimerQueue::Advance(Deadline now, WorkQueue& ready) {
       timer = next;
     }
   }
-  // Never past an occupied slot's start, so where each timer stands stays what its deadline and now_ say.
+  // Never past an occupied slot's start, so where each timer stands stays what its deadline and
+  // now_ say.
   now_ = std::max(now_, target);
 }
 

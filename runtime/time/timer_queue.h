@@ -1,17 +1,18 @@
-// TimerQueue: timers in the order of their deadlines, to the nanosecond, at a constant cost however many there are.
+// TimerQueue: timers in the order of their deadlines, to the nanosecond, at a constant cost however
+// many there are.
 //
-// A hierarchical timing wheel (G. Varghese, T. Lauck: "Hashed and Hierarchical Timing Wheels", SOSP 1987) over 64-bit
-// nanoseconds: 11 levels of 64 slots, six bits of the deadline a level. A timer stands at the level of the highest bit in
-// which its deadline differs from the queue's current time, in the slot that its deadline's digit at that level names.
-// So a slot of level 0 holds timers with one and the same deadline, in the order of their arrival, and all timers of a
-// level are due before those of the levels above. When time enters a slot of a higher level, its timers move down; each
-// does so at most once a level.
+// A hierarchical timing wheel (G. Varghese, T. Lauck: "Hashed and Hierarchical Timing Wheels", SOSP
+// 1987) over 64-bit nanoseconds: 11 levels of 64 slots, six bits of the deadline a level. A timer
+// stands at the level of the highest bit in which its deadline differs from the queue's current
+// time, in the slot that its deadline's digit at that level names. So a slot of level 0 holds
+// timers with one and the same deadline, in the order of their arrival, and all timers of a level
+// are due before those of the levels above. When time enters a slot of a higher level, its timers
+// move down; each does so at most once a level.
 //
-// Exactness: no tick and no rounding; a timer is never early. Equal deadlines fire in the order of insertion: a timer that
-// comes later can't overtake, as it lands below an earlier one only after that has moved down itself.
-// Cost: Add and Cancel are O(1), Advance is O(1) a timer and level; nothing allocates. 5.6 KiB a queue, no memory a timer
-// beyond the Timer itself.
-// Threads: one.
+// Exactness: no tick and no rounding; a timer is never early. Equal deadlines fire in the order of
+// insertion: a timer that comes later can't overtake, as it lands below an earlier one only after
+// that has moved down itself. Cost: Add and Cancel are O(1), Advance is O(1) a timer and level;
+// nothing allocates. 5.6 KiB a queue, no memory a timer beyond the Timer itself. Threads: one.
 #ifndef PLAIT_RUNTIME_TIME_TIMER_QUEUE_H_
 #define PLAIT_RUNTIME_TIME_TIMER_QUEUE_H_
 
@@ -33,17 +34,20 @@ class TimerQueue {
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  // `timer` is in no queue, its deadline is set and not infinite. It stays until it fires or is cancelled.
+  // `timer` is in no queue, its deadline is set and not infinite. It stays until it fires or is
+  // cancelled.
   void Add(Timer& timer);
 
   // `timer` is in this queue. Nothing of it stays behind.
   void Cancel(Timer& timer);
 
-  // Moves the timers that are due at `now` to the end of `ready`, the earliest first. Time that goes backwards is ignored.
+  // Moves the timers that are due at `now` to the end of `ready`, the earliest first. Time that
+  // goes backwards is ignored.
   void Advance(Deadline now, WorkQueue& ready);
 
-  // When to call Advance next: Infinite when empty. Never later than the first deadline; the deadline itself except where
-  // many timers lie close together far in the future, where it may be a point on the way there.
+  // When to call Advance next: Infinite when empty. Never later than the first deadline; the
+  // deadline itself except where many timers lie close together far in the future, where it may be
+  // a point on the way there.
   Deadline NextWake() const;
 
  private:
@@ -69,8 +73,8 @@ class TimerQueue {
 
   uint64_t now_ = 0;  // a key; every timer's is greater than or equal to it
   size_t size_ = 0;
-  uint16_t levels_ = 0;             // bit l: level l has a timer
-  uint64_t occupied_[kLevels] = {};  // bit s: slot s of the level has a timer
+  uint16_t levels_ = 0;                 // bit l: level l has a timer
+  uint64_t occupied_[kLevels] = {};     // bit s: slot s of the level has a timer
   Timer* slots_[kLevels][kSlots] = {};  // rings: the first; its previous is the last
 };
 

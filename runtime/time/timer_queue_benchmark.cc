@@ -68,7 +68,8 @@ void BM_AddBatchThenCancel(benchmark::State& state) {
       timers[i].deadline = deadlines[i];
       crowd.queue.Add(timers[i]);
     }
-    for (size_t i = 0; i < timers.size(); ++i) crowd.queue.Cancel(timers[(i * 1'237) % timers.size()]);
+    for (size_t i = 0; i < timers.size(); ++i)
+      crowd.queue.Cancel(timers[(i * 1'237) % timers.size()]);
   }
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(timers.size()));
 }

@@ -22,7 +22,8 @@ using internal::thread_state;
 namespace {
 
 std::unique_ptr<Reactor> CheckedReactor(absl::StatusOr<std::unique_ptr<Reactor>> reactor) {
-  PLAIT_CHECK(reactor.ok(), absl::StrCat("an EventLoop needs a reactor: ", reactor.status().ToString()));
+  PLAIT_CHECK(reactor.ok(),
+              absl::StrCat("an EventLoop needs a reactor: ", reactor.status().ToString()));
   PLAIT_CHECK(*reactor != nullptr, "an EventLoop needs a reactor, not null");
   return *std::move(reactor);
 }
@@ -75,7 +76,8 @@ bool EventLoop::Handle::Cancel() {
   }
   callback_->function = nullptr;
   // One that is queued already stays there, without a function; a timer leaves nothing behind.
-  if (callback_->armed() && callback_->loop->CancelTimer(*callback_)) callback_->Retire();
+  // (An infinite delay was never armed, and is always cancelled in time.)
+  if (callback_->loop->CancelTimer(*callback_)) callback_->Retire();
   return true;
 }
 
@@ -127,7 +129,8 @@ void EventLoop::Schedule(WorkItem& item) noexcept {
 void EventLoop::Post(WorkItem& item) noexcept { EventLoop::Schedule(item); }
 
 void EventLoop::PostFromOutside(WorkItem& item) noexcept {
-  // Counted, so that the loop, which may run the item and end before Wake returns, waits for this thread to be out.
+  // Counted, so that the loop, which may run the item and end before Wake returns, waits for this
+  // thread to be out.
   posters_.fetch_add(1, kAcquire);
   PLAIT_CHECK(!closed_.load(kRelaxed), "work was scheduled on an EventLoop that was closed");
   if (inbox_.Push(item)) reactor_->Wake();
@@ -157,8 +160,8 @@ EventLoop::Handle EventLoop::Post(absl::AnyInvocable<void() &&> callback) {
 absl::StatusOr<EventLoop::Handle> EventLoop::PostAfter(absl::Duration delay,
                                                        absl::AnyInvocable<void() &&> callback) {
   if (delay < absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(absl::StrCat("EventLoop::PostAfter: the delay is negative: ",
-                                                   absl::FormatDuration(delay)));
+    return absl::InvalidArgumentError(
+        absl::StrCat("EventLoop::PostAfter: the delay is negative: ", absl::FormatDuration(delay)));
   }
   PLAIT_CHECK(!closed_.load(kRelaxed), "work was scheduled on an EventLoop that was closed");
   auto posted = std::make_shared<Callback>(*this, std::move(callback));
@@ -181,7 +184,8 @@ void EventLoop::RunItems(int limit, const Atomic<bool>* done) {
     WorkItem* item = ready_.Pop();
     if (item == nullptr) return;
     item->run(*item);
-    if (stopping_ || (done != nullptr && done->load(kRelaxed))) [[unlikely]] return;
+    if (stopping_ || (done != nullptr && done->load(kRelaxed))) [[unlikely]]
+      return;
   }
 }
 
@@ -192,7 +196,8 @@ void EventLoop::RunTurn() {
 }
 
 void EventLoop::AdaptTurn(Deadline now) {
-  // A turn between two looks should take long enough to make the look cheap and not so long that I/O waits.
+  // A turn between two looks should take long enough to make the look cheap and not so long that
+  // I/O waits.
   constexpr int64_t kShortNs = 20'000;
   constexpr int64_t kLongNs = 100'000;
   const int64_t took = now.nanos() - last_look_.nanos();
@@ -235,7 +240,8 @@ void EventLoop::Stop() noexcept {
   if (in_loop_thread()) {
     stopping_ = true;
   } else if (!stop_item_.posted.exchange(true, kAcquire)) {
-    // Acquire pairs with the relaxed store in the item's run, which the queue orders before this item's next use.
+    // Acquire pairs with the relaxed store in the item's run, which the queue orders before this
+    // item's next use.
     PostFromOutside(stop_item_);
   }
 }
@@ -246,7 +252,10 @@ void EventLoop::RunUntilEnd(const Atomic<bool>* done, bool until_idle) {
   inbox_.Drain(ready_);
   for (;;) {
     RunItems(turn_limit_, done);
-    if (done != nullptr && done->load(kRelaxed)) return;
+    if (done != nullptr && done->load(kRelaxed)) {
+      stopping_ = false;  // a stop that came with the end was for this run, not for the next
+      return;
+    }
     if (stopping_) {
       RunTurn();
       stopping_ = false;
@@ -313,10 +322,12 @@ absl::Status EventLoop::CancelTasks() {
 
 absl::Status EventLoop::Close() {
   if (closed_.load(kRelaxed)) return absl::OkStatus();
+  if (absl::Status refusal = Refusal("Close"); !refusal.ok()) return refusal;
   tasks().Close();
   if (absl::Status refusal = CancelTasks(); !refusal.ok()) return refusal;
   closed_.store(true, kRelaxed);
-  // A thread that is still inside a post may be about to wake the reactor. Acquire pairs with its release.
+  // A thread that is still inside a post may be about to wake the reactor. Acquire pairs with its
+  // release.
   for (int round = 0; posters_.load(kAcquire) != 0; ++round) internal::SpinWait(round);
   std::vector<std::shared_ptr<Callback>> dropped;
   callbacks_.ForEach([&](internal::TaskLink& link) {

@@ -3,16 +3,18 @@
 //   plait::EventLoop loop(plait::MakeEpollReactor());
 //   int answer = plait::BlockOn(loop, Main());
 //
-// Turn by turn it runs what is ready, first in, first out; fetches what other threads have posted; and asks the reactor
-// and the timers for more, waiting there only when nothing is ready. However much work reposts itself, the reactor and
-// the timers are asked at least every kMaxItemsPerTurn items, and more often when items take long.
+// Turn by turn it runs what is ready, first in, first out; fetches what other threads have posted;
+// and asks the reactor and the timers for more, waiting there only when nothing is ready. However
+// much work reposts itself, the reactor and the timers are asked at least every kMaxItemsPerTurn
+// items, and more often when items take long.
 //
-// Threads: Schedule, Post and Stop may be called from any thread, and so may BlockOn, which waits where another thread
-// runs the loop. The rest is for one thread at a time, which owns the loop while it runs. From its own thread a post is a list append; from another it costs two locked instructions, and a system
-// call only when the loop sleeps.
-// Errors: running a loop that runs already, that was closed, or that belongs to a parent process gives
-// FailedPrecondition; scheduling on a closed loop is a programming error (CHECK).
-// A loop does not survive fork: in the child every call is refused and the destructor leaves the parent's state alone.
+// Threads: Schedule, Post and Stop may be called from any thread, and so may BlockOn, which waits
+// where another thread runs the loop. The rest is for one thread at a time, which owns the loop
+// while it runs. From its own thread a post is a list append; from another it costs two locked
+// instructions, and a system call only when the loop sleeps. Errors: running a loop that runs
+// already, that was closed, or that belongs to a parent process gives FailedPrecondition;
+// scheduling on a closed loop is a programming error (CHECK). A loop does not survive fork: in the
+// child every call is refused and the destructor leaves the parent's state alone.
 #ifndef PLAIT_SCHEDULERS_EVENT_LOOP_EVENT_LOOP_H_
 #define PLAIT_SCHEDULERS_EVENT_LOOP_EVENT_LOOP_H_
 
@@ -35,7 +37,8 @@
 namespace plait {
 
 struct EventLoopOptions {
-  // Null for the machine's. Outlives the loop. With a virtual clock the loop jumps to the next deadline when it is idle.
+  // Null for the machine's. Outlives the loop. With a virtual clock the loop jumps to the next
+  // deadline when it is idle.
   Clock* clock = nullptr;
 };
 
@@ -44,8 +47,8 @@ class EventLoop final : public Executor, private Worker {
   // The most items that run between two looks at the reactor and the timers.
   static constexpr int kMaxItemsPerTurn = 1024;
 
-  // A reactor that is null or that could not be made is a programming error (CHECK, with its status): look at the status
-  // first where the system may refuse it.
+  // A reactor that is null or that could not be made is a programming error (CHECK, with its
+  // status): look at the status first where the system may refuse it.
   explicit EventLoop(absl::StatusOr<std::unique_ptr<Reactor>> reactor,
                      EventLoopOptions options = {});
   // Closes the loop.
@@ -61,7 +64,8 @@ class EventLoop final : public Executor, private Worker {
    public:
     Handle() = default;
 
-    // The loop's thread. True when the callback will not run; false when it has run or was cancelled before.
+    // The loop's thread. True when the callback will not run; false when it has run or was
+    // cancelled before.
     bool Cancel();
 
    private:
@@ -70,14 +74,16 @@ class EventLoop final : public Executor, private Worker {
     std::shared_ptr<Callback> callback_;
   };
 
-  // Runs `callback` on the loop (asyncio: call_soon, from any thread call_soon_threadsafe). Allocates; a WorkItem does not.
+  // Runs `callback` on the loop (asyncio: call_soon, from any thread call_soon_threadsafe).
+  // Allocates; a WorkItem does not.
   Handle Post(absl::AnyInvocable<void() &&> callback);
 
-  // Runs `callback` after `delay`, never before (asyncio: call_later). The loop's thread, or before it runs.
-  // InvalidArgument when `delay` is negative.
+  // Runs `callback` after `delay`, never before (asyncio: call_later). The loop's thread, or before
+  // it runs. InvalidArgument when `delay` is negative.
   absl::StatusOr<Handle> PostAfter(absl::Duration delay, absl::AnyInvocable<void() &&> callback);
 
-  // Runs until nothing is live: no task, no callback, no timer and no operation in flight; or until Stop.
+  // Runs until nothing is live: no task, no callback, no timer and no operation in flight; or until
+  // Stop.
   absl::Status Run();
   // Runs until Stop.
   absl::Status RunForever();
@@ -86,18 +92,20 @@ class EventLoop final : public Executor, private Worker {
   // Runs what is ready now and returns, without waiting.
   absl::Status RunReady();
 
-  // Ends the present Run after the items that are ready now; or, if it does not run, the next Run after its first turn.
-  // Any thread.
+  // Ends the present Run after the items that are ready now; or, if it does not run, the next Run
+  // after its first turn. Any thread.
   void Stop() noexcept;
 
-  // Cancels the tasks that are left and runs until they have ended, drops the callbacks that have not run, and from then
-  // on refuses work. FailedPrecondition when called from inside the loop. Closing again does nothing.
+  // Cancels the tasks that are left and runs until they have ended, drops the callbacks that have
+  // not run, and from then on refuses work. FailedPrecondition when called from inside the loop.
+  // Closing again does nothing.
   absl::Status Close();
 
   // Cancels the tasks that were spawned on the loop and have not ended, and runs until they have.
   absl::Status CancelTasks();
 
-  // Ready items, callbacks, timers, operations and tasks: is there anything that could make the loop do something?
+  // Ready items, callbacks, timers, operations and tasks: is there anything that could make the
+  // loop do something?
   bool live() const noexcept;
   bool in_loop_thread() const noexcept { return Worker::Current() == this; }
   Reactor& io() noexcept { return *reactor_; }
@@ -140,7 +148,7 @@ class EventLoop final : public Executor, private Worker {
   WorkQueue ready_;
   TimerQueue timers_;
   internal::TaskRegistry callbacks_;  // live Handle::Callbacks
-  bool stopping_ = false;  // Stop was called; cleared when a run has ended by it
+  bool stopping_ = false;             // Stop was called; cleared when a run has ended by it
   int turn_limit_ = 64;
   Deadline last_look_;
   StopItem stop_item_;

@@ -1,4 +1,5 @@
-// What do the runtime's smallest steps cost on one EventLoop: a post, a yield, an await, a spawn, a sleep, a wake-up?
+// What do the runtime's smallest steps cost on one EventLoop: a post, a yield, an await, a spawn, a
+// sleep, a wake-up?
 
 #include <malloc.h>
 
@@ -113,14 +114,15 @@ Task<void> SpawnSleepers(int64_t count, benchmark::State& state) {
   for (int64_t i = 0; i < count; ++i) sleepers.push_back(Spawn(SleepLong()));
   co_await Yield();  // they run up to their sleep
   const auto after = mallinfo2();
-  const double bytes = static_cast<double>((after.uordblks + after.hblkhd) -
-                                           (before.uordblks + before.hblkhd)) -
-                       static_cast<double>(count) * sizeof(JoinHandle<absl::Status>);
+  const double bytes =
+      static_cast<double>((after.uordblks + after.hblkhd) - (before.uordblks + before.hblkhd)) -
+      static_cast<double>(count) * sizeof(JoinHandle<absl::Status>);
   state.counters["bytes_per_task"] = bytes / static_cast<double>(count);
   for (auto& sleeper : sleepers) sleeper.Cancel();
 }
 
-// Spawns this many tasks, puts them to sleep, cancels and joins them all; counts the heap that each holds while asleep.
+// Spawns this many tasks, puts them to sleep, cancels and joins them all; counts the heap that each
+// holds while asleep.
 void BM_SleepingTasks(benchmark::State& state) {
   for (auto _ : state) {
     EventLoop loop(MakeEpollReactor());
@@ -129,9 +131,14 @@ void BM_SleepingTasks(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(BM_SleepingTasks)->Arg(1'000)->Arg(1'000'000)->Unit(benchmark::kMillisecond)->Iterations(1);
+BENCHMARK(BM_SleepingTasks)
+    ->Arg(1'000)
+    ->Arg(1'000'000)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(1);
 
-// A loop on another thread that answers each post with a post back: one round trip is two wake-ups of a sleeping loop.
+// A loop on another thread that answers each post with a post back: one round trip is two wake-ups
+// of a sleeping loop.
 struct Ping : WorkItem {
   EventLoop* other = nullptr;
   Ping* answer = nullptr;
