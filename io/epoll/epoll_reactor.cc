@@ -16,6 +16,7 @@ class EpollReactor final : public ReadinessReactor {
   EpollReactor(int epoll, int wake, Executor* blocking)
       : ReadinessReactor(blocking), epoll_(epoll), wake_(wake) {}
   ~EpollReactor() override {
+    Retire();
     sys::Calls().Close(wake_);
     sys::Calls().Close(epoll_);
   }
@@ -26,7 +27,7 @@ class EpollReactor final : public ReadinessReactor {
  private:
   int Watch(int fd, uint32_t generation) noexcept override {
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
     event.data.u64 = (uint64_t{generation} << 32) | static_cast<uint32_t>(fd);
     return sys::Calls().EpollControl(epoll_, EPOLL_CTL_ADD, fd, &event);
   }
@@ -50,6 +51,7 @@ class EpollReactor final : public ReadinessReactor {
                         .generation = static_cast<uint32_t>(raw[i].data.u64 >> 32),
                         .readable = (bits & EPOLLIN) != 0,
                         .writable = (bits & EPOLLOUT) != 0,
+                        .urgent = (bits & EPOLLPRI) != 0,
                         .broken = (bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0};
     }
     return count < 0 ? count : kept;

@@ -1,6 +1,7 @@
 #include "plait/io/readiness/readiness_reactor.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <time.h>
 
@@ -92,23 +93,31 @@ void ReadinessReactor::OperationList::Remove(IoOperation& operation) noexcept {
 
 // --- descriptors ---
 
-ReadinessReactor::~ReadinessReactor() {
+void ReadinessReactor::Retire() noexcept {
   PLAIT_CHECK(in_flight_ == 0, "a reactor was destroyed with operations in flight");
   for (int round = 0; posters_.load(internal::kAcquire) != 0; ++round) internal::SpinWait(round);
 }
 
-ReadinessReactor::Descriptor& ReadinessReactor::Find(int fd) {
+ReadinessReactor::~ReadinessReactor() = default;
+
+ReadinessReactor::Descriptor* ReadinessReactor::Find(int fd) noexcept {
+  const auto index = static_cast<size_t>(fd);
+  if (index >= descriptors_.size()) return nullptr;
+  Descriptor& descriptor = descriptors_[index];
+  return descriptor.kind == Kind::kUnknown ? nullptr : &descriptor;
+}
+
+int ReadinessReactor::SetUp(int fd) {
+  sys::SystemCalls& calls = sys::Calls();
+  // First of all, as it tells whether there is such a descriptor: a number out of nowhere costs no
+  // memory.
+  const int protocol = calls.SocketProtocol(fd);
+  if (protocol < 0 && protocol != -ENOTSOCK) return protocol;
   const auto index = static_cast<size_t>(fd);
   if (index >= descriptors_.size()) {
     descriptors_.resize(std::max(index + 1, descriptors_.size() * 2));
   }
-  return descriptors_[index];
-}
-
-int ReadinessReactor::SetUp(Descriptor& descriptor, int fd) noexcept {
-  sys::SystemCalls& calls = sys::Calls();
-  const int type = calls.SocketType(fd);
-  if (type < 0 && type != -ENOTSOCK) return type;
+  Descriptor& descriptor = descriptors_[index];
   const int watched = Watch(fd, descriptor.generation);
   if (watched == -EPERM) {
     descriptor.kind = Kind::kFile;
@@ -119,18 +128,20 @@ int ReadinessReactor::SetUp(Descriptor& descriptor, int fd) noexcept {
     Unwatch(fd);
     return set;
   }
-  descriptor.kind = type == SOCK_STREAM ? Kind::kStreamSocket
-                    : type < 0          ? Kind::kOther
-                                        : Kind::kOtherSocket;
-  // Most writes find room; most reads on a fresh descriptor find nothing, and the first event comes with the next poll.
+  descriptor.kind = protocol == IPPROTO_TCP ? Kind::kTcpSocket
+                    : protocol < 0          ? Kind::kOther
+                                            : Kind::kOtherSocket;
+  // The first operation is tried at once also where nothing is likely to be read: what cannot be
+  // read from at all (the writing end of a pipe, a listener) says so only then, and no event would
+  // come.
+  descriptor.read.maybe_ready = true;
   descriptor.write.maybe_ready = true;
   return 0;
 }
 
 ReadinessReactor::Direction& ReadinessReactor::DirectionOf(Descriptor& descriptor,
                                                            const IoOperation& operation) noexcept {
-  const bool reads =
-      operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kAccept;
+  const bool reads = operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kAccept;
   return reads ? descriptor.read : descriptor.write;
 }
 
@@ -154,15 +165,14 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
   operation.reactor_slot[0] = operation.reactor_slot[1] = nullptr;
   if (operation.fd < 0) return Complete(operation, -EBADF);
   if (operation.opcode == IoOpcode::kClose) return SubmitClose(operation);
-  if (operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite) {
-    operation.args.size = std::min(operation.args.size, kMaxTransfer);
-  }
-  Descriptor& descriptor = Find(operation.fd);
-  if (descriptor.close != nullptr) return Complete(operation, -EBADF);
-  if (descriptor.kind == Kind::kUnknown) {
-    const int set_up = SetUp(descriptor, operation.fd);
+  const bool transfer = operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite;
+  if (transfer) operation.args.size = std::min(operation.args.size, kMaxTransfer);
+  if (Find(operation.fd) == nullptr) {
+    const int set_up = SetUp(operation.fd);
     if (set_up < 0) return Complete(operation, set_up);
   }
+  Descriptor& descriptor = *Find(operation.fd);
+  if (descriptor.close != nullptr) return Complete(operation, -EBADF);
   if (operation.opcode == IoOpcode::kPoll) return SubmitPoll(descriptor, operation);
   if (descriptor.kind == Kind::kFile) return SubmitBlocking(descriptor, operation);
   if (operation.opcode == IoOpcode::kConnect) return SubmitConnect(descriptor, operation);
@@ -170,32 +180,44 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
   if (direction.parked.first == nullptr && direction.maybe_ready && Try(descriptor, operation)) {
     return;
   }
+  // What has no positions says so at once; no event would come.
+  const bool positioned = transfer && operation.args.offset >= 0;
+  if (positioned && Try(descriptor, operation)) return;
   direction.parked.PushBack(operation);
 }
 
 bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexcept {
   Direction& direction = DirectionOf(descriptor, operation);
-  if (operation.opcode == IoOpcode::kConnect) {
-    const int events = sys::Calls().PollNow(operation.fd, POLLOUT);
-    if (events == 0 || events == -EINTR) return false;
-    Complete(operation, events < 0 ? events : sys::Calls().SocketError(operation.fd));
-    return true;
-  }
-  const bool stream = descriptor.kind == Kind::kStreamSocket;
-  const int64_t result =
-      TryUninterrupted(operation, stream || descriptor.kind == Kind::kOtherSocket);
+  if (operation.opcode == IoOpcode::kConnect) return TryConnect(direction, operation);
+  const bool tcp = descriptor.kind == Kind::kTcpSocket;
+  const int64_t result = TryUninterrupted(operation, tcp || descriptor.kind == Kind::kOtherSocket);
   if (result == -EAGAIN || result == -EWOULDBLOCK) {
     direction.maybe_ready = false;
     return false;
   }
-  // A stream socket that moved less than it was asked to has no more now, and will say when it has. Not once it is broken:
-  // the end of the stream, or the error, comes without another event. Not other kinds: a short read from a terminal or a
-  // datagram socket says nothing about what is behind it.
-  if (stream && result > 0 && operation.opcode != IoOpcode::kAccept && !descriptor.broken &&
-      static_cast<size_t>(result) < operation.args.size) {
+  // A TCP socket that moved less than it was asked to has no more now, and will say when it has.
+  // Not once it is broken: the end of the stream, or the error, comes without another event. Not
+  // where there was urgent data, at which a read stops. Not other kinds: a short read from a
+  // terminal or a datagram socket, or from a Unix socket that passes descriptors along, says
+  // nothing about what is behind it.
+  if (tcp && result > 0 && operation.opcode != IoOpcode::kAccept && !descriptor.broken &&
+      !descriptor.urgent && static_cast<size_t>(result) < operation.args.size) {
     direction.maybe_ready = false;
   }
   Complete(operation, result);
+  return true;
+}
+
+bool ReadinessReactor::TryConnect(Direction& direction, IoOperation& operation) noexcept {
+  int events = 0;
+  do {
+    events = sys::Calls().PollNow(operation.fd, POLLOUT);
+  } while (events == -EINTR);
+  if (events == 0) {
+    direction.maybe_ready = false;
+    return false;
+  }
+  Complete(operation, events < 0 ? events : sys::Calls().SocketError(operation.fd));
   return true;
 }
 
@@ -228,18 +250,29 @@ void ReadinessReactor::SubmitPoll(Descriptor& descriptor, IoOperation& operation
 void ReadinessReactor::SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept {
   // What was said of the socket before it had a peer holds no more.
   descriptor.broken = false;
-  const int result = sys::Calls().Connect(operation.fd, operation.args.const_address,
-                                          static_cast<socklen_t>(operation.args.size));
-  // Interrupted is not undone: the connection goes on being made.
-  if (result != -EINPROGRESS && result != -EINTR) return Complete(operation, result);
+  int result = 0;
+  bool interrupted = false;
+  for (;;) {
+    result = sys::Calls().Connect(operation.fd, operation.args.const_address,
+                                  static_cast<socklen_t>(operation.args.size));
+    if (result != -EINTR) break;
+    interrupted = true;
+  }
+  // An interrupted call need not be undone: the connection may be on its way already, or made.
+  if (interrupted && result == -EALREADY) result = -EINPROGRESS;
+  if (interrupted && result == -EISCONN) result = 0;
+  if (result != -EINPROGRESS) return Complete(operation, result);
   descriptor.write.maybe_ready = false;
   descriptor.write.parked.PushBack(operation);
 }
 
 void ReadinessReactor::SubmitClose(IoOperation& operation) noexcept {
-  Descriptor& descriptor = Find(operation.fd);
+  Descriptor* const known = Find(operation.fd);
+  if (known == nullptr) return FinishClose(operation);
+  Descriptor& descriptor = *known;
   if (descriptor.close != nullptr) return Complete(operation, -EBADF);
-  for (OperationList* list : {&descriptor.read.parked, &descriptor.write.parked, &descriptor.polls}) {
+  for (OperationList* list :
+       {&descriptor.read.parked, &descriptor.write.parked, &descriptor.polls}) {
     while (IoOperation* parked = list->first) {
       list->Remove(*parked);
       Complete(*parked, -ECANCELED);
@@ -253,13 +286,15 @@ void ReadinessReactor::SubmitClose(IoOperation& operation) noexcept {
 }
 
 void ReadinessReactor::FinishClose(IoOperation& operation) noexcept {
-  Descriptor& descriptor = Find(operation.fd);
-  // Also for descriptors that live on elsewhere as a duplicate, whose registration the system would keep.
-  if (descriptor.kind != Kind::kUnknown && descriptor.kind != Kind::kFile) Unwatch(operation.fd);
-  const uint32_t generation = descriptor.generation + 1;
-  descriptor = Descriptor();
-  // Events that were fetched already carry the old one.
-  descriptor.generation = generation;
+  if (Descriptor* const descriptor = Find(operation.fd); descriptor != nullptr) {
+    // Also for descriptors that live on elsewhere as a duplicate, whose registration the system
+    // would keep.
+    if (descriptor->kind != Kind::kFile) Unwatch(operation.fd);
+    const uint32_t generation = descriptor->generation + 1;
+    *descriptor = Descriptor();
+    // Events that were fetched already carry the old one.
+    descriptor->generation = generation;
+  }
   const int result = sys::Calls().Close(operation.fd);
   // Linux has closed it when close is interrupted; to try again would hit another's descriptor.
   Complete(operation, result == -EINTR ? 0 : result);
@@ -267,19 +302,29 @@ void ReadinessReactor::FinishClose(IoOperation& operation) noexcept {
 
 void ReadinessReactor::Cancel(IoOperation& operation) noexcept {
   if (operation.reactor_slot[0] == nullptr || operation.run == &RunBlocking) return;
-  ListOf(Find(operation.fd), operation).Remove(operation);
+  ListOf(*Find(operation.fd), operation).Remove(operation);
   Complete(operation, -ECANCELED);
 }
 
 // --- regular files ---
 
 void ReadinessReactor::SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept {
-  const bool transfer =
-      operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite;
+  const bool transfer = operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite;
   if (!transfer) return Complete(operation, -ENOTSOCK);
   if (blocking_ == nullptr) return Complete(operation, -EPERM);
+  Direction& direction = DirectionOf(descriptor, operation);
+  if (operation.args.offset < 0 && direction.file_busy) {
+    direction.parked.PushBack(operation);
+  } else {
+    StartBlocking(descriptor, operation);
+  }
+}
+
+void ReadinessReactor::StartBlocking(Descriptor& descriptor, IoOperation& operation) noexcept {
+  if (operation.args.offset < 0) DirectionOf(descriptor, operation).file_busy = true;
   ++descriptor.blocking_operations;
-  // The operation itself is what the executor runs; its own run function waits in the scratch meanwhile.
+  // The operation itself is what the executor runs; its own run function waits in the scratch
+  // meanwhile.
   operation.reactor_slot[0] = reinterpret_cast<void*>(operation.run);
   operation.reactor_slot[1] = this;
   operation.run = &RunBlocking;
@@ -290,7 +335,8 @@ void ReadinessReactor::RunBlocking(WorkItem& item) noexcept {
   auto& operation = static_cast<IoOperation&>(item);
   auto& self = *static_cast<ReadinessReactor*>(operation.reactor_slot[1]);
   operation.result = static_cast<int32_t>(TryUninterrupted(operation, /*socket=*/false));
-  // Counted, so that the reactor is not destroyed before Wake has returned. See EventLoop::PostFromOutside.
+  // Counted, so that the reactor is not destroyed before Wake has returned. See
+  // EventLoop::PostFromOutside.
   self.posters_.fetch_add(1, internal::kAcquire);
   if (self.blocking_done_.Push(operation)) self.Wake();
   self.posters_.fetch_sub(1, internal::kRelease);
@@ -303,7 +349,15 @@ void ReadinessReactor::ServeBlocking() noexcept {
     auto& operation = static_cast<IoOperation&>(*item);
     operation.run = reinterpret_cast<WorkItem::RunFunction>(operation.reactor_slot[0]);
     Complete(operation, operation.result);
-    Descriptor& descriptor = Find(operation.fd);
+    Descriptor& descriptor = *Find(operation.fd);
+    if (operation.args.offset < 0) {
+      Direction& direction = DirectionOf(descriptor, operation);
+      direction.file_busy = false;
+      if (IoOperation* const parked = direction.parked.first; parked != nullptr) {
+        direction.parked.Remove(*parked);
+        StartBlocking(descriptor, *parked);
+      }
+    }
     if (--descriptor.blocking_operations == 0 && descriptor.close != nullptr) {
       FinishClose(*std::exchange(descriptor.close, nullptr));
     }
@@ -324,9 +378,11 @@ void ReadinessReactor::Serve(Descriptor& descriptor, Direction& direction) noexc
 }
 
 void ReadinessReactor::Handle(const ReadinessEvent& event) noexcept {
-  Descriptor& descriptor = Find(event.fd);
-  if (descriptor.generation != event.generation) return;  // closed meanwhile
+  Descriptor* const found = Find(event.fd);
+  if (found == nullptr || found->generation != event.generation) return;  // closed meanwhile
+  Descriptor& descriptor = *found;
   if (event.broken) descriptor.broken = true;
+  if (event.urgent) descriptor.urgent = true;
   if (event.readable || event.broken) {
     descriptor.read.maybe_ready = true;
     Serve(descriptor, descriptor.read);
@@ -343,7 +399,8 @@ void ReadinessReactor::Handle(const ReadinessEvent& event) noexcept {
 }
 
 void ReadinessReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept {
-  // While operations complete without waiting, a look at the system every few turns is enough for the others.
+  // While operations complete without waiting, a look at the system every few turns is enough for
+  // the others.
   constexpr int kMaxPollsWithoutWait = 8;
   ServeBlocking();
   const bool must_not_block =
@@ -356,12 +413,16 @@ void ReadinessReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) n
       if (deadline.is_infinite()) {
         timeout_or_never = nullptr;
       } else {
-        const int64_t wait = deadline.nanos() - clock.Now().nanos();
-        if (wait > 0) timeout = {.tv_sec = wait / 1'000'000'000, .tv_nsec = wait % 1'000'000'000};
+        const Deadline now = clock.Now();
+        if (deadline > now) {
+          const int64_t wait = deadline.nanos() - now.nanos();
+          timeout = {.tv_sec = wait / 1'000'000'000, .tv_nsec = wait % 1'000'000'000};
+        }
       }
     }
     ReadinessEvent events[kEventsPerWait];
-    // Interrupted, or failed for a reason that the next call will meet again: nothing is lost, return early.
+    // Interrupted, or failed for a reason that the next call will meet again: nothing is lost,
+    // return early.
     const int count = WaitForEvents(timeout_or_never, events);
     for (int i = 0; i < count; ++i) Handle(events[i]);
     ServeBlocking();

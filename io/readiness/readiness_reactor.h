@@ -1,14 +1,18 @@
-// ReadinessReactor: makes completions out of readiness: try the operation, park it while the system says "not now", try
-// again when the system says that the descriptor is ready. What epoll and kqueue share; each adds how it watches and waits.
+// ReadinessReactor: makes completions out of readiness: try the operation, park it while the system
+// says "not now", try again when the system says that the descriptor is ready. What epoll and
+// kqueue share; each adds how it watches and waits.
 //
-// A descriptor is registered once, for both directions, edge-triggered, at its first operation, and stays registered until
-// it is closed through kClose: waiting costs no system call of its own. Each direction has a FIFO of parked operations
-// and remembers whether the system may have more (`maybe_ready`), so that an operation that must wait is parked without
-// being tried: a short read from a stream socket has emptied it.
+// A descriptor is registered once, for both directions, edge-triggered, at its first operation, and
+// stays registered until it is closed through kClose: waiting costs no system call of its own. Each
+// direction has a FIFO of parked operations and remembers whether the system may have more
+// (`maybe_ready`), so that an operation that must wait is parked without being tried: a short read
+// from a TCP socket has emptied it.
 //
-// A descriptor that was used here must be closed through kClose and not behind the reactor's back: the number would be
-// used again and the registration be another's. The reactor makes descriptors non-blocking.
-// Regular files are always "ready", and would block: their reads and writes go to an injected executor.
+// A descriptor that was used here must be closed through kClose and not behind the reactor's back:
+// the number would be used again and the registration be another's. The reactor makes descriptors
+// non-blocking. Regular files are always "ready", and would block: their reads and writes go to an
+// injected executor. Those at a position run side by side there; of those that go on where the last
+// one ended, one per direction at a time.
 #ifndef PLAIT_IO_READINESS_READINESS_REACTOR_H_
 #define PLAIT_IO_READINESS_READINESS_REACTOR_H_
 
@@ -30,6 +34,7 @@ struct ReadinessEvent {
   uint32_t generation = 0;  // as it was given to Watch
   bool readable = false;
   bool writable = false;
+  bool urgent = false;  // out-of-band data, at which reads stop short
   bool broken = false;  // an error or a hang-up, in whichever direction: it stays
 };
 
@@ -46,16 +51,23 @@ class ReadinessReactor : public Reactor {
   // `blocking` may be null: operations on regular files then end with -EPERM. Outlives the reactor.
   explicit ReadinessReactor(Executor* blocking) : blocking_(blocking) {}
 
+  // To be called first in the destructor of what derives from this, as long as Wake works: waits
+  // for other threads that are still inside of it. No operation may be in flight (CHECK).
+  void Retire() noexcept;
+
   static constexpr int kEventsPerWait = 256;
 
-  // Registers `fd` for both directions, edge-triggered. 0, or -errno; -EPERM for what is always ready (a regular file).
+  // Registers `fd` for both directions, edge-triggered. 0, or -errno; -EPERM for what is always
+  // ready (a regular file).
   virtual int Watch(int fd, uint32_t generation) noexcept = 0;
   virtual void Unwatch(int fd) noexcept = 0;
   // Waits up to `timeout` (null: for ever). The number of events, or -errno.
-  virtual int WaitForEvents(const timespec* timeout, ReadinessEvent (&events)[kEventsPerWait]) noexcept = 0;
+  virtual int WaitForEvents(const timespec* timeout,
+                            ReadinessEvent (&events)[kEventsPerWait]) noexcept = 0;
 
  private:
-  // Doubly linked through IoOperation::next and reactor_slot[1]; reactor_slot[0] is not null while in a list.
+  // Doubly linked through IoOperation::next and reactor_slot[1]; reactor_slot[0] is not null while
+  // in a list.
   struct OperationList {
     IoOperation* first = nullptr;
     IoOperation* last = nullptr;
@@ -66,23 +78,26 @@ class ReadinessReactor : public Reactor {
   };
   struct Direction {
     OperationList parked;
-    bool maybe_ready = false;
+    bool maybe_ready = false;  // never while operations are parked, outside of Serve
+    bool file_busy = false;    // a transfer at the file's own position is under way
   };
-  enum class Kind : uint8_t { kUnknown, kStreamSocket, kOtherSocket, kOther, kFile };
+  enum class Kind : uint8_t { kUnknown, kTcpSocket, kOtherSocket, kOther, kFile };
   struct Descriptor {
     Direction read;
     Direction write;
     OperationList polls;
     uint32_t generation = 0;
-    int blocking_operations = 0;     // on the blocking executor now
-    IoOperation* close = nullptr;    // waits for those
+    int blocking_operations = 0;   // on the blocking executor now
+    IoOperation* close = nullptr;  // waits for those
     Kind kind = Kind::kUnknown;
     bool broken = false;
+    bool urgent = false;
   };
 
-  Descriptor& Find(int fd);
+  // Null when it was never set up here, or was closed since.
+  Descriptor* Find(int fd) noexcept;
   // Finds out what `fd` is and registers it. 0 or -errno.
-  int SetUp(Descriptor& descriptor, int fd) noexcept;
+  int SetUp(int fd);
   Direction& DirectionOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
   OperationList& ListOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
 
@@ -90,10 +105,12 @@ class ReadinessReactor : public Reactor {
   void SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitClose(IoOperation& operation) noexcept;
   void SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
+  void StartBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
   static void RunBlocking(WorkItem& item) noexcept;
 
   // True when it was completed; false when it has to wait.
   bool Try(Descriptor& descriptor, IoOperation& operation) noexcept;
+  bool TryConnect(Direction& direction, IoOperation& operation) noexcept;
   bool TryPoll(IoOperation& operation) noexcept;
   void Serve(Descriptor& descriptor, Direction& direction) noexcept;
   void ServeBlocking() noexcept;

@@ -21,7 +21,8 @@ R OrErrno(R result) noexcept {
   return result < 0 ? static_cast<R>(-errno) : result;
 }
 
-// epoll_pwait2 is younger than the oldest kernels we run on; without it the timeout is rounded up to milliseconds.
+// epoll_pwait2 is younger than the oldest kernels we run on; without it the timeout is rounded up
+// to milliseconds.
 int EpollWaitMilliseconds(int epoll, epoll_event* events, int count, const timespec* timeout) {
   int timeout_ms = -1;
   if (timeout != nullptr) {
@@ -40,8 +41,8 @@ ssize_t SystemCalls::Read(int fd, void* data, size_t size) noexcept {
   return OrErrno(::read(fd, data, size));
 }
 ssize_t SystemCalls::Write(int fd, const void* data, size_t size) noexcept {
-  // A write to a pipe nobody reads raises SIGPIPE in this thread, and write has no flag against it: hold the signal back
-  // and take it away again if it was ours.
+  // A write to a pipe nobody reads raises SIGPIPE in this thread, and write has no flag against it:
+  // hold the signal back and take it away again if it was ours.
   sigset_t pipe_signal;
   sigset_t before;
   sigset_t pending;
@@ -65,10 +66,10 @@ ssize_t SystemCalls::WriteAt(int fd, const void* data, size_t size, int64_t offs
   return OrErrno(::pwrite(fd, data, size, offset));
 }
 ssize_t SystemCalls::Receive(int fd, void* data, size_t size) noexcept {
-  return OrErrno(::recv(fd, data, size, 0));
+  return OrErrno(::recv(fd, data, size, MSG_DONTWAIT));
 }
 ssize_t SystemCalls::Send(int fd, const void* data, size_t size) noexcept {
-  return OrErrno(::send(fd, data, size, MSG_NOSIGNAL));
+  return OrErrno(::send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 int SystemCalls::Accept(int fd, sockaddr* address, socklen_t* size) noexcept {
   return OrErrno(::accept4(fd, address, size, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -90,11 +91,11 @@ int SystemCalls::SocketError(int fd) noexcept {
   if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) return -errno;
   return -error;
 }
-int SystemCalls::SocketType(int fd) noexcept {
-  int type = 0;
-  socklen_t size = sizeof(type);
-  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) return -errno;
-  return type;
+int SystemCalls::SocketProtocol(int fd) noexcept {
+  int protocol = 0;
+  socklen_t size = sizeof(protocol);
+  if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0) return -errno;
+  return protocol;
 }
 int SystemCalls::SetNonBlocking(int fd) noexcept {
   const int flags = ::fcntl(fd, F_GETFL);
