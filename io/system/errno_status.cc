@@ -97,11 +97,11 @@ absl::Status ErrnoToStatus(int negative_errno, absl::string_view what) {
   if (negative_errno >= 0) return absl::OkStatus();
   const int error = -negative_errno;
   const char* name = ::strerrorname_np(error);
-  return absl::Status(CodeOf(error),
-                      absl::StrCat(what, ": ", ::strerrordesc_np(error) == nullptr
-                                                   ? "unknown error"
-                                                   : ::strerrordesc_np(error),
-                                   " (", name == nullptr ? absl::StrCat("errno ", error) : name, ")"));
+  return absl::Status(
+      CodeOf(error),
+      absl::StrCat(what, ": ",
+                   ::strerrordesc_np(error) == nullptr ? "unknown error" : ::strerrordesc_np(error),
+                   " (", name == nullptr ? absl::StrCat("errno ", error) : name, ")"));
 }
 
 }  // namespace plait

@@ -7,9 +7,9 @@
 
 namespace plait {
 
-// `negative_errno` as an operation or a function of sys:: returns it; `what` says what was attempted and on what ("connect
-// to 127.0.0.1:80"). The message reads "connect to 127.0.0.1:80: Connection refused (ECONNREFUSED)". OK when it is not
-// negative.
+// `negative_errno` as an operation or a function of sys:: returns it; `what` says what was
+// attempted and on what ("connect to 127.0.0.1:80"). The message reads "connect to 127.0.0.1:80:
+// Connection refused (ECONNREFUSED)". OK when it is not negative.
 absl::Status ErrnoToStatus(int negative_errno, absl::string_view what);
 
 }  // namespace plait

@@ -1,15 +1,18 @@
-// ReactorSuite: what every Reactor must do, by raw operations and through coroutines on an EventLoop over it.
+// ReactorSuite: what every Reactor must do, by raw operations and through coroutines on an
+// EventLoop over it.
 //
 // One line in a reactor's test runs all of it:
 //
-//   INSTANTIATE_TEST_SUITE_P(Epoll, ReactorSuite, testing::Values(ReactorFactory{...}), ReactorFactory::Name);
+//   INSTANTIATE_TEST_SUITE_P(Epoll, ReactorSuite, testing::Values(ReactorFactory{...}),
+//   ReactorFactory::Name);
 //
 // Five traps that tests of reactors must set, and that the comments on the groups of tests name:
-//   buffer    a buffer is freed while the kernel owns it: buffers are GuardedBuffers, released as soon as that is allowed
-//   park      a wake-up or an event is lost between the last look and the parking
-//   race      a cancel, or a close, races the completion: exactly one of them is the outcome, and nothing is lost
-//   reuse     a descriptor's number is another's by the time an event for it arrives
-//   reentry   an operation is delivered inside the call that starts or cancels it, while its owner is half-way through
+//   buffer    a buffer is freed while the kernel owns it: buffers are GuardedBuffers, released as
+//   soon as that is allowed park      a wake-up or an event is lost between the last look and the
+//   parking race      a cancel, or a close, races the completion: exactly one of them is the
+//   outcome, and nothing is lost reuse     a descriptor's number is another's by the time an event
+//   for it arrives reentry   an operation is delivered inside the call that starts or cancels it,
+//   while its owner is half-way through
 #ifndef PLAIT_RUNTIME_TESTING_REACTOR_SUITE_H_
 #define PLAIT_RUNTIME_TESTING_REACTOR_SUITE_H_
 
@@ -39,7 +42,8 @@ namespace plait {
 struct ReactorFactory {
   // Letters and digits: it stands in the tests' names.
   std::string name;
-  // A new reactor, whose regular files, if it cannot do better, are read and written on `blocking`, which may be null.
+  // A new reactor, whose regular files, if it cannot do better, are read and written on `blocking`,
+  // which may be null.
   std::function<absl::StatusOr<std::unique_ptr<Reactor>>(Executor* blocking)> make;
 
   static std::string Name(const testing::TestParamInfo<ReactorFactory>& info) {
@@ -58,8 +62,8 @@ struct TestOperation : IoOperation {
   bool delivered() const { return deliveries > 0; }
 
   int deliveries = 0;
-  int64_t turn = -1;                // its place in the order of all deliveries
-  int64_t* next_turn = nullptr;     // set by ReactorSuite::Submit
+  int64_t turn = -1;                  // its place in the order of all deliveries
+  int64_t* next_turn = nullptr;       // set by ReactorSuite::Submit
   std::function<void()> on_delivery;  // may be null
 
  private:
@@ -117,8 +121,8 @@ class ReactorSuite : public testing::TestWithParam<ReactorFactory> {
 
   // A loop over a reactor of its own, made when it is first asked for.
   EventLoop& loop();
-  // Runs the coroutine that `body` makes on loop() and gives its result. `body` lives until then, so it may be a lambda
-  // with captures.
+  // Runs the coroutine that `body` makes on loop() and gives its result. `body` lives until then,
+  // so it may be a lambda with captures.
   template <class Body>
   auto RunTask(Body body) {
     return BlockOn(loop(), body());

@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -33,7 +35,8 @@ using internal::Atomic;
 using internal::kAcquire;
 using internal::kRelease;
 
-// --- delivery. Traps: reentry (Submit and Cancel expect that nothing is delivered inside of them), park ---
+// --- delivery. Traps: reentry (Submit and Cancel expect that nothing is delivered inside of them),
+// park ---
 
 TEST_P(ReactorSuite, HasAName) { EXPECT_FALSE(reactor().name().empty()); }
 
@@ -305,7 +308,8 @@ TEST_P(ReactorSuite, ACancelAfterAnAcceptLosesNoConnection) {
   }
 }
 
-// What a coroutine does that is cancelled by another one in the turn in which its operation has arrived.
+// What a coroutine does that is cancelled by another one in the turn in which its operation has
+// arrived.
 TEST_P(ReactorSuite, ACancelBetweenDeliveryAndRunDoesNothing) {
   FdPair pair = MakeSocketPair();
   WriteAll(pair.second.get(), "hello");
@@ -348,8 +352,8 @@ TEST_P(ReactorSuite, CancellingOneOfSeveralKeepsTheOrderOfTheOthers) {
   EXPECT_EQ(received, "abcd");
 }
 
-// Whatever is submitted, cancelled and polled in whatever order: every operation arrives once, with bytes moved or as
-// cancelled, and what was read is what was written, in order. Lines 26, 27, 46.
+// Whatever is submitted, cancelled and polled in whatever order: every operation arrives once, with
+// bytes moved or as cancelled, and what was read is what was written, in order. Lines 26, 27, 46.
 TEST_P(ReactorSuite, NoOrderOfCallsLosesOrRepeatsAByte) {
   struct Conversation {
     FdPair pair;
@@ -374,10 +378,11 @@ TEST_P(ReactorSuite, NoOrderOfCallsLosesOrRepeatsAByte) {
       Pending& added = pending.emplace_back();
       if (reads) {
         added.buffer = std::make_unique<GuardedBuffer>(size);
-        added.operation = std::make_unique<ReadOperation>(conversation.pair.second.get(),
-                                                          added.buffer->span());
+        added.operation =
+            std::make_unique<ReadOperation>(conversation.pair.second.get(), added.buffer->span());
       } else {
-        added.buffer = std::make_unique<GuardedBuffer>(Pattern(size, static_cast<unsigned>(random())));
+        added.buffer =
+            std::make_unique<GuardedBuffer>(Pattern(size, static_cast<unsigned>(random())));
         added.operation = std::make_unique<WriteOperation>(conversation.pair.first.get(),
                                                            added.buffer->text(size));
       }
@@ -530,9 +535,9 @@ TEST_P(ReactorSuite, Line12ManyWakesMayCoalesceButWakeAPollThatIsUnderWay) {
 }
 
 TEST_P(ReactorSuite, Line14ASignalThatInterruptsPollLosesNothing) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = +[](int) {};  // without SA_RESTART
-  struct sigaction before {};
+  struct sigaction before{};
   ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
   FdPair pair = MakeSocketPair();
   GuardedBuffer buffer(5);
@@ -674,7 +679,8 @@ TEST_P(ReactorSuite, Line44ABlockedWriteDoesNotHoldUpReadsNorTheReverse) {
   Await(read);
 }
 
-// A reactor that takes a short read for "there is no more" loses what lies behind a boundary in the stream.
+// A reactor that takes a short read for "there is no more" loses what lies behind a boundary in the
+// stream.
 TEST_P(ReactorSuite, Line27AReadThatStopsAtABoundaryInTheStreamDoesNotLoseTheRest) {
   const auto read_both = [this](int fd) {
     std::string received;
@@ -706,6 +712,7 @@ TEST_P(ReactorSuite, Line27AReadThatStopsAtABoundaryInTheStreamDoesNotLoseTheRes
     ASSERT_EQ(::sendmsg(pair.second.get(), &message, 0), 1);
     WriteAll(pair.second.get(), "b");
     EXPECT_EQ(read_both(pair.first.get()), "ab");
+    Close(pair.first);
   }
   {
     SCOPED_TRACE("urgent data ends a read from a TCP socket");
@@ -716,6 +723,7 @@ TEST_P(ReactorSuite, Line27AReadThatStopsAtABoundaryInTheStreamDoesNotLoseTheRes
     // All of it has arrived before the first read.
     ASSERT_EQ(::shutdown(pair.second.get(), SHUT_WR), 0);
     EXPECT_EQ(read_both(pair.first.get()), "ab");
+    Close(pair.first);
   }
   {
     SCOPED_TRACE("urgent data on a connection that is known already and stays open");
@@ -737,6 +745,7 @@ TEST_P(ReactorSuite, Line27AReadThatStopsAtABoundaryInTheStreamDoesNotLoseTheRes
       received += std::string(more.text(static_cast<size_t>(read.result)));
     }
     EXPECT_EQ(received, "abc");
+    Close(pair.first);
   }
   {
     SCOPED_TRACE("datagrams");
@@ -744,6 +753,7 @@ TEST_P(ReactorSuite, Line27AReadThatStopsAtABoundaryInTheStreamDoesNotLoseTheRes
     WriteAll(pair.second.get(), "a");
     WriteAll(pair.second.get(), "b");
     EXPECT_EQ(read_both(pair.first.get()), "ab");
+    Close(pair.first);
   }
   {
     SCOPED_TRACE("packets in a pipe");
@@ -773,6 +783,7 @@ TEST_P(ReactorSuite, Line28TheEndIsReadAfterAllTheDataAndAgainWhenAskedAgain) {
       EXPECT_EQ(Do(end), 0);
     }
     ExpectNothingMore();
+    Close(pair.first);
   }
 }
 
@@ -818,12 +829,14 @@ TEST_P(ReactorSuite, Line32WritingToAPeerThatIsGoneFailsAndRaisesNoSignal) {
     pair.second.Reset();
     WriteOperation write(pair.first.get(), "x");
     EXPECT_EQ(Do(write), -EPIPE);
+    Close(pair.first);
   }
   {
     FdPair pipe = MakePipe();
     pipe.first.Reset();
     WriteOperation write(pipe.second.get(), "x");
     EXPECT_EQ(Do(write), -EPIPE);
+    Close(pipe.second);
   }
   {
     FdPair pair = MakeTcpPair();
@@ -854,6 +867,7 @@ TEST_P(ReactorSuite, Line32AWriteThatIsWaitingFailsWhenThePeerGoes) {
     }
     Await(write);
     EXPECT_TRUE(write.result == -EPIPE || write.result == -ECONNRESET) << write.result;
+    Close(pair.first);
   }
 }
 
@@ -872,6 +886,7 @@ TEST_P(ReactorSuite, Line33AResetIsReadAsEconnreset) {
     EXPECT_EQ(read.result, -ECONNRESET);
     buffer.Release();
     ExpectNothingMore();
+    Close(pair.first);
   }
 }
 
@@ -1002,6 +1017,8 @@ TEST_P(ReactorSuite, AConnectSucceedsAndTheConnectionWorks) {
     EXPECT_EQ(Do(write), 5);
     Await(read);
     EXPECT_EQ(buffer.text(5), "hello");
+    Close(client);
+    Close(server);
   }
 }
 
@@ -1063,7 +1080,8 @@ TEST_P(ReactorSuite, AConnectThatHasToWaitEndsAsTheListenerSays) {
   Await(read);
 }
 
-// Unix sockets have no way to wait for room in a listener's queue: EAGAIN is the answer, where a reactor cannot do better.
+// Unix sockets have no way to wait for room in a listener's queue: EAGAIN is the answer, where a
+// reactor cannot do better.
 TEST_P(ReactorSuite, AConnectToAFullUnixListenerEnds) {
   UnixListener listener = MakeUnixListener(/*backlog=*/0);
   std::vector<OwnedFd> clients;
@@ -1197,7 +1215,8 @@ TEST_P(ReactorSuite, Line37ANumberThatIsUsedAgainGetsNoEventOfTheOldDescriptor) 
     Submit(read);
     Submit(poll);
     if (i % 3 == 0) PollOnce(Deadline::Immediate());
-    // The old one has data, its end and room to write to tell of, and is closed before that is fetched.
+    // The old one has data, its end and room to write to tell of, and is closed before that is
+    // fetched.
     WriteAll(old.second.get(), "old");
     old.second.Reset();
     CloseOperation close(old.first.Release());
@@ -1383,7 +1402,8 @@ TEST_P(ReactorSuite, AThousandDescriptorsAtOnce) {
   for (int i = 0; i < kPairs; ++i) order[i] = i;
   std::shuffle(order.begin(), order.end(), std::minstd_rand(7));
   for (const int i : order) {
-    WriteAll(pairs[i].second.get(), absl::string_view(reinterpret_cast<const char*>(&i), sizeof(i)));
+    WriteAll(pairs[i].second.get(),
+             absl::string_view(reinterpret_cast<const char*>(&i), sizeof(i)));
   }
   for (int i = 0; i < kPairs; ++i) {
     Await(reads[i]);
@@ -1426,7 +1446,7 @@ TEST_P(ReactorSuite, AnOperationAllocatesNothing) {
   GuardedBuffer buffer(4);
   ReadOperation read(pair.first.get(), buffer.span());
   WriteOperation write(pair.second.get(), "ping");
-  PollOperation poll(pair.first.get(), kPollReadable);
+  PollOperation poll(pair.first.get(), kPollWritable);
   const auto round = [&] {
     Submit(read);
     Submit(poll);

@@ -1,0 +1,1 @@
+// ReactorSuite, the other half: through coroutines on an EventLoop.
