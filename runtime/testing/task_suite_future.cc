@@ -260,7 +260,9 @@ Task<absl::StatusOr<std::string>> Chain(bool fail, bool suspend) {
   if (suspend) co_await Yield();
   const int a = co_await OrReturn(GiveOr(1));
   co_await OrReturn(Ok());
-  const int b = co_await OrReturn(fail ? FailOr("in the middle") : TurnsThenGive(2, 2));
+  // Not in one expression: g++ 12 destroys both branches' temporaries in one with a co_await.
+  Task<absl::StatusOr<int>> middle = fail ? FailOr("in the middle") : TurnsThenGive(2, 2);
+  const int b = co_await OrReturn(std::move(middle));
   co_return std::to_string(a + b);
 }
 
