@@ -1,14 +1,23 @@
 #include "plait/examples/parallelism/backends.h"
 
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <new>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "plait/examples/parallelism/processes.h"
+#include "plait/runtime/core/environment.h"
 #include "plait/runtime/testing/test_clock.h"
 
 namespace examples {
@@ -103,6 +112,82 @@ TEST_F(BackendsTest, AnUnknownReactorIsTheStatus) {
     EXPECT_EQ(RunAsync(job, transcript, {.reactor = "abacus"}).code(),
               absl::StatusCode::kInvalidArgument);
   });
+}
+
+// Two tasks that hit a ball to and fro, in memory that threads and processes share. Neither gives
+// up its core while it waits for the ball: on a single core, or under a lock such as Python's GIL,
+// the other could hit it only after the system had switched from the one to the other. So when
+// there are far more hits than switches, both have run at the same time.
+class Court {
+ public:
+  static Court& Make() {
+    void* memory =
+        mmap(nullptr, sizeof(Court), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return *new (memory) Court();
+  }
+  static void Free(Court& court) { munmap(&court, sizeof(court)); }
+
+  // What each of the two does. Returns once there was such a rally.
+  void Play() {
+    const uint64_t side = players_.fetch_add(1);
+    PinToCore(static_cast<int>(side));
+    while (players_.load() < 2) sched_yield();
+    for (;;) {
+      const long switches = Switches();
+      for (int hits = 0; hits < kRally; ++hits) {
+        while (ball_.load() % 2 != side) {
+          if (over_.load()) return;
+        }
+        ball_.fetch_add(1);
+      }
+      if (Switches() - switches < kRally / 10) over_.store(true);
+      if (over_.load()) return;
+    }
+  }
+
+  bool over() const { return over_.load(); }
+
+ private:
+  static constexpr int kRally = 1000;
+
+  // Keeps the calling thread on the n-th of the cores that it may use: else the system may leave
+  // both on one for long.
+  static void PinToCore(int n) {
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof(cores), &cores) != 0) return;
+    for (int core = 0; core < CPU_SETSIZE; ++core) {
+      if (!CPU_ISSET(core, &cores) || n-- > 0) continue;
+      CPU_ZERO(&cores);
+      CPU_SET(core, &cores);
+      sched_setaffinity(0, sizeof(cores), &cores);
+      return;
+    }
+  }
+
+  // How often the system has taken the calling thread off its core.
+  static long Switches() {
+    rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nvcsw + usage.ru_nivcsw;
+  }
+
+  std::atomic<uint64_t> players_{0};
+  std::atomic<uint64_t> ball_{0};
+  std::atomic<bool> over_{false};
+};
+
+TEST_F(BackendsTest, HardWorkRunsOnSeveralCoresAtOnceWithThreadsAndWithProcesses) {
+  // There is nothing to show on a machine with a single core.
+  if (plait::HardwareThreads() == 1) return;
+  for (const auto run : {&RunThreads, &RunProcesses}) {
+    Court& court = Court::Make();
+    job_.workload = Workload::kHardWork;
+    job_.tasks = 2;
+    job_.body = [&] { court.Play(); };
+    EXPECT_THAT(Lines(run), ::testing::Contains(::testing::HasSubstr("Finished work")).Times(2));
+    EXPECT_TRUE(court.over());
+    Court::Free(court);
+  }
 }
 
 }  // namespace

@@ -12,7 +12,6 @@
 #include "gtest/gtest.h"
 #include "plait/examples/support/manners.h"
 #include "plait/examples/support/run_program.h"
-#include "plait/runtime/core/environment.h"
 
 namespace examples {
 namespace {
@@ -98,31 +97,20 @@ TEST(ParallelismTest, ThreadsAndProcessesStartAndFinishEachTaskOnce) {
   }
 }
 
-// Runs the workload on all backends, again and again, until each of `backends` has once been
-// `factor` times faster than sync in the same run; gives those that never were. How often it takes
-// depends on what else the machine does.
-std::set<std::string> NeverFaster(const std::string& workload, std::set<std::string> backends,
-                                  double factor) {
+// (That hard_work scales with the cores is for backends_test to show: it does so however busy the
+// machine is.)
+TEST(ParallelismTest, SleepsOverlapOnEveryBackendButSync) {
+  // Four sleeps take 200 ms one after the other. Whatever else the machine does, once in a while
+  // they all overlap.
+  std::set<std::string> backends = {"threads", "processes", "async"};
   for (int attempt = 0; attempt < 60 && !backends.empty(); ++attempt) {
     std::map<std::string, double> seconds =
-        SecondsByBackend(RunOne(workload, "all", {"--tasks=4", "--work=20ms"}));
+        SecondsByBackend(RunOne("sleep", "all", {"--tasks=4", "--sleep=50ms"}));
     EXPECT_THAT(seconds, SizeIs(4));
-    std::erase_if(backends, [&](const std::string& backend) {
-      return seconds["sync"] > factor * seconds[backend];
-    });
+    EXPECT_GE(seconds["sync"], 0.2);
+    std::erase_if(backends, [&](const std::string& backend) { return seconds[backend] < 0.1; });
   }
-  return backends;
-}
-
-TEST(ParallelismTest, SleepsOverlapOnEveryBackendButSync) {
-  EXPECT_THAT(NeverFaster("sleep", {"threads", "processes", "async"}, 2), IsEmpty());
-}
-
-TEST(ParallelismTest, HardWorkScalesWithTheCoresOnThreadsAndProcesses) {
-  // With a GIL threads would take as long as sync, whatever the number of cores. On a single core
-  // so they do here.
-  if (plait::HardwareThreads() == 1) return;
-  EXPECT_THAT(NeverFaster("hard_work", {"threads", "processes"}, 1.3), IsEmpty());
+  EXPECT_THAT(backends, IsEmpty());
 }
 
 TEST(ParallelismTest, EveryTaskHasAProcessOfItsOwn) {

@@ -35,6 +35,8 @@ uint64_t IterationsFor(absl::Duration target) {
 void WorkBlocking(const Job& job) {
   if (job.workload == Workload::kSleep) {
     BlockFor(job.sleep, *job.clock);
+  } else if (job.body != nullptr) {
+    job.body();
   } else {
     HardWork(job.iterations);
   }

@@ -3,6 +3,7 @@
 #define PLAIT_EXAMPLES_PARALLELISM_WORKLOAD_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -21,7 +22,9 @@ struct Job {
   int tasks = 5;
   absl::Duration sleep;     // how long a task of kSleep waits
   uint64_t iterations = 0;  // how far a task of kHardWork counts
-  int crash = -1;           // the number of a task that aborts its process, or -1
+  // For tests: what a task of kHardWork does instead of counting.
+  std::function<void()> body = nullptr;
+  int crash = -1;  // the number of a task that aborts its process, or -1
   plait::Clock* clock = &plait::Clock::Real();
 };
 
