@@ -1,0 +1,179 @@
+#include "plait/io/ops/operations.h"
+
+#include <errno.h>
+
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "gtest/gtest.h"
+#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/system/fault_injection.h"
+#include "plait/io/system/system_calls.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/thread_executor.h"
+#include "plait/schedulers/event_loop/event_loop.h"
+
+namespace plait::io {
+namespace {
+
+using sys::FaultInjection;
+
+// What each operation says of `fd`, in the order read, write, accept, connect, poll.
+struct Answers {
+  absl::Status read, write, accept, connect, poll;
+};
+
+Task<Answers> AskEverything(int fd) {
+  char byte = 'x';
+  sockaddr_in address{};
+  Answers answers;
+  const absl::StatusOr<size_t> read = co_await Read(fd, absl::MakeSpan(&byte, 1));
+  answers.read = read.status();
+  const absl::StatusOr<size_t> write = co_await Write(fd, absl::MakeConstSpan(&byte, 1));
+  answers.write = write.status();
+  const absl::StatusOr<int> accept = co_await Accept(fd);
+  answers.accept = accept.status();
+  answers.connect =
+      co_await Connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  const absl::StatusOr<uint32_t> poll = co_await Poll(fd, kPollReadable | kPollWritable);
+  answers.poll = poll.status();
+  co_return answers;
+}
+
+Task<absl::Status> CloseIt(int fd) { co_return co_await Close(fd); }
+
+TEST(OperationsTest,
+     AClosedOrNegativeDescriptorIsAFailedPreconditionThatNamesOperationAndDescriptor) {
+  EventLoop loop(MakeEpollReactor());
+  OwnedFd closed = MakeTcpSocket();
+  const int number = closed.get();
+  closed.Reset();
+  for (const int fd :
+       {-1, std::numeric_limits<int>::min(), number, std::numeric_limits<int>::max()}) {
+    const Answers answers = BlockOn(loop, AskEverything(fd));
+    const auto expect = [fd](const absl::Status& status, absl::string_view operation) {
+      EXPECT_EQ(status, absl::FailedPreconditionError(absl::StrCat(
+                            operation, " (fd ", fd, "): Bad file descriptor (EBADF)")));
+    };
+    expect(answers.read, "read");
+    expect(answers.write, "write");
+    expect(answers.accept, "accept");
+    expect(answers.connect, "connect");
+    expect(answers.poll, "poll");
+    const absl::Status close = BlockOn(loop, CloseIt(fd));
+    expect(close, "close");
+  }
+}
+
+TEST(OperationsTest, ADescriptorThatCannotDoItIsAClearStatus) {
+  EventLoop loop(MakeEpollReactor());
+  OwnedFd file = MakeFile("hello");
+  Answers answers = BlockOn(loop, AskEverything(file.get()));
+  EXPECT_EQ(answers.read.code(), absl::StatusCode::kPermissionDenied) << "no blocking executor";
+  EXPECT_EQ(answers.write.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(answers.accept.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(answers.connect.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(answers.poll.ok()) << answers.poll;
+
+  FdPair pipe = MakePipe();
+  answers = BlockOn(loop, AskEverything(pipe.second.get()));
+  EXPECT_EQ(answers.read.code(), absl::StatusCode::kFailedPrecondition) << "not open for reading";
+  EXPECT_TRUE(answers.write.ok()) << answers.write;
+  EXPECT_EQ(answers.accept.code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(OperationsTest, AnExecutorWithoutAReactorIsAFailedPrecondition) {
+  ThreadExecutor executor;
+  FdPair pair = MakeSocketPair();
+  const Answers answers = BlockOn(executor, AskEverything(pair.first.get()));
+  for (const absl::Status& status :
+       {answers.read, answers.write, answers.accept, answers.connect, answers.poll}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(absl::StrContains(status.message(), "this executor has no reactor")) << status;
+  }
+}
+
+TEST(OperationsTest, AnOperationMayBeKeptAndAwaitedMoreThanOnce) {
+  EventLoop loop(MakeEpollReactor());
+  FdPair pair = MakeSocketPair();
+  WriteAll(pair.second.get(), "ab");
+  char byte = 0;
+  const auto body = [&]() -> Task<std::string> {
+    const auto read = Read(pair.first.get(), absl::MakeSpan(&byte, 1));
+    std::string received;
+    for (int i = 0; i < 2; ++i) {
+      const absl::StatusOr<size_t> count = co_await read;
+      EXPECT_TRUE(count.ok()) << count.status();
+      received += byte;
+    }
+    co_return received;
+  };
+  EXPECT_EQ(BlockOn(loop, body()), "ab");
+}
+
+TEST(OperationsTest, ConnectAndAcceptTellTheAddressesOfEachOther) {
+  EventLoop loop(MakeEpollReactor());
+  TcpListener listener = MakeTcpListener();
+  OwnedFd client = MakeTcpSocket();
+  const auto body = [&]() -> Task<void> {
+    const absl::Status connected =
+        co_await Connect(client.get(), listener.name(), sizeof(sockaddr_in));
+    EXPECT_TRUE(connected.ok()) << connected;
+    sockaddr_in peer{};
+    uint32_t size = sizeof(peer);
+    const absl::StatusOr<int> server =
+        co_await Accept(listener.fd.get(), reinterpret_cast<sockaddr*>(&peer), &size);
+    EXPECT_TRUE(server.ok()) << server.status();
+    const OwnedFd accepted(server.value_or(-1));
+    sockaddr_in own{};
+    socklen_t own_size = sizeof(own);
+    EXPECT_EQ(::getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &own_size), 0);
+    EXPECT_EQ(size, own_size);
+    EXPECT_EQ(peer.sin_port, own.sin_port);
+  };
+  BlockOn(loop, body());
+}
+
+TEST(OperationsTest, AFullUnixListenerIsUnavailable) {
+  EventLoop loop(MakeEpollReactor());
+  UnixListener listener = MakeUnixListener(/*backlog=*/0);
+  const auto body = [&]() -> Task<absl::Status> {
+    absl::Status last;
+    for (int i = 0; i < 10 && last.ok(); ++i) {
+      const int fd = MakeUnixSocket().Release();
+      last = co_await Connect(fd, listener.name(), listener.size);
+      // The connection stays in the listener's queue.
+      static_cast<void>(co_await Close(fd));
+    }
+    co_return last;
+  };
+  const absl::Status status = BlockOn(loop, body());
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "EAGAIN")) << status;
+}
+
+TEST(OperationsTest, EveryErrorOfTheSystemComesOutAsItsStatus) {
+  EventLoop loop(MakeEpollReactor());
+  FaultInjection faults;
+  const sys::ScopedSystemCalls scope(faults);
+  TcpListener listener = MakeTcpListener();
+  const auto accept = [&]() -> Task<absl::StatusOr<int>> {
+    co_return co_await Accept(listener.fd.get());
+  };
+  faults.FailNext(FaultInjection::kAccept, EMFILE);
+  const absl::StatusOr<int> accepted = BlockOn(loop, accept());
+  EXPECT_EQ(accepted.status(),
+            absl::ResourceExhaustedError(
+                absl::StrCat("accept (fd ", listener.fd.get(), "): Too many open files (EMFILE)")));
+}
+
+}  // namespace
+}  // namespace plait::io
