@@ -60,9 +60,11 @@ void Explain(const std::vector<Measurement>& measurements, Console& console) {
   const int cores = plait::HardwareThreads();
   for (const std::string& line : ComparisonTable(measurements, cores)) console.Print(line);
   console.Print();
-  console.Print(absl::StrFormat(
-      "C++ has no GIL: threads do hard_work on all of this machine's cores (%d), as processes do.",
-      cores));
+  console.Print(
+      absl::StrFormat("C++ has no GIL: threads do hard_work on all cores of this machine (%d), as "
+                      "processes do,",
+                      cores));
+  console.Print("as far as other programs leave them free.");
   console.Print("async does hard_work in the time of sync: it is one thread, and nothing waits.");
   console.Print(
       "Everything but sync waits for all sleeps at once, async without a single thread more.");

@@ -11,8 +11,8 @@
 namespace plait {
 
 struct EpollOptions {
-  // Where reads and writes of regular files run, as those would block the loop; outlives the reactor. Null: they end
-  // with -EPERM.
+  // Where reads and writes of regular files run, as those would block the loop; outlives the
+  // reactor. Null: they end with -EPERM.
   Executor* blocking = nullptr;
 };
 

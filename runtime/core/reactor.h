@@ -37,7 +37,9 @@ class Reactor {
   virtual void Submit(IoOperation& operation) noexcept = 0;
 
   // Owner thread. Asks for `operation`, which is in flight, to end. It still arrives once: with
-  // -ECANCELED, or with its true result if that was first. Never delivers inside this call.
+  // -ECANCELED, or with its true result if that was first. Never delivers inside this call. One
+  // that has been delivered and has not run yet is left alone: a task may be cancelled between the
+  // two.
   virtual void Cancel(IoOperation& operation) noexcept = 0;
 
   // Owner thread. Waits until an operation has completed, Wake was called or `deadline` has come,

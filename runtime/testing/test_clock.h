@@ -3,10 +3,9 @@
 //   plait::TestClock clock;
 //   absl::Status status = plait::Run(ProgramOfHours(), {.clock = &clock});   // milliseconds
 //
-// An executor that has this clock and is idle jumps to its next deadline at once, so a program of hours runs in
-// milliseconds and always in the same order. Work that other threads or processes do takes no time by this clock: it may
-// jump while they are busy.
-// Threads: any.
+// An executor that has this clock and is idle jumps to its next deadline at once, so a program of
+// hours runs in milliseconds and always in the same order. Work that other threads or processes do
+// takes no time by this clock: it may jump while they are busy. Threads: any.
 #ifndef PLAIT_RUNTIME_TESTING_TEST_CLOCK_H_
 #define PLAIT_RUNTIME_TESTING_TEST_CLOCK_H_
 
