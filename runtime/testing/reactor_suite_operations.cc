@@ -367,7 +367,7 @@ TEST_P(ReactorSuite, NoOrderOfCallsLosesOrRepeatsAByte) {
   };
   for (unsigned seed = 1; seed <= 15; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
-    std::minstd_rand random(seed);
+    std::minstd_rand draw(seed);
     std::deque<Conversation> conversations;
     for (int i = 0; i < 4; ++i) {
       conversations.push_back({.pair = i % 2 == 0 ? MakeSocketPair() : MakeTcpPair()});
@@ -375,7 +375,7 @@ TEST_P(ReactorSuite, NoOrderOfCallsLosesOrRepeatsAByte) {
     }
     std::deque<Pending> pending;
     const auto submit = [&](Conversation& conversation, bool reads) {
-      const size_t size = 1 + random() % 8000;
+      const size_t size = 1 + draw() % 8000;
       Pending& added = pending.emplace_back();
       if (reads) {
         added.buffer = std::make_unique<GuardedBuffer>(size);
@@ -383,7 +383,7 @@ TEST_P(ReactorSuite, NoOrderOfCallsLosesOrRepeatsAByte) {
             std::make_unique<ReadOperation>(conversation.pair.second.get(), added.buffer->span());
       } else {
         added.buffer =
-            std::make_unique<GuardedBuffer>(Pattern(size, static_cast<unsigned>(random())));
+            std::make_unique<GuardedBuffer>(Pattern(size, static_cast<unsigned>(draw())));
         added.operation = std::make_unique<WriteOperation>(conversation.pair.first.get(),
                                                            added.buffer->text(size));
       }
@@ -401,18 +401,18 @@ TEST_P(ReactorSuite, NoOrderOfCallsLosesOrRepeatsAByte) {
       Submit(operation);
     };
     for (int step = 0; step < 400; ++step) {
-      switch (random() % 6) {
+      switch (draw() % 6) {
         case 0:
         case 1:
-          submit(conversations[random() % 4], /*reads=*/true);
+          submit(conversations[draw() % 4], /*reads=*/true);
           break;
         case 2:
         case 3:
-          submit(conversations[random() % 4], /*reads=*/false);
+          submit(conversations[draw() % 4], /*reads=*/false);
           break;
         case 4:
           if (!pending.empty()) {
-            TestOperation& operation = *pending[random() % pending.size()].operation;
+            TestOperation& operation = *pending[draw() % pending.size()].operation;
             if (!operation.delivered()) Cancel(operation);
           }
           break;

@@ -238,10 +238,10 @@ TEST_P(TimerSuite, SleepUntilThePastComesBackOnTheNextTurn) {
 
 TEST_P(TimerSuite, SleepUntilTheInfiniteFutureEndsByACancelOnly) {
   Await([&]() -> Task<void> {
-    auto sleep = []() -> Task<absl::Status> {
+    auto forever = []() -> Task<absl::Status> {
       co_return co_await SleepUntil(absl::InfiniteFuture());
     };
-    JoinHandle<absl::Status> handle = Spawn(sleep());
+    JoinHandle<absl::Status> handle = Spawn(forever());
     static_cast<void>(co_await Sleep(unit()));
     EXPECT_FALSE(handle.done());
     handle.Cancel();

@@ -20,10 +20,10 @@ constexpr int64_t kMinute = 60'000'000'000;
 // A queue in which `count` timers wait, due at random within a minute.
 struct Crowd {
   explicit Crowd(int64_t count) : timers(std::make_unique<Timer[]>(static_cast<size_t>(count))) {
-    std::mt19937_64 random(1);
+    std::mt19937_64 draw(1);
     for (int64_t i = 0; i < count; ++i) {
       Timer& timer = timers[static_cast<size_t>(i)];
-      timer.deadline = Deadline::AtNanos(static_cast<int64_t>(random() % kMinute));
+      timer.deadline = Deadline::AtNanos(static_cast<int64_t>(draw() % kMinute));
       queue.Add(timer);
     }
   }
@@ -34,10 +34,10 @@ struct Crowd {
 
 // The random deadlines are drawn beforehand, so that only the queue is measured.
 std::vector<Deadline> RandomDeadlines() {
-  std::mt19937_64 random(2);
+  std::mt19937_64 draw(2);
   std::vector<Deadline> deadlines(4096);
   for (Deadline& deadline : deadlines) {
-    deadline = Deadline::AtNanos(static_cast<int64_t>(random() % kMinute));
+    deadline = Deadline::AtNanos(static_cast<int64_t>(draw() % kMinute));
   }
   return deadlines;
 }
