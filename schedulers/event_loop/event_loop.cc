@@ -84,7 +84,8 @@ bool EventLoop::Handle::Cancel() {
 EventLoop::EventLoop(absl::StatusOr<std::unique_ptr<Reactor>> reactor, EventLoopOptions options)
     : reactor_(CheckedReactor(std::move(reactor))),
       clock_(options.clock != nullptr ? *options.clock : Clock::Real()),
-      generation_(internal::ProcessGeneration()) {
+      generation_(internal::ProcessGeneration()),
+      last_look_(clock_.Now()) {
   stop_item_.loop = this;
   stop_item_.run = [](WorkItem& item) noexcept {
     auto& stop = static_cast<StopItem&>(item);
