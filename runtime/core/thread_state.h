@@ -1,4 +1,4 @@
-// What a thread knows about the work that it is running: four words, thread-local, reached in one
+// What a thread knows about the work that it is running: a few words, thread-local, reached in one
 // instruction.
 #ifndef PLAIT_RUNTIME_CORE_THREAD_STATE_H_
 #define PLAIT_RUNTIME_CORE_THREAD_STATE_H_
@@ -7,6 +7,7 @@
 
 namespace plait {
 
+class Executor;
 class Worker;
 struct TaskContext;
 
@@ -22,6 +23,10 @@ struct ThreadState {
   const TaskContext* context = nullptr;
   // The executor's thread that this is, or null.
   Worker* worker = nullptr;
+  // Where work for `local_executor` may simply be appended on this thread, in place of a virtual
+  // call; null when there is no such executor.
+  Executor* local_executor = nullptr;
+  WorkQueue* local_ready = nullptr;
 };
 
 // Initial-exec: one instruction also in position-independent code, where the general model would be

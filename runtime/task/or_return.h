@@ -67,11 +67,6 @@ class [[nodiscard]] OrReturnValue {
   R result_;
 };
 
-// Whether W's await_suspend insists on a Plait promise; a foreign one takes any handle and may
-// resume it anywhere.
-template <class W>
-concept ForeignAwaiter = requires(W& w, std::coroutine_handle<> h) { w.await_suspend(h); };
-
 // Not movable: it is made where it is awaited.
 template <Awaitable A>
 class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {

@@ -48,7 +48,14 @@ struct PromiseBase : WorkItem {
   }
 
   // Makes the coroutine ready on its own executor. Any thread.
-  void Schedule() noexcept { context->executor->Schedule(*this); }
+  void Schedule() noexcept {
+    const ThreadState& thread = thread_state;
+    if (context->executor == thread.local_executor) {
+      thread.local_ready->Push(*this);
+    } else {
+      context->executor->Schedule(*this);
+    }
+  }
 
   const TaskContext* context = nullptr;
   WorkItem* continuation = nullptr;  // what goes on when this coroutine ends

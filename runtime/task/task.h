@@ -28,6 +28,7 @@
 
 #include "plait/runtime/core/awaitable.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/task/foreign_await.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/result.h"
 
@@ -50,10 +51,36 @@ struct FinalAwaiter {
   void await_resume() const noexcept {}
 };
 
+// An awaiter where it stands: g++ 12 copies what await_transform gives back by reference.
+template <class W>
+struct AwaitInPlace {
+  W& awaiter;
+
+  bool await_ready() { return awaiter.await_ready(); }
+  template <PlaitPromise P>
+  auto await_suspend(std::coroutine_handle<P> waiter) {
+    return awaiter.await_suspend(waiter);
+  }
+  decltype(auto) await_resume() { return awaiter.await_resume(); }
+};
+
 template <class T>
 struct TaskPromiseBase : PromiseBase {
   std::suspend_always initial_suspend() const noexcept { return {}; }
   FinalAwaiter final_suspend() const noexcept { return {}; }
+
+  // Plait's own awaitables as they are; foreign ones so that the task resumes on its executor.
+  template <class A>
+  auto await_transform(A&& awaitable) {
+    static_assert(Awaitable<A>, "what stands behind co_await in a Task must be an Awaitable");
+    if constexpr (ForeignAwaiter<AwaiterOf<A>>) {
+      return ForeignAwait<A>(static_cast<A&&>(awaitable));
+    } else if constexpr (HasMemberCoAwait<A> || HasFreeCoAwait<A>) {
+      return GetAwaiter(static_cast<A&&>(awaitable));
+    } else {
+      return AwaitInPlace<std::remove_reference_t<A>>{awaitable};
+    }
+  }
   void unhandled_exception() noexcept { result->SetException(std::current_exception()); }
 
   Result<T>* result = nullptr;  // the awaiter's

@@ -3,16 +3,19 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "plait/runtime/core/environment.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/task/join_handle.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_context.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/runtime/time/sleep.h"
@@ -436,6 +439,48 @@ class ForeignOperation {
 Task<absl::StatusOr<int>> UnwrapForeign(std::vector<std::coroutine_handle<>>* waiting,
                                         absl::StatusOr<int> result) {
   co_return 1 + co_await OrReturn(ForeignOperation(waiting, std::move(result)));
+}
+
+TEST_P(TaskSuite, AForeignAwaiterMayResumeATaskThatUnwrapsIt) {
+  if (!ordered())
+    return;  // resumed below on the thread that runs it, as a foreign library would have to
+  Await([]() -> Task<void> {
+    for (const bool fails : {false, true}) {
+      std::vector<std::coroutine_handle<>> waiting;
+      const absl::StatusOr<int> result =
+          fails ? absl::StatusOr<int>(absl::InternalError("oh")) : absl::StatusOr<int>(4);
+      JoinHandle<absl::StatusOr<int>> handle = Spawn(UnwrapForeign(&waiting, result));
+      co_await Yield();
+      co_await Yield();
+      EXPECT_EQ(waiting.size(), 1u);
+      waiting[0].resume();
+      EXPECT_FALSE(handle.done());  // it was scheduled, not run inside of resume
+      const absl::StatusOr<int> value = co_await handle;
+      EXPECT_EQ(value.ok(), !fails);
+      EXPECT_TRUE(fails || *value == 5);
+    }
+  });
+}
+
+// Resumes whoever awaits it on a thread of its own.
+struct OnAnotherThread {
+  Thread* thread;
+  bool await_ready() const { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    *thread = StartThread("foreign", [handle] { handle.resume(); });
+  }
+  void await_resume() const {}
+};
+
+TEST_P(TaskSuite, AForeignAwaiterCannotMoveATaskToItsOwnThread) {
+  Await([]() -> Task<void> {
+    Thread thread;
+    const TaskContext* const before = TaskContext::Current();
+    co_await OnAnotherThread{&thread};
+    EXPECT_EQ(TaskContext::Current(), before);
+    EXPECT_NE(std::this_thread::get_id(), thread.get_id());
+    thread.join();
+  });
 }
 
 TEST_P(TaskSuite, OrReturnUnwrapsForeignAwaiters) {

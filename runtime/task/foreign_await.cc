@@ -1,0 +1,10 @@
+#include "plait/runtime/task/foreign_await.h"
+
+namespace plait::internal {
+
+Rescheduler MakeRescheduler(PromiseBase& task) {
+  task.Schedule();
+  co_return;
+}
+
+}  // namespace plait::internal
