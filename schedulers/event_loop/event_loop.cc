@@ -139,6 +139,8 @@ void EventLoop::PostFromOutside(WorkItem& item) noexcept {
   // thread to be out.
   posters_.fetch_add(1, kAcquire);
   PLAIT_CHECK(!closed_.load(kRelaxed), "work was scheduled on an EventLoop that was closed");
+  PLAIT_CHECK(generation_ == internal::ProcessGeneration(),
+              "work was scheduled, in a forked child, on an EventLoop of the parent process");
   if (inbox_.Push(item)) reactor_->Wake();
   // Release: the destructor sees that we are done with the reactor.
   posters_.fetch_sub(1, kRelease);
