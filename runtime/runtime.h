@@ -4,6 +4,7 @@
 
 #include "plait/runtime/core/awaitable.h"      // IWYU pragma: export
 #include "plait/runtime/core/executor.h"       // IWYU pragma: export
+#include "plait/runtime/sync/mutex.h"          // IWYU pragma: export
 #include "plait/runtime/sync/queue.h"          // IWYU pragma: export
 #include "plait/runtime/task/future.h"         // IWYU pragma: export
 #include "plait/runtime/task/gather.h"         // IWYU pragma: export

@@ -25,12 +25,33 @@ void Waiter::OnStop(WorkItem& item) noexcept {
     }
   }
   // Finish waits for this function when it runs on another thread, so `self` is still there.
-  if (wake) self.Wake();
+  if (!wake) return;
+  if (self.after_cancel_ != nullptr) self.after_cancel_(self);
+  self.Wake();
 }
 
 bool Waiter::Finish() noexcept {
   if (registered_) promise_->context->stop->Unregister(stop_);
   return outcome_ != Outcome::kCancelled;
+}
+
+void WakeEveryone(SpinLock& lock, WaiterList& list) noexcept {
+  constexpr int kAtATime = 32;
+  WaiterList leaving;  // still cancellable: a stop request unlinks from it under the lock
+  for (bool first = true;; first = false) {
+    WakeList woken;
+    {
+      SpinLockHolder hold(lock);
+      if (first) leaving.Append(list);
+      for (int i = 0; i < kAtATime; ++i) {
+        Waiter* waiter = leaving.PopFront();
+        if (waiter == nullptr) break;
+        woken.Add(*waiter);
+      }
+    }
+    if (woken.empty()) return;
+    woken.WakeAll();
+  }
 }
 
 }  // namespace plait::internal

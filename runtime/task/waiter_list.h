@@ -8,7 +8,8 @@
 //   created --Suspend--> waiting --WaiterList::PopFront--> granted --> resumes on its executor
 //                           \----stop requested----------> cancelled --> resumes on its executor
 //
-// Whoever pops a waiter fills in what it waits for, unlocks, and then calls Wake, exactly once.
+// Whoever pops a waiter fills in what it waits for, unlocks, and then calls Wake, exactly once; a
+// WakeList keeps those that are popped under one hold of the lock until it is released.
 #ifndef PLAIT_RUNTIME_TASK_WAITER_LIST_H_
 #define PLAIT_RUNTIME_TASK_WAITER_LIST_H_
 
@@ -19,6 +20,8 @@
 #include "plait/runtime/task/stop_token.h"
 
 namespace plait::internal {
+
+class WaiterList;
 
 struct WaiterLink {
   WaiterLink* before = nullptr;  // null when in no list
@@ -33,10 +36,27 @@ class Waiter : public WaiterLink {
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
+  // What a cancel does besides: runs once, with no lock held, after a stop request has taken the
+  // waiter out of its list and before the coroutine goes on. For primitives in which one that
+  // leaves the queue may let others go on.
+  using CancelHook = void (*)(Waiter&) noexcept;
+  explicit Waiter(CancelHook after_cancel) : Waiter() { after_cancel_ = after_cancel; }
+
   // From await_suspend, with `lock` not held: gets ready to wait for `promise`'s coroutine. Then
   // take the lock, look at the condition again, and either add the waiter to a list (unless
   // CancelledEarly) or call Grant.
   void Prepare(PromiseBase& promise, SpinLock& lock) noexcept;
+
+  // The same for a wait that no stop request ends.
+  void PrepareUncancellable(PromiseBase& promise, SpinLock& lock) noexcept {
+    promise_ = &promise;
+    lock_ = &lock;
+  }
+
+  // All of await_suspend, for the usual case: waits in `list` unless `ready()`, which runs under
+  // the lock. Gives what await_suspend returns.
+  template <class Ready>
+  bool Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, Ready ready) noexcept;
 
   // Under the lock: the stop came before the waiter was in a list. It must not be added; call Wake
   // after unlocking.
@@ -49,8 +69,11 @@ class Waiter : public WaiterLink {
   // this.
   void Wake() noexcept { promise_->Schedule(); }
 
-  // From await_resume: nothing refers to the waiter afterwards. True when granted.
+  // From await_resume: nothing refers to the waiter afterwards. True when granted, or when it never
+  // had to wait.
   bool Finish() noexcept;
+
+  bool granted() const noexcept { return outcome_ == Outcome::kGranted; }  // under the lock
 
  private:
   struct Stop : StopNode {
@@ -62,6 +85,7 @@ class Waiter : public WaiterLink {
   PromiseBase* promise_ = nullptr;
   SpinLock* lock_ = nullptr;
   Stop stop_;
+  CancelHook after_cancel_ = nullptr;
   bool registered_ = false;
   Outcome outcome_ = Outcome::kPending;
 };
@@ -94,6 +118,16 @@ class WaiterList {
     return waiter;
   }
 
+  // Moves all of `other` behind those that are here, in order.
+  void Append(WaiterList& other) noexcept {
+    if (other.empty()) return;
+    other.ends_.after->before = ends_.before;
+    ends_.before->after = other.ends_.after;
+    other.ends_.before->after = &ends_;
+    ends_.before = other.ends_.before;
+    other.ends_.before = other.ends_.after = &other.ends_;
+  }
+
   static void Unlink(WaiterLink& link) noexcept {
     link.before->after = link.after;
     link.after->before = link.before;
@@ -103,6 +137,59 @@ class WaiterList {
  private:
   WaiterLink ends_;
 };
+
+// Waiters that were granted under a lock, to be woken in that order once it is released. It links
+// them through what was their place in the list, so it costs nothing.
+class WakeList {
+ public:
+  WakeList() = default;
+  WakeList(const WakeList&) = delete;
+  WakeList& operator=(const WakeList&) = delete;
+
+  // A waiter that PopFront has given.
+  void Add(Waiter& granted) noexcept {
+    granted.after = nullptr;
+    *last_ = &granted;
+    last_ = &granted.after;
+  }
+
+  bool empty() const noexcept { return first_ == nullptr; }
+
+  // Without the lock, once.
+  void WakeAll() noexcept {
+    for (WaiterLink* link = first_; link != nullptr;) {
+      auto* waiter = static_cast<Waiter*>(link);
+      link = waiter->after;  // the waiter may be gone after it is woken
+      waiter->Wake();
+    }
+  }
+
+ private:
+  WaiterLink* first_ = nullptr;
+  WaiterLink** last_ = &first_;
+};
+
+// Grants and wakes all that are in `list` now, and none that come later. The lock, which is not
+// held, is taken for a few of them at a time, so that thousands of waiters do not make others spin.
+void WakeEveryone(SpinLock& lock, WaiterList& list) noexcept;
+
+template <class Ready>
+bool Waiter::Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, Ready ready) noexcept {
+  Prepare(promise, lock);
+  {
+    SpinLockHolder hold(lock);
+    if (!CancelledEarly()) {
+      if (ready()) {
+        Grant();
+        return false;
+      }
+      list.PushBack(*this);
+      return true;
+    }
+  }
+  Wake();  // through the executor, so that a loop of cancelled waits lets others run
+  return true;
+}
 
 }  // namespace plait::internal
 
