@@ -35,14 +35,12 @@ bool Waiter::Finish() noexcept {
   return outcome_ != Outcome::kCancelled;
 }
 
-void WakeEveryone(SpinLock& lock, WaiterList& list) noexcept {
+void WakeEveryone(SpinLock& lock, WaiterList& leaving) noexcept {
   constexpr int kAtATime = 32;
-  WaiterList leaving;  // still cancellable: a stop request unlinks from it under the lock
-  for (bool first = true;; first = false) {
+  for (;;) {
     WakeList woken;
     {
       SpinLockHolder hold(lock);
-      if (first) leaving.Append(list);
       for (int i = 0; i < kAtATime; ++i) {
         Waiter* waiter = leaving.PopFront();
         if (waiter == nullptr) break;

@@ -169,9 +169,10 @@ class WakeList {
   WaiterLink** last_ = &first_;
 };
 
-// Grants and wakes all that are in `list` now, and none that come later. The lock, which is not
-// held, is taken for a few of them at a time, so that thousands of waiters do not make others spin.
-void WakeEveryone(SpinLock& lock, WaiterList& list) noexcept;
+// Grants and wakes all in `leaving`, a list of the caller's to which they were moved under `lock`.
+// The lock, which is not held, is taken for a few of them at a time, so that thousands of waiters
+// do not make others spin; a stop request may still take one out.
+void WakeEveryone(SpinLock& lock, WaiterList& leaving) noexcept;
 
 template <class Ready>
 bool Waiter::Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, Ready ready) noexcept {
