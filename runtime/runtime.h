@@ -4,8 +4,10 @@
 
 #include "plait/runtime/core/awaitable.h"      // IWYU pragma: export
 #include "plait/runtime/core/executor.h"       // IWYU pragma: export
+#include "plait/runtime/sync/event.h"          // IWYU pragma: export
 #include "plait/runtime/sync/mutex.h"          // IWYU pragma: export
 #include "plait/runtime/sync/queue.h"          // IWYU pragma: export
+#include "plait/runtime/sync/semaphore.h"      // IWYU pragma: export
 #include "plait/runtime/task/future.h"         // IWYU pragma: export
 #include "plait/runtime/task/gather.h"         // IWYU pragma: export
 #include "plait/runtime/task/join_handle.h"    // IWYU pragma: export
