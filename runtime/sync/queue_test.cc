@@ -235,6 +235,126 @@ TEST(QueueTest, ItCarriesMoveOnlyItemsAndFreesThoseThatAreLeft) {
   EXPECT_EQ(counted.use_count(), 1);
 }
 
+TEST(QueueTest, JoinWaitsUntilEveryItemIsDone) {
+  plait::Run([]() -> Task<void> {
+    auto join = [](Queue<int>* queue) -> Task<absl::Status> { co_return co_await queue->Join(); };
+    Queue<int> queue;
+    const absl::Status nothing = co_await queue.Join();
+    EXPECT_TRUE(nothing.ok()) << nothing;
+    EXPECT_TRUE(queue.TryPut(1).ok());
+    EXPECT_TRUE(queue.TryPut(2).ok());
+    JoinHandle<absl::Status> a = Spawn(join(&queue));
+    JoinHandle<absl::Status> b = Spawn(join(&queue));
+    EXPECT_TRUE(queue.TryGet().ok());
+    EXPECT_TRUE(queue.TryGet().ok());
+    co_await Turns(3);
+    EXPECT_FALSE(a.done());  // taken is not done
+    EXPECT_TRUE(queue.TaskDone().ok());
+    co_await Turns(3);
+    EXPECT_FALSE(a.done());
+    EXPECT_TRUE(queue.TaskDone().ok());
+    const absl::Status first = co_await a;
+    const absl::Status second = co_await b;
+    EXPECT_TRUE(first.ok() && second.ok()) << first << second;
+  }());
+}
+
+TEST(QueueTest, ItemsOfPuttersAndGettersThatWaitedCountForJoinToo) {
+  plait::Run([]() -> Task<void> {
+    Queue<int> queue(1);
+    JoinHandle<absl::StatusOr<int>> getter = Spawn(GetTask(&queue));
+    co_await Turns(3);
+    EXPECT_TRUE(queue.TryPut(1).ok());  // handed to the getter
+    EXPECT_TRUE(queue.TryPut(2).ok());
+    JoinHandle<absl::Status> putter = Spawn(PutTask(&queue, 3));
+    co_await Turns(3);
+    EXPECT_TRUE(queue.TryGet().ok());  // lets the putter in
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(queue.TaskDone().ok());
+    EXPECT_TRUE(absl::IsFailedPrecondition(queue.TaskDone()));
+  }());
+}
+
+TEST(QueueTest, TaskDoneTooOftenIsAnError) {
+  Queue<int> queue;
+  EXPECT_EQ(queue.TaskDone(),
+            absl::FailedPreconditionError("TaskDone was called more often than items were put"));
+  EXPECT_TRUE(queue.TryPut(1).ok());
+  EXPECT_TRUE(queue.TaskDone().ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(queue.TaskDone()));
+}
+
+TEST(QueueTest, ACancelledJoinEndsAlone) {
+  plait::Run([]() -> Task<void> {
+    auto join = [](Queue<int>* queue) -> Task<absl::Status> { co_return co_await queue->Join(); };
+    Queue<int> queue;
+    EXPECT_TRUE(queue.TryPut(1).ok());
+    JoinHandle<absl::Status> cancelled = Spawn(join(&queue));
+    JoinHandle<absl::Status> stays = Spawn(join(&queue));
+    co_await Turns(3);
+    cancelled.Cancel();
+    const absl::Status status = co_await cancelled;
+    EXPECT_TRUE(absl::IsCancelled(status)) << status;
+    EXPECT_FALSE(stays.done());
+    EXPECT_TRUE(queue.TaskDone().ok());
+    const absl::Status joined = co_await stays;
+    EXPECT_TRUE(joined.ok()) << joined;
+  }());
+}
+
+TEST(QueueTest, ClosingAtOnceDropsWhatIsLeftAndJoinDoesNotWaitForIt) {
+  auto counted = std::make_shared<int>(1);
+  plait::Run([](std::shared_ptr<int> item) -> Task<void> {
+    auto join = [](Queue<std::shared_ptr<int>>* queue) -> Task<absl::Status> {
+      co_return co_await queue->Join();
+    };
+    auto put = [](Queue<std::shared_ptr<int>>* queue,
+                  std::shared_ptr<int> value) -> Task<absl::Status> {
+      co_return co_await queue->Put(std::move(value));
+    };
+    Queue<std::shared_ptr<int>> queue(3);
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(queue.TryPut(item).ok());
+    EXPECT_TRUE(queue.TryGet().ok());  // taken, and not done
+    EXPECT_TRUE(queue.TryPut(item).ok());
+    JoinHandle<absl::Status> putter = Spawn(put(&queue, item));
+    JoinHandle<absl::Status> joiner = Spawn(join(&queue));
+    co_await Turns(3);
+    queue.Close(/*immediate=*/true);
+    EXPECT_TRUE(queue.empty());
+    const absl::Status refused = co_await putter;
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    EXPECT_TRUE(absl::IsFailedPrecondition(queue.TryGet().status()));
+    co_await Turns(3);
+    EXPECT_FALSE(joiner.done());  // for the one that was taken
+    EXPECT_TRUE(queue.TaskDone().ok());
+    const absl::Status joined = co_await joiner;
+    EXPECT_TRUE(joined.ok()) << joined;
+  }(counted));
+  EXPECT_EQ(counted.use_count(), 1);
+}
+
+TEST(QueueTest, AClosedQueueCanStillBeClosedAtOnce) {
+  plait::Run([]() -> Task<void> {
+    Queue<int> queue;
+    EXPECT_TRUE(queue.TryPut(1).ok());
+    queue.Close();
+    EXPECT_EQ(queue.size(), 1u);
+    queue.Close(true);
+    EXPECT_TRUE(queue.empty());
+    const absl::Status joined = co_await queue.Join();
+    EXPECT_TRUE(joined.ok()) << joined;
+  }());
+}
+
+// What frees an item may use the queue.
+TEST(QueueTest, DroppedItemsAreFreedOutsideOfTheQueuesLock) {
+  Queue<std::shared_ptr<void>> queue;
+  size_t seen = 99;
+  EXPECT_TRUE(
+      queue.TryPut(std::shared_ptr<void>(&queue, [&](void*) { seen = queue.size(); })).ok());
+  queue.Close(true);
+  EXPECT_EQ(seen, 0u);
+}
+
 TEST(QueueDeathTest, ItNeedsACapacityAndOutlivesItsWaiters) {
   EXPECT_DEATH(Queue<int>(0), "a Queue needs a capacity of at least 1");
   EXPECT_DEATH(plait::Run([]() -> Task<void> {

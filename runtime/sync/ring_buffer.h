@@ -17,21 +17,29 @@ class RingBuffer {
   RingBuffer(const RingBuffer&) = delete;
   RingBuffer& operator=(const RingBuffer&) = delete;
   ~RingBuffer() {
-    while (size_ > 0) PopFront();
+    while (size_ > 0) Pop();
     Free();
+  }
+
+  using Storage = RingBuffer;
+  void Swap(Storage& other) noexcept {
+    std::swap(items_, other.items_);
+    std::swap(capacity_, other.capacity_);
+    std::swap(first_, other.first_);
+    std::swap(size_, other.size_);
   }
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  void PushBack(T&& value) {
+  void Push(T&& value) {
     if (size_ == capacity_) Grow();
     ::new (static_cast<void*>(At(size_))) T(std::move(value));
     ++size_;
   }
 
   // Not when empty.
-  T PopFront() {
+  T Pop() {
     T* front = At(0);
     T value = std::move(*front);
     std::destroy_at(front);

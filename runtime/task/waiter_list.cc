@@ -30,11 +30,6 @@ void Waiter::OnStop(WorkItem& item) noexcept {
   self.Wake();
 }
 
-bool Waiter::Finish() noexcept {
-  if (registered_) promise_->context->stop->Unregister(stop_);
-  return outcome_ != Outcome::kCancelled;
-}
-
 void WakeEveryone(SpinLock& lock, WaiterList& leaving) noexcept {
   constexpr int kAtATime = 32;
   for (;;) {

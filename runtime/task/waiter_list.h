@@ -71,7 +71,10 @@ class Waiter : public WaiterLink {
 
   // From await_resume: nothing refers to the waiter afterwards. True when granted, or when it never
   // had to wait.
-  bool Finish() noexcept;
+  bool Finish() noexcept {
+    if (registered_) promise_->context->stop->Unregister(stop_);
+    return outcome_ != Outcome::kCancelled;
+  }
 
   bool granted() const noexcept { return outcome_ == Outcome::kGranted; }  // under the lock
 
