@@ -4,6 +4,7 @@
 
 #include "plait/runtime/core/awaitable.h"       // IWYU pragma: export
 #include "plait/runtime/core/executor.h"        // IWYU pragma: export
+#include "plait/runtime/sync/channel.h"         // IWYU pragma: export
 #include "plait/runtime/sync/event.h"           // IWYU pragma: export
 #include "plait/runtime/sync/lifo_queue.h"      // IWYU pragma: export
 #include "plait/runtime/sync/mutex.h"           // IWYU pragma: export
