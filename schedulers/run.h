@@ -61,6 +61,7 @@ T Run(Task<T> task, RunOptions options = {}) {
   auto state = internal::MakeTaskState(std::move(task), "main");
   internal::BlockOnState((*runner)->executor(), *state);
   (*runner)->CancelTasks();
+  state->MarkRetrieved();
   return state->result().Take();
 }
 

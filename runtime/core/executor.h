@@ -3,7 +3,10 @@
 #ifndef PLAIT_RUNTIME_CORE_EXECUTOR_H_
 #define PLAIT_RUNTIME_CORE_EXECUTOR_H_
 
+#include <utility>
+
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/executor_hooks.h"
 #include "plait/runtime/core/task_registry.h"
 #include "plait/runtime/core/work_item.h"
 
@@ -32,8 +35,15 @@ class Executor {
   // The tasks spawned on this executor that have not ended.
   internal::TaskRegistry& tasks() noexcept { return tasks_; }
 
+  // Who is told of what happens here. Set before anything runs.
+  const ExecutorHooks& hooks() const noexcept { return hooks_; }
+
+ protected:
+  explicit Executor(ExecutorHooks hooks) : hooks_(std::move(hooks)) {}
+
  private:
   internal::TaskRegistry tasks_;
+  const ExecutorHooks hooks_;
 };
 
 }  // namespace plait

@@ -21,6 +21,8 @@ struct ThreadState {
   WorkItem* bounced = nullptr;
   // The context of the coroutine that runs now, or null.
   const TaskContext* context = nullptr;
+  // How many coroutines that this thread runs wait for it to return from one that they started.
+  int nested = 0;
   // The executor's thread that this is, or null.
   Worker* worker = nullptr;
   // Where work for `local_executor` may simply be appended on this thread, in place of a virtual

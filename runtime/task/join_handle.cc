@@ -1,5 +1,8 @@
 #include "plait/runtime/task/join_handle.h"
 
+#include "plait/runtime/task/describe_exception.h"
+#include "plait/runtime/task/task_group.h"
+
 namespace plait {
 
 TaskHandle CurrentTask() {
@@ -9,11 +12,69 @@ TaskHandle CurrentTask() {
   return TaskHandle(internal::TaskRef<internal::TaskState>(context->task));
 }
 
+absl::Status TaskHandle::error() const {
+  if (!done()) return absl::FailedPreconditionError("the task has not ended yet");
+  state().MarkRetrieved();
+  const std::exception_ptr thrown = state().exception();
+  if (thrown == nullptr) return state().error();
+  return absl::InternalError(internal::DescribeException(thrown));
+}
+
+std::exception_ptr TaskHandle::exception() const {
+  if (!done()) return nullptr;
+  state().MarkRetrieved();
+  return state().exception();
+}
+
+DoneCallbackHandle TaskHandle::AddCallback(internal::DoneCallback* callback) {
+  DoneCallbackHandle handle(callback);
+  if (!state().AddWaiter(*callback)) callback->run(*callback);
+  return handle;
+}
+
+namespace {
+
+void AppendWithChildren(std::vector<TaskHandle>& all,
+                        std::vector<internal::TaskRef<internal::TaskState>> tasks) {
+  for (auto& task : tasks) {
+    std::vector<internal::TaskRef<internal::TaskState>> children = internal::ChildrenOf(*task);
+    if (!task->done()) all.emplace_back(std::move(task));
+    AppendWithChildren(all, std::move(children));
+  }
+}
+
+}  // namespace
+
+std::vector<TaskHandle> AllTasks(Executor& executor) {
+  std::vector<TaskHandle> all;
+  AppendWithChildren(all, internal::TasksIn(executor.tasks()));
+  return all;
+}
+
+std::vector<TaskHandle> AllTasks() {
+  const TaskContext* context = TaskContext::Current();
+  return context == nullptr ? std::vector<TaskHandle>() : AllTasks(*context->executor);
+}
+
 namespace internal {
+namespace {
+
+constexpr AwaitKind kJoinKind{"a task", [](const AwaitNote& note, AwaitVisitor& visitor) {
+                                visitor.OnTask(JoinAwaiterBase::Awaited(note));
+                              }};
+
+}  // namespace
+
+const TaskState& JoinAwaiterBase::Awaited(const AwaitNote& note) noexcept {
+  return *static_cast<const Note&>(note).state;
+}
 
 bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
   PLAIT_CHECK(waiter.context->task != &state_, "a task cannot await itself: it would never end");
   waiter_ = &waiter;
+  note_.kind = &kJoinKind;
+  note_.state = &state_;
+  SetAwaitNote(waiter, note_);
   done_.self = this;
   done_.run = [](WorkItem& item) noexcept { static_cast<Done&>(item).self->waiter_->Schedule(); };
   stop_.self = this;
@@ -21,7 +82,9 @@ bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
   StopState* stop = waiter.context->stop;
   if (stop != nullptr && !stop->Register(stop_)) state_.Cancel();
   // From here on the task's end may resume, and free, the waiter on another thread.
-  return state_.AddWaiter(done_);
+  if (state_.AddWaiter(done_)) return true;
+  waiter.next = nullptr;
+  return false;
 }
 
 void JoinAwaiterBase::Resume() noexcept {

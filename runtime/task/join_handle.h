@@ -10,11 +10,14 @@
 #ifndef PLAIT_RUNTIME_TASK_JOIN_HANDLE_H_
 #define PLAIT_RUNTIME_TASK_JOIN_HANDLE_H_
 
+#include <concepts>
 #include <coroutine>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -23,9 +26,52 @@
 #include "plait/runtime/task/status_traits.h"
 #include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_local.h"
 #include "plait/runtime/task/task_state.h"
 
 namespace plait {
+
+// A callback that was added with OnDone, to be removed. May outlive the task. One thread at a time.
+class DoneCallbackHandle {
+ public:
+  DoneCallbackHandle() = default;
+  explicit DoneCallbackHandle(internal::DoneCallback* callback) : callback_(callback) {}
+  DoneCallbackHandle(DoneCallbackHandle&& other) noexcept
+      : callback_(std::exchange(other.callback_, nullptr)) {}
+  DoneCallbackHandle& operator=(DoneCallbackHandle&& other) noexcept {
+    std::swap(callback_, other.callback_);
+    return *this;
+  }
+  ~DoneCallbackHandle() {
+    if (callback_ != nullptr) callback_->Unref();
+  }
+
+  // True when the callback will not be called; false when it was called, is being called on another
+  // thread, or was removed before.
+  bool Remove() { return callback_ != nullptr && callback_->Remove(); }
+
+ private:
+  internal::DoneCallback* callback_ = nullptr;
+};
+
+namespace internal {
+
+template <class F>
+class DoneFunction final : public DoneCallback {
+ public:
+  explicit DoneFunction(F f) : DoneCallback(&Call), f_(std::move(f)) {}
+
+ private:
+  static void Call(WorkItem& item) noexcept {
+    auto& self = static_cast<DoneFunction&>(item);
+    if (self.Claim()) self.f_();
+    self.Unref();
+  }
+
+  F f_;
+};
+
+}  // namespace internal
 
 // Any spawned task, whatever its result. Empty when default-constructed; only valid() may be called
 // then.
@@ -43,19 +89,41 @@ class TaskHandle {
   bool cancelled() const { return state().done() && state().ended_cancelled(); }
   // Asks the task to end: what it waits for ends with absl::CancelledError, and so does every later
   // wait. A task whose T is Status or StatusOr and that has not run yet ends without running.
-  // Returns false, and does nothing, when it was asked before or is done. Does not wait.
-  bool Cancel() { return state().Cancel(); }
+  // Returns false, and does nothing, when it was asked before or is done. Does not wait. The reason
+  // is for people: it ends up in the message of the CancelledError that the task ends with.
+  bool Cancel(absl::string_view reason = {}) { return state().Cancel(reason); }
+  // The reason of the first cancel that gave one, or empty.
+  std::string cancel_reason() const { return state().cancel_reason(); }
+
+  // How it failed: FailedPrecondition while it is not done, OK if it ended well (or its type
+  // carries no status), else the status it ended with; an exception appears as Internal, with its
+  // what().
+  absl::Status error() const;
+  // The exception that left it; null if none did, or it is not done.
+  std::exception_ptr exception() const;
+
+  // Calls `f()` once, when the task is done: on the thread that ends it, before those who await it
+  // go on; or here and now, when it is done already. It must be brief and must not throw. Callbacks
+  // are called in the order in which they were added. Dropping what this returns changes nothing.
+  template <class F>
+    requires std::invocable<F&>
+  DoneCallbackHandle OnDone(F f) {
+    return AddCallback(new internal::DoneFunction<F>(std::move(f)));
+  }
 
   // Unique in the process.
   uint64_t id() const { return state().id(); }
   // SpawnOptions::name, or empty.
   std::string name() const { return std::string(state().name()); }
+  // The task-locals that it was started with.
+  TaskLocals context() const { return TaskLocals(state().context().locals); }
 
   friend bool operator==(const TaskHandle& a, const TaskHandle& b) {
     return a.state_.get() == b.state_.get();
   }
 
  protected:
+  DoneCallbackHandle AddCallback(internal::DoneCallback* callback);
   internal::TaskState& state() const {
     PLAIT_CHECK(valid(), "a task handle was used that is empty or was moved from");
     return *state_;
@@ -80,6 +148,9 @@ class JoinAwaiterBase {
     return Suspend(waiter.promise());
   }
 
+  // What such an await's note tells of.
+  static const TaskState& Awaited(const AwaitNote& note) noexcept;
+
  protected:
   ~JoinAwaiterBase() = default;
   void Resume() noexcept;
@@ -89,6 +160,9 @@ class JoinAwaiterBase {
  private:
   bool Suspend(PromiseBase& waiter) noexcept;
 
+  struct Note : AwaitNote {
+    const TaskState* state;
+  } note_;
   struct Done : WorkItem {
     JoinAwaiterBase* self = nullptr;
   } done_;
@@ -106,6 +180,7 @@ class [[nodiscard]] JoinAwaiter : public JoinAwaiterBase {
 
   T await_resume() {
     Resume();
+    this->state_.MarkRetrieved();
     Result<T>& result = static_cast<TaskStateOf<T>&>(state_).result();
     // A reference is not copied: what is stored for it is a pointer, which Take follows each time.
     if constexpr (std::is_copy_constructible_v<T> && !std::is_reference_v<T>) {
@@ -120,6 +195,7 @@ class [[nodiscard]] JoinAwaiter : public JoinAwaiterBase {
 template <>
 inline void JoinAwaiter<void>::await_resume() {
   Resume();
+  state_.MarkRetrieved();
   static_cast<TaskStateOf<void>&>(state_).result().Take();
 }
 
@@ -145,6 +221,7 @@ class JoinHandle : public TaskHandle {
   // exception. A T that cannot be copied moves out.
   internal::WithStatus<T> result() {
     if (!done()) return absl::FailedPreconditionError("the task has not ended yet");
+    state().MarkRetrieved();
     internal::Result<T>& result = typed().result();
     if constexpr (std::is_void_v<T>) {
       result.Take();
@@ -155,7 +232,18 @@ class JoinHandle : public TaskHandle {
     if constexpr (!std::is_void_v<T>) return internal::WithStatus<T>(result.Take());
   }
 
+  // Calls `f(handle)` once the task is done, with a handle of its own; otherwise as OnDone(f()).
+  template <class F>
+    requires std::invocable<F&, JoinHandle<T>&>
+  DoneCallbackHandle OnDone(F f) {
+    return OnDone([handle = JoinHandle(*this, Copy()), f = std::move(f)]() mutable { f(handle); });
+  }
+  using TaskHandle::OnDone;
+
  private:
+  struct Copy {};
+  JoinHandle(const JoinHandle& other, Copy) : TaskHandle(other) {}
+
   internal::TaskStateOf<T>& typed() const {
     return static_cast<internal::TaskStateOf<T>&>(state());
   }
@@ -163,6 +251,12 @@ class JoinHandle : public TaskHandle {
 
 // The task that runs on this thread now; an empty handle outside of tasks.
 TaskHandle CurrentTask();
+
+// The tasks of this task's executor that are not done, the children of their groups included: each
+// before its children, oldest first. From any thread with an executor named; empty outside of
+// tasks.
+std::vector<TaskHandle> AllTasks();
+std::vector<TaskHandle> AllTasks(Executor& executor);
 
 }  // namespace plait
 

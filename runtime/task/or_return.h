@@ -91,6 +91,7 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
     resolve = &Resolve<P>;
     context = enclosing.promise().context;
     continuation = &enclosing.promise();
+    enclosing.promise().Awaits(*this);
     const auto handle =
         std::coroutine_handle<PromiseBase>::from_promise(static_cast<PromiseBase&>(*this));
     using Returned = decltype(inner_.await_suspend(handle));

@@ -2,6 +2,10 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/task/coroutine_name.h"
+
 namespace plait::internal {
 
 void ResumeTask(WorkItem& item) noexcept {
@@ -9,6 +13,7 @@ void ResumeTask(WorkItem& item) noexcept {
   // A limit that an earlier call left is never used: transfers happen inside of here only.
   thread.stack_limit = static_cast<const char*>(__builtin_frame_address(0)) - kStackBudget;
   auto* promise = static_cast<PromiseBase*>(&item);
+  promise->next = nullptr;
   for (;;) {
     thread.context = promise->context;
     promise->handle().resume();
@@ -19,6 +24,30 @@ void ResumeTask(WorkItem& item) noexcept {
     promise = static_cast<PromiseBase*>(bounced);
   }
   thread.context = nullptr;
+}
+
+void ResumeNested(WorkItem& item) noexcept {
+  ThreadState& thread = thread_state;
+  const ThreadState outer = thread;
+  thread.bounced = nullptr;
+  ++thread.nested;
+  item.run(item);
+  --thread.nested;
+  thread.stack_limit = outer.stack_limit;
+  thread.bounced = outer.bounced;
+  thread.context = outer.context;
+}
+
+void DropUnstarted(PromiseBase& coroutine) noexcept {
+  if (const TaskContext* context = TaskContext::Current()) {
+    const ExecutorHooks& hooks = context->executor->hooks();
+    if (hooks.debug) {
+      hooks.Tell({.kind = ReportKind::kTaskNeverAwaited,
+                  .message = absl::StrCat("the task ", CoroutineName(coroutine.handle()),
+                                          " was never awaited and has not run")});
+    }
+  }
+  coroutine.handle().destroy();
 }
 
 void ProxyPromise::RunProxy(WorkItem& item) noexcept {

@@ -22,6 +22,7 @@
 #include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/runtime/task/await_note.h"
 #include "plait/runtime/task/task_context.h"
 
 namespace plait::internal {
@@ -33,6 +34,10 @@ inline constexpr ptrdiff_t kStackBudget = 16 * 1024;
 // The run function of every promise: resumes the coroutine, and then those that its transfers
 // bounced.
 void ResumeTask(WorkItem& promise) noexcept;
+
+// Runs `item` here and now, inside a coroutine that runs: afterwards the thread's state is as
+// before.
+void ResumeNested(WorkItem& item) noexcept;
 
 struct PromiseBase : WorkItem {
   PromiseBase() noexcept : WorkItem(&ResumeTask) {}
@@ -46,6 +51,9 @@ struct PromiseBase : WorkItem {
     // defined), so that the frame is found without knowing the type.
     return std::coroutine_handle<PromiseBase>::from_promise(*this);
   }
+
+  // Before it is suspended: `child` runs on its behalf.
+  void Awaits(const PromiseBase& child) noexcept { SetAwait(*this, &child, kAwaitsCoroutine); }
 
   // Makes the coroutine ready on its own executor. Any thread.
   void Schedule() noexcept {
@@ -65,6 +73,7 @@ struct PromiseBase : WorkItem {
 [[gnu::always_inline]] inline std::coroutine_handle<> Transfer(PromiseBase& next) noexcept {
   ThreadState& thread = thread_state;
   thread.context = next.context;
+  next.next = nullptr;  // it waits for nothing now
   if (static_cast<const char*>(__builtin_frame_address(0)) < thread.stack_limit) [[unlikely]] {
     thread.bounced = &next;
     return std::noop_coroutine();
@@ -98,6 +107,9 @@ struct ProxyPromise : PromiseBase {
   next->run(*next);
   return std::noop_coroutine();
 }
+
+// Destroys a coroutine that nobody awaited; says so in debug mode.
+void DropUnstarted(PromiseBase& coroutine) noexcept;
 
 template <class P>
 concept PlaitPromise = std::derived_from<P, PromiseBase>;

@@ -7,6 +7,7 @@
 #define PLAIT_RUNTIME_TASK_SCOPE_H_
 
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/task/await_note.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/task/task_context.h"
@@ -68,15 +69,20 @@ class JoinCounter {
   // co_await: until every child has ended.
   struct [[nodiscard]] Awaiter {
     JoinCounter& counter;
+    const AwaitNote& note;
     bool await_ready() const noexcept { return false; }
     template <PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) const noexcept {
       counter.waiter_ = &waiter.promise();
-      return counter.count_.fetch_sub(1, kAcqRel) != 1;
+      SetAwaitNote(waiter.promise(), note);
+      if (counter.count_.fetch_sub(1, kAcqRel) != 1) return true;
+      waiter.promise().next = nullptr;
+      return false;
     }
     void await_resume() const noexcept {}
   };
-  Awaiter Join() noexcept { return Awaiter{*this}; }
+  // `note` tells what is waited for; it outlives the wait.
+  Awaiter Join(const AwaitNote& note) noexcept { return Awaiter{*this, note}; }
 
  private:
   Atomic<int> count_{1};

@@ -5,11 +5,21 @@
 
 namespace plait::internal {
 
-Executor& SpawnExecutor(const SpawnOptions& options) {
-  if (options.executor != nullptr) return *options.executor;
+const TaskLocalNode* SpawnLocals(const SpawnOptions& options) noexcept {
+  if (options.context != nullptr) return options.context->node();
   const TaskContext* context = TaskContext::Current();
-  PLAIT_CHECK(context != nullptr, "Spawn outside of a task needs SpawnOptions::executor");
-  return *context->executor;
+  return context == nullptr ? nullptr : context->locals;
+}
+
+void StartSpawned(TaskState& state, const SpawnOptions& options) noexcept {
+  Executor* executor = options.executor;
+  if (executor == nullptr) {
+    const TaskContext* context = TaskContext::Current();
+    PLAIT_CHECK(context != nullptr, "Spawn outside of a task needs SpawnOptions::executor");
+    executor = context->executor;
+  }
+  state.Adopt(*executor, nullptr, SpawnLocals(options));
+  state.Start(options.eager);
 }
 
 void BlockOnState(Executor& executor, TaskState& state) {
@@ -28,7 +38,8 @@ void BlockOnState(Executor& executor, TaskState& state) {
   };
   const bool waiting = state.AddWaiter(done);
   PLAIT_CHECK(waiting, "the task has run before");
-  state.Start(executor, nullptr);
+  state.Adopt(executor, nullptr, nullptr);
+  state.Start(/*eager=*/false);
   if (!executor.RunUntil(done.flag)) done.notification.WaitForNotification();
 }
 

@@ -9,6 +9,7 @@
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/task/join_handle.h"
 #include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_local.h"
 #include "plait/runtime/task/task_state.h"
 
 namespace plait {
@@ -18,12 +19,20 @@ struct SpawnOptions {
   absl::string_view name = {};
   // Where the task runs; null for the executor of the task that spawns it. Outlives the task.
   Executor* executor = nullptr;
+  // Runs the task up to its first wait inside Spawn, where it runs on the spawning task's executor;
+  // one that ends without a wait never goes through the queue. Elsewhere, and when eager tasks
+  // start eager tasks many deep, it begins on a later turn as any other.
+  bool eager = false;
+  // The task-locals that it sees; null for those of the task that spawns it. Copied.
+  const TaskLocals* context = nullptr;
 };
 
 namespace internal {
 
-// The executor that `options` and the running task name; CHECKs that there is one.
-Executor& SpawnExecutor(const SpawnOptions& options);
+// Starts a task on the executor that `options` and the running task name; CHECKs that there is one.
+void StartSpawned(TaskState& state, const SpawnOptions& options) noexcept;
+// Those of `options`, or else of the running coroutine.
+const TaskLocalNode* SpawnLocals(const SpawnOptions& options) noexcept;
 
 template <class T>
 TaskRef<TaskStateOf<T>> MakeTaskState(Task<T> task, absl::string_view name) {
@@ -46,9 +55,8 @@ void BlockOnState(Executor& executor, TaskState& state);
 // of Run. Costs two pooled blocks of memory, one of them the coroutine's own frame.
 template <class T>
 JoinHandle<T> Spawn(Task<T> task, SpawnOptions options = {}) {
-  Executor& executor = internal::SpawnExecutor(options);
   auto state = internal::MakeTaskState(std::move(task), options.name);
-  state->Start(executor, nullptr);
+  internal::StartSpawned(*state, options);
   return JoinHandle<T>(std::move(state));
 }
 
@@ -59,6 +67,7 @@ template <class T>
 T BlockOn(Executor& executor, Task<T> task) {
   auto state = internal::MakeTaskState(std::move(task), "main");
   internal::BlockOnState(executor, *state);
+  state->MarkRetrieved();
   return state->result().Take();
 }
 

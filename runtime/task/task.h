@@ -73,6 +73,7 @@ struct TaskPromiseBase : PromiseBase {
   template <class A>
   auto await_transform(A&& awaitable) {
     static_assert(Awaitable<A>, "what stands behind co_await in a Task must be an Awaitable");
+    this->next = nullptr;  // what it waits for is the awaiter's to say
     if constexpr (ForeignAwaiter<AwaiterOf<A>>) {
       return ForeignAwait<A>(static_cast<A&&>(awaitable));
     } else if constexpr (HasMemberCoAwait<A> || HasFreeCoAwait<A>) {
@@ -135,6 +136,7 @@ class [[nodiscard]] AwaitInto {
     child.continuation = &parent.promise();
     child.context = context_ == nullptr ? parent.promise().context : context_;
     child.result = &result_;
+    parent.promise().Awaits(child);
     return Transfer(child);
   }
 
@@ -178,7 +180,7 @@ class [[nodiscard]] Task {
     return *this;
   }
   ~Task() {
-    if (promise_ != nullptr) promise_->handle().destroy();
+    if (promise_ != nullptr) internal::DropUnstarted(*promise_);
   }
 
   // False once moved from or awaited.

@@ -15,12 +15,14 @@ namespace plait {
 
 namespace internal {
 class TaskState;
-}
+struct TaskLocalNode;
+}  // namespace internal
 
 struct TaskContext {
   Executor* executor = nullptr;         // never null in a running task
   internal::StopState* stop = nullptr;  // null: cannot be cancelled
   internal::TaskState* task = nullptr;  // the spawned task; never null in a running task
+  const internal::TaskLocalNode* locals = nullptr;  // task-locals that are set, innermost first
 
   bool stop_requested() const noexcept { return stop != nullptr && stop->stop_requested(); }
 

@@ -4,15 +4,24 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/task/describe_exception.h"
 
 namespace plait {
+namespace {
+
+constexpr internal::AwaitKind kJoinKind{"the group's children"};
+constexpr internal::AwaitNote kJoinNote{&kJoinKind};
+
+}  // namespace
 
 using internal::SpinLockHolder;
 using internal::TaskRegistry;
 using internal::TaskState;
 
-TaskGroup::TaskGroup()
-    : on_stop_([](WorkItem& item) noexcept { static_cast<OnStop&>(item).group->Cancel(); }) {
+TaskGroup::TaskGroup(TaskGroupOptions options)
+    : on_stop_([](WorkItem& item) noexcept { static_cast<OnStop&>(item).group->Cancel(); }),
+      max_in_flight_(options.max_in_flight) {
+  scope_.context().task->AddGroup(*this);
   children_.group = this;
   on_stop_.group = this;
   // Whichever way the scope is stopped, the children are told.
@@ -20,6 +29,7 @@ TaskGroup::TaskGroup()
 }
 
 TaskGroup::~TaskGroup() {
+  scope_.context().task->RemoveGroup(*this);
   scope_.stop().Unregister(on_stop_);
   PLAIT_CHECK(joined_,
               "a TaskGroup was destroyed before its children were joined: co_await Join()");
@@ -36,6 +46,7 @@ std::vector<absl::Status> TaskGroup::errors() const {
 }
 
 void TaskGroup::StartChild(TaskState& state, const SpawnOptions& options) {
+  Executor* executor = options.executor != nullptr ? options.executor : scope_.context().executor;
   bool open = false;
   {
     SpinLockHolder hold(lock_);
@@ -47,8 +58,26 @@ void TaskGroup::StartChild(TaskState& state, const SpawnOptions& options) {
         "the TaskGroup is closing: it was cancelled or has been joined, and takes no new tasks"));
     return;
   }
-  Executor* executor = options.executor != nullptr ? options.executor : scope_.context().executor;
-  state.Start(*executor, this);
+  // From a thread that runs no task: the task-locals of the group.
+  const bool inherits = options.context != nullptr || TaskContext::Current() != nullptr;
+  state.Adopt(*executor, this, inherits ? internal::SpawnLocals(options) : scope_.context().locals);
+  if (max_in_flight_ > 0) {
+    SpinLockHolder hold(lock_);
+    if (in_flight_ == max_in_flight_) {
+      in_line_.Push(state);
+      return;
+    }
+    ++in_flight_;
+  }
+  state.Start(options.eager);
+}
+
+TaskState* TaskGroup::NextInLine() noexcept {
+  if (max_in_flight_ == 0) return nullptr;
+  SpinLockHolder hold(lock_);
+  WorkItem* next = in_line_.Pop();
+  if (next == nullptr) --in_flight_;
+  return static_cast<TaskState*>(next);
 }
 
 void TaskGroup::Cancel() {
@@ -65,8 +94,9 @@ void TaskGroup::Fail(const absl::Status& status, std::exception_ptr exception) {
   {
     SpinLockHolder hold(lock_);
     if (errors_.empty()) exception_ = exception;
-    errors_.push_back(
-        exception == nullptr ? status : absl::InternalError("a child task threw an exception"));
+    errors_.push_back(exception == nullptr
+                          ? status
+                          : absl::InternalError(internal::DescribeException(exception)));
   }
   Cancel();
 }
@@ -94,14 +124,17 @@ void TaskGroup::ChildDone(TaskRegistry& children, TaskState& child) noexcept {
     SpinLockHolder hold(group.lock_);
     group.cut_short_ = true;
   }
+  child.MarkRetrieved();
   children.Remove(child);
+  // One that waits for the limit is counted, so the group is still there.
+  if (TaskState* next = group.NextInLine()) next->Start(/*eager=*/false);
   group.counter_.Done();  // last: the group may go away
 }
 
 Task<absl::Status> TaskGroup::Join() {
   // While children run they may spawn more; the count covers those as well, as only what is alive
   // can spawn.
-  co_await counter_.Join();
+  co_await counter_.Join(kJoinNote);
   {
     SpinLockHolder hold(lock_);
     closing_ = true;
@@ -128,4 +161,16 @@ absl::Status TaskGroup::Outcome() {
   return absl::Status(errors_.front().code(), message);
 }
 
+namespace internal {
+
+std::vector<TaskRef<TaskState>> ChildrenOf(TaskState& task) {
+  std::vector<TaskRef<TaskState>> children;
+  task.ForEachGroup([&](TaskLink& link) {
+    for (auto& child : TasksIn(TaskGroup::Of(link).children()))
+      children.push_back(std::move(child));
+  });
+  return children;
+}
+
+}  // namespace internal
 }  // namespace plait

@@ -9,15 +9,16 @@
 // Errors: the first child (or the body) that fails, by a status that is an error or by an
 // exception, cancels the others and the body. Once all have ended, WithTaskGroup gives that
 // failure, with the messages of the later ones appended, and rethrows it if it was an exception. A
-// child that ends with absl::CancelledError is not a failure. Cancellation: a cancel of the task
-// around it cancels the body and every child; WithTaskGroup still joins them, and then ends with
-// absl::CancelledError if that cut anything short. Threads: Spawn and Cancel may be called from any
-// thread while the group is open; the group belongs to the coroutine that made it. The callable
-// given to WithTaskGroup is kept alive until its coroutine has ended.
+// child that ends with absl::CancelledError is not a failure. errors() has them all. Cancellation:
+// a cancel of the task around it cancels the body and every child; WithTaskGroup still joins them,
+// and then ends with absl::CancelledError if that cut anything short. Threads: Spawn and Cancel may
+// be called from any thread while the group is open; the group belongs to the coroutine that made
+// it. The callable given to WithTaskGroup is kept alive until its coroutine has ended.
 #ifndef PLAIT_RUNTIME_TASK_TASK_GROUP_H_
 #define PLAIT_RUNTIME_TASK_TASK_GROUP_H_
 
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <utility>
 #include <vector>
@@ -25,6 +26,7 @@
 #include "absl/status/status.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/task_registry.h"
+#include "plait/runtime/core/work_item.h"
 #include "plait/runtime/task/join_handle.h"
 #include "plait/runtime/task/scope.h"
 #include "plait/runtime/task/spawn.h"
@@ -33,11 +35,17 @@
 
 namespace plait {
 
-class TaskGroup {
+struct TaskGroupOptions {
+  // How many children run at once: further ones begin, in the order of their Spawn, when others
+  // have ended. Spawn itself never waits. 0: no limit.
+  size_t max_in_flight = 0;
+};
+
+class TaskGroup : private internal::TaskLink {
  public:
   // Inside a task only (CHECK), in the frame of the coroutine that will join it. WithTaskGroup does
   // it for you.
-  TaskGroup();
+  explicit TaskGroup(TaskGroupOptions options = {});
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
   // Every child must have been joined (CHECK).
@@ -70,6 +78,7 @@ class TaskGroup {
   internal::TaskRegistry& children() noexcept { return children_; }
   const TaskContext& context() const noexcept { return scope_.context(); }
   static void ChildDone(internal::TaskRegistry& children, internal::TaskState& child) noexcept;
+  static TaskGroup& Of(internal::TaskLink& link) noexcept { return static_cast<TaskGroup&>(link); }
   // Takes note of how the body ended.
   void BodyDone(const absl::Status& status, std::exception_ptr exception);
 
@@ -84,13 +93,18 @@ class TaskGroup {
 
   void StartChild(internal::TaskState& state, const SpawnOptions& options);
   void Fail(const absl::Status& status, std::exception_ptr exception);
+  // A child has ended: the next that waits for the limit, if any, takes its place.
+  internal::TaskState* NextInLine() noexcept;
   absl::Status Outcome();
 
   internal::Scope scope_;
   OnStop on_stop_;
   Children children_;
   internal::JoinCounter counter_;
+  const size_t max_in_flight_;
   mutable internal::SpinLock lock_;  // guards what follows
+  size_t in_flight_ = 0;             // counted only where there is a limit
+  WorkQueue in_line_;                // children that wait for the limit
   bool closing_ = false;
   bool joined_ = true;      // nothing to join yet
   bool cut_short_ = false;  // a child or the body ended with Cancelled
@@ -102,13 +116,24 @@ class TaskGroup {
 
 // Runs `body(group)` and joins everything that it spawned; see the top of this file.
 template <class F>
-Task<absl::Status> WithTaskGroup(F body) {
-  TaskGroup group;
+Task<absl::Status> WithTaskGroup(TaskGroupOptions options, F body) {
+  TaskGroup group(options);
   internal::Result<absl::Status> ended;
   co_await internal::AwaitInto<absl::Status>(body(group), &group.context(), ended);
   group.BodyDone(ended.has_value() ? ended.value() : absl::OkStatus(), ended.exception());
   co_return co_await group.Join();
 }
+template <class F>
+Task<absl::Status> WithTaskGroup(F body) {
+  return WithTaskGroup(TaskGroupOptions(), std::move(body));
+}
+
+namespace internal {
+
+// The children, not done yet, of the groups that `task` has open. Any thread.
+std::vector<TaskRef<TaskState>> ChildrenOf(TaskState& task);
+
+}  // namespace internal
 
 }  // namespace plait
 

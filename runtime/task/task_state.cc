@@ -1,8 +1,13 @@
 #include "plait/runtime/task/task_state.h"
 
+#include <memory>
+#include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "plait/runtime/task/describe_exception.h"
 #include "plait/runtime/task/task_group.h"
+#include "plait/runtime/task/task_local.h"
 
 namespace plait::internal {
 namespace {
@@ -38,42 +43,68 @@ TaskState::TaskState(PromiseBase& promise) noexcept
 
 TaskState::~TaskState() {
   if (promise_ != nullptr) promise_->handle().destroy();  // never started
+  UnrefLocals(context_.locals);
+  delete extras_.load(kRelaxed);
 }
 
-void TaskState::Start(Executor& executor, TaskGroup* group) noexcept {
+void TaskState::Adopt(Executor& executor, TaskGroup* group, const TaskLocalNode* locals) noexcept {
   context_.executor = &executor;
+  if (locals != nullptr) [[unlikely]]
+    context_.locals = RefLocals(locals);
   in_group_ = group != nullptr;
   registry_ = in_group_ ? &group->children() : &executor.tasks();
   // The only reference so far is the caller's, so this need not be atomic.
   references_.store(2, kRelaxed);
   if (!registry_->Add(*this)) stop_.RequestStop();
-  executor.Schedule(*this);
+  if (TaskObserver* observer = executor.hooks().observer) [[unlikely]] {
+    const TaskContext* parent = TaskContext::Current();
+    observer->OnStart({.id = id_, .name = name()}, parent == nullptr ? 0 : parent->task->id());
+  }
+}
+
+void TaskState::Start(bool eager) noexcept {
+  // How deep eager tasks start each other on one stack; beyond it they queue.
+  constexpr int kMaxEagerDepth = 16;
+  if (eager && thread_state.context != nullptr && thread_state.nested < kMaxEagerDepth &&
+      thread_state.context->executor == context_.executor) {
+    ResumeNested(*this);
+  } else {
+    context_.executor->Schedule(*this);
+  }
 }
 
 void TaskState::RunStart(WorkItem& item) noexcept {
   auto& self = static_cast<TaskState&>(item);
-  PromiseBase* promise = std::exchange(self.promise_, nullptr);
   if (self.stop_.stop_requested() &&
       self.SetStatusResult(absl::CancelledError("the task was cancelled before it started"))) {
-    promise->handle().destroy();
+    std::exchange(self.promise_, nullptr)->handle().destroy();
     self.Finish();
     return;
   }
   self.run = &RunDone;
-  ResumeTask(*promise);
+  ResumeTask(*self.promise_);
 }
 
-void TaskState::RunDone(WorkItem& item) noexcept { static_cast<TaskState&>(item).Finish(); }
+void TaskState::RunDone(WorkItem& item) noexcept {
+  auto& self = static_cast<TaskState&>(item);
+  self.promise_ = nullptr;
+  self.Finish();
+}
 
 void TaskState::Reject(absl::Status status) noexcept {
   std::exchange(promise_, nullptr)->handle().destroy();
   SetStatusResult(std::move(status));
-  ended_cancelled_ = true;
+  ending_ = TaskObserver::Ending::kCancelled;
   MarkDone();
 }
 
 void TaskState::Finish() noexcept {
-  ended_cancelled_ = ResultIsCancelled();
+  ending_ = HowItEnded();
+  if (ending_ == TaskObserver::Ending::kCancelled) [[unlikely]]
+    AppendReason();
+  if (TaskObserver* observer = context_.executor->hooks().observer) [[unlikely]] {
+    observer->OnEnd({.id = id_, .name = name()}, ending_);
+  }
   MarkDone();
   if (in_group_) {
     TaskGroup::ChildDone(*registry_, *this);
@@ -81,6 +112,69 @@ void TaskState::Finish() noexcept {
     registry_->Remove(*this);
   }
   Unref();
+}
+
+void TaskState::AppendReason() {
+  const std::string reason = cancel_reason();
+  if (reason.empty()) return;
+  const absl::Status old = error();
+  if (absl::IsCancelled(old)) {
+    SetStatusResult(absl::CancelledError(absl::StrCat(old.message(), ": ", reason)));
+  }
+}
+
+void TaskState::Destroy() noexcept {
+  if (ending_ == TaskObserver::Ending::kFailed && !retrieved_.load(kRelaxed)) [[unlikely]]
+    ReportLost();
+  delete this;
+}
+
+void TaskState::ReportLost() const noexcept {
+  // A handle may outlive the executor, which is sure to be there only on its own threads.
+  const TaskContext* running = TaskContext::Current();
+  const bool on_executor = (running != nullptr && running->executor == context_.executor) ||
+                           thread_state.local_executor == context_.executor;
+  const absl::Status status = error();
+  const Report report{
+      .kind = ReportKind::kErrorNeverRetrieved,
+      .task_id = id_,
+      .task_name = std::string(name()),
+      .message = absl::StrCat(Describe(*this), " failed and nobody looked at its result: ",
+                              status.ok() ? DescribeException(exception()) : status.ToString())};
+  (on_executor ? context_.executor->hooks() : ExecutorHooks()).Tell(report);
+}
+
+TaskExtras& TaskState::extras() {
+  TaskExtras* present = extras_.load(kAcquire);
+  if (present != nullptr) return *present;
+  auto fresh = std::make_unique<TaskExtras>();
+  // Release: its contents are visible to whoever finds it. Acquire: and another's to us.
+  if (extras_.compare_exchange_strong(present, fresh.get(), kAcqRel, kAcquire)) {
+    return *fresh.release();
+  }
+  return *present;
+}
+
+void TaskState::AddGroup(TaskLink& group) noexcept {
+  TaskExtras& mine = extras();
+  SpinLockHolder hold(mine.lock);
+  group.previous = mine.groups.previous;
+  group.next_task = &mine.groups;
+  mine.groups.previous->next_task = &group;
+  mine.groups.previous = &group;
+}
+
+void TaskState::RemoveGroup(TaskLink& group) noexcept {
+  SpinLockHolder hold(extras().lock);
+  group.previous->next_task = group.next_task;
+  group.next_task->previous = group.previous;
+}
+
+std::string TaskState::cancel_reason() const {
+  TaskExtras* extras = extras_.load(kAcquire);
+  if (extras == nullptr) return "";
+  SpinLockHolder hold(extras->lock);
+  return extras->cancel_reason;
 }
 
 void TaskState::MarkDone() noexcept {
@@ -101,7 +195,17 @@ void TaskState::MarkDone() noexcept {
   }
 }
 
-bool TaskState::Cancel() noexcept { return !done() && stop_.RequestStop(); }
+bool TaskState::Cancel(absl::string_view reason) noexcept {
+  if (done()) return false;
+  if (!reason.empty() && !cancel_requested()) {
+    // Before the request, so that whoever sees that sees the reason.
+    std::string copy(reason);
+    TaskExtras& mine = extras();
+    SpinLockHolder hold(mine.lock);
+    if (mine.cancel_reason.empty()) mine.cancel_reason.swap(copy);
+  }
+  return stop_.RequestStop();
+}
 
 bool TaskState::AddWaiter(WorkItem& waiter) noexcept {
   WorkItem* head = waiters_.load(kAcquire);
@@ -114,16 +218,24 @@ bool TaskState::AddWaiter(WorkItem& waiter) noexcept {
   return true;
 }
 
-void CancelAll(TaskRegistry& registry) {
+std::vector<TaskRef<TaskState>> TasksIn(TaskRegistry& registry) {
   std::vector<TaskRef<TaskState>> tasks;
   tasks.reserve(registry.size());  // so that mostly nothing is allocated under the lock
   registry.ForEach([&](TaskLink& link) {
     auto& task = static_cast<TaskState&>(link);
-    if (task.cancel_requested()) return;
     task.Ref();
     tasks.emplace_back(&task);
   });
-  for (const auto& task : tasks) task->Cancel();
+  return tasks;
+}
+
+void CancelAll(TaskRegistry& registry) {
+  for (const auto& task : TasksIn(registry)) task->Cancel();
+}
+
+std::string Describe(const TaskState& task) {
+  return task.name().empty() ? absl::StrCat("task ", task.id())
+                             : absl::StrCat("task ", task.id(), " \"", task.name(), "\"");
 }
 
 }  // namespace plait::internal

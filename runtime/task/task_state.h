@@ -4,6 +4,8 @@
 //   created --Start--> queued --RunStart--> running --coroutine ends--> done
 //                     \--cancelled, and T can say so: without running--/
 //
+// An eager start is RunStart inside Start. A task that waits for its group's limit is created only.
+//
 // References: one is the task's own, from Start until it is done; each handle has another.
 // Threads: a handle may be used from any thread; what runs the coroutine is its executor's.
 #ifndef PLAIT_RUNTIME_TASK_TASK_STATE_H_
@@ -14,12 +16,14 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/frame_allocator.h"
+#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/task_registry.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/result.h"
@@ -27,12 +31,44 @@
 #include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_context.h"
+#include "plait/runtime/task/task_observer.h"
 
 namespace plait {
 
 class TaskGroup;
+class TaskLocals;
 
 namespace internal {
+
+// What few tasks have.
+struct TaskExtras {
+  std::string name;
+  SpinLock lock;  // guards what follows
+  std::string cancel_reason;
+  TaskLink groups;  // the groups that the task has open: a ring with this as its anchor
+
+  TaskExtras() noexcept { groups.previous = groups.next_task = &groups; }
+};
+
+// A function that is called when a task is done, or when it is known that it will not be.
+// Counted: by the task until it is done, and by the handle that may remove it.
+class DoneCallback : public WorkItem {
+ public:
+  explicit DoneCallback(RunFunction f) : WorkItem(f) {}
+  virtual ~DoneCallback() = default;
+
+  // True when the function has not been called and now never is.
+  bool Remove() noexcept { return !settled_.exchange(true, kAcqRel); }
+  // True when the function is to be called, by whoever asked.
+  bool Claim() noexcept { return Remove(); }
+  void Unref() noexcept {
+    if (references_.fetch_sub(1, kAcqRel) == 1) delete this;
+  }
+
+ private:
+  Atomic<bool> settled_{false};
+  Atomic<int> references_{2};
+};
 
 class TaskState : public WorkItem, public TaskLink {
  public:
@@ -43,11 +79,13 @@ class TaskState : public WorkItem, public TaskLink {
   // Acquire and release: whoever deletes sees what the others did.
   void Unref() noexcept {
     // The last reference needs no locked instruction: nobody else can make another.
-    if (references_.load(kAcquire) == 1 || references_.fetch_sub(1, kAcqRel) == 1) delete this;
+    if (references_.load(kAcquire) == 1 || references_.fetch_sub(1, kAcqRel) == 1) Destroy();
   }
 
-  // Queues the task on `executor`. `group` is its owner, or null for the executor itself.
-  void Start(Executor& executor, TaskGroup* group) noexcept;
+  // Where the task will run, and who owns it: `group`, or null for the executor itself. Then Start.
+  void Adopt(Executor& executor, TaskGroup* group, const TaskLocalNode* locals) noexcept;
+  // Queues the task, or, `eager` and on a thread of its executor, runs it up to its first wait.
+  void Start(bool eager) noexcept;
 
   // Instead of Start: the task is done at once and never ran, with `status` if its type can carry
   // it.
@@ -57,10 +95,14 @@ class TaskState : public WorkItem, public TaskLink {
   bool done() const noexcept { return waiters_.load(kAcquire) == &kDone; }
 
   // Asks the task to end. False when it was asked before or is done.
-  bool Cancel() noexcept;
+  bool Cancel(absl::string_view reason = {}) noexcept;
   bool cancel_requested() const noexcept { return stop_.stop_requested(); }
+  // The first reason that was given, or empty.
+  std::string cancel_reason() const;
   // Valid once done.
-  bool ended_cancelled() const noexcept { return ended_cancelled_; }
+  bool ended_cancelled() const noexcept { return ending_ == TaskObserver::Ending::kCancelled; }
+  // Somebody has seen how it ended.
+  void MarkRetrieved() noexcept { retrieved_.store(true, kRelaxed); }
 
   // Runs `waiter` when the task is done, on the thread that ends it; it must be brief. False when
   // it is done already.
@@ -68,12 +110,30 @@ class TaskState : public WorkItem, public TaskLink {
 
   uint64_t id() const noexcept { return id_; }
   absl::string_view name() const noexcept {
-    return name_ == nullptr ? absl::string_view() : absl::string_view(*name_);
+    const TaskExtras* extras = extras_.load(kAcquire);
+    return extras == nullptr ? absl::string_view() : absl::string_view(extras->name);
   }
+  // Before it starts.
   void set_name(absl::string_view name) {
-    if (!name.empty()) name_ = std::make_unique<std::string>(name);
+    if (!name.empty()) extras().name = std::string(name);
   }
   const TaskContext& context() const noexcept { return context_; }
+
+  // The coroutine itself, until it ends; valid on the thread that runs it. Null when done.
+  const PromiseBase* coroutine() const noexcept { return promise_; }
+  bool started() const noexcept { return run != &RunStart; }
+
+  // The task's own thread: a group that it opens, until it closes it.
+  void AddGroup(TaskLink& group) noexcept;
+  void RemoveGroup(TaskLink& group) noexcept;
+  // Calls `visit(link)` for each, oldest first, under a lock. Any thread.
+  template <class Visit>
+  void ForEachGroup(Visit visit) {
+    TaskExtras* extras = extras_.load(kAcquire);
+    if (extras == nullptr) return;
+    SpinLockHolder hold(extras->lock);
+    for (TaskLink* l = extras->groups.next_task; l != &extras->groups; l = l->next_task) visit(*l);
+  }
 
   // How it failed: the status it ended with if that is an error. Valid once done.
   virtual absl::Status error() const = 0;
@@ -86,14 +146,20 @@ class TaskState : public WorkItem, public TaskLink {
 
   // Ends a task without running it, with `status`; false if its type cannot carry one.
   virtual bool SetStatusResult(absl::Status status) = 0;
-  // Whether the result says that it was cancelled; for types that can't say so, whether that was
-  // asked.
-  virtual bool ResultIsCancelled() const = 0;
+  // Types that can't say that they were cancelled count as cancelled if that was asked.
+  virtual TaskObserver::Ending HowItEnded() const = 0;
 
  private:
   static void RunStart(WorkItem& item) noexcept;
   static void RunDone(WorkItem& item) noexcept;
   void Finish() noexcept;
+  // Puts the reason of a cancel into the status that the task ends with.
+  void AppendReason();
+  // Tells of an error that nobody has seen and nobody can see any more.
+  void ReportLost() const noexcept;
+  void Destroy() noexcept;
+  // Made when first needed. Any thread.
+  TaskExtras& extras();
   // Publishes the result and runs the waiters.
   void MarkDone() noexcept;
 
@@ -101,14 +167,15 @@ class TaskState : public WorkItem, public TaskLink {
 
   Atomic<uint32_t> references_{1};
   bool in_group_ = false;
-  bool ended_cancelled_ = false;
+  TaskObserver::Ending ending_ = TaskObserver::Ending::kOk;
+  Atomic<bool> retrieved_{false};
   TaskContext context_;
   StopState stop_;
   Atomic<WorkItem*> waiters_{nullptr};  // newest first
   TaskRegistry* registry_ = nullptr;
-  PromiseBase* promise_;  // until it starts
+  PromiseBase* promise_;  // the coroutine, until it ends
   uint64_t id_;
-  std::unique_ptr<std::string> name_;
+  Atomic<TaskExtras*> extras_{nullptr};
 };
 
 template <class T>
@@ -138,11 +205,15 @@ class TaskStateOf final : public TaskState {
       return false;
     }
   }
-  bool ResultIsCancelled() const override {
+  TaskObserver::Ending HowItEnded() const override {
+    using Ending = TaskObserver::Ending;
+    if (!result_.has_value()) return Ending::kFailed;  // an exception
     if constexpr (kCarriesStatus<T>) {
-      return result_.has_value() && absl::IsCancelled(StatusOf(result_.value()));
+      const absl::Status& status = StatusOf(result_.value());
+      if (status.ok()) return Ending::kOk;
+      return absl::IsCancelled(status) ? Ending::kCancelled : Ending::kFailed;
     } else {
-      return result_.has_value() && cancel_requested();
+      return cancel_requested() ? Ending::kCancelled : Ending::kOk;
     }
   }
 
@@ -181,8 +252,14 @@ class TaskRef {
   S* state_ = nullptr;
 };
 
+// The tasks in `registry`, oldest first. Any thread.
+std::vector<TaskRef<TaskState>> TasksIn(TaskRegistry& registry);
+
 // Cancels every task in `registry`, oldest first. Any thread.
 void CancelAll(TaskRegistry& registry);
+
+// "task 7 "fetch"".
+std::string Describe(const TaskState& task);
 
 }  // namespace internal
 }  // namespace plait
