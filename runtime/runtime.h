@@ -2,26 +2,29 @@
 #ifndef PLAIT_RUNTIME_RUNTIME_H_
 #define PLAIT_RUNTIME_RUNTIME_H_
 
-#include "plait/runtime/core/awaitable.h"       // IWYU pragma: export
-#include "plait/runtime/core/executor.h"        // IWYU pragma: export
-#include "plait/runtime/sync/channel.h"         // IWYU pragma: export
-#include "plait/runtime/sync/event.h"           // IWYU pragma: export
-#include "plait/runtime/sync/lifo_queue.h"      // IWYU pragma: export
-#include "plait/runtime/sync/mutex.h"           // IWYU pragma: export
-#include "plait/runtime/sync/priority_queue.h"  // IWYU pragma: export
-#include "plait/runtime/sync/queue.h"           // IWYU pragma: export
-#include "plait/runtime/sync/semaphore.h"       // IWYU pragma: export
-#include "plait/runtime/task/future.h"          // IWYU pragma: export
-#include "plait/runtime/task/gather.h"          // IWYU pragma: export
-#include "plait/runtime/task/join_handle.h"     // IWYU pragma: export
-#include "plait/runtime/task/or_return.h"       // IWYU pragma: export
-#include "plait/runtime/task/spawn.h"           // IWYU pragma: export
-#include "plait/runtime/task/stop_token.h"      // IWYU pragma: export
-#include "plait/runtime/task/task.h"            // IWYU pragma: export
-#include "plait/runtime/task/task_context.h"    // IWYU pragma: export
-#include "plait/runtime/task/task_group.h"      // IWYU pragma: export
-#include "plait/runtime/task/uncancellable.h"   // IWYU pragma: export
-#include "plait/runtime/time/sleep.h"           // IWYU pragma: export
-#include "plait/runtime/time/timeout.h"         // IWYU pragma: export
+// IWYU pragma: begin_exports
+#include "plait/runtime/core/awaitable.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/sync/channel.h"
+#include "plait/runtime/sync/event.h"
+#include "plait/runtime/sync/lifo_queue.h"
+#include "plait/runtime/sync/mutex.h"
+#include "plait/runtime/sync/priority_queue.h"
+#include "plait/runtime/sync/queue.h"
+#include "plait/runtime/sync/semaphore.h"
+#include "plait/runtime/task/async_generator.h"
+#include "plait/runtime/task/future.h"
+#include "plait/runtime/task/gather.h"
+#include "plait/runtime/task/join_handle.h"
+#include "plait/runtime/task/or_return.h"
+#include "plait/runtime/task/spawn.h"
+#include "plait/runtime/task/stop_token.h"
+#include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_context.h"
+#include "plait/runtime/task/task_group.h"
+#include "plait/runtime/task/uncancellable.h"
+#include "plait/runtime/time/sleep.h"
+#include "plait/runtime/time/timeout.h"
+// IWYU pragma: end_exports
 
 #endif  // PLAIT_RUNTIME_RUNTIME_H_
