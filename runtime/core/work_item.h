@@ -27,7 +27,7 @@ struct WorkItem {
 };
 
 // A first-in, first-out list of items that it does not own. One thread at a time. Every operation
-// is O(1).
+// is O(1) but Remove.
 class WorkQueue {
  public:
   constexpr WorkQueue() = default;
@@ -54,6 +54,18 @@ class WorkQueue {
     WorkItem* item = head_;
     if (item != nullptr) head_ = item->next;
     return item;
+  }
+
+  // Takes `item` out, wherever it is; false when it is not here. O(n).
+  bool Remove(WorkItem& item) {
+    WorkItem* before = nullptr;
+    for (WorkItem* at = head_; at != nullptr; before = at, at = at->next) {
+      if (at != &item) continue;
+      (before == nullptr ? head_ : before->next) = item.next;
+      if (tail_ == &item) tail_ = before;
+      return true;
+    }
+    return false;
   }
 
   // Moves everything in `other` behind what is here, in order.

@@ -6,7 +6,7 @@ bool FutureStateBase::Suspend(Waiter& waiter, PromiseBase& promise) noexcept {
   waiter.Prepare(promise, lock_);
   {
     SpinLockHolder hold(lock_);
-    if (stage_ != Stage::kEmpty) {
+    if (stage_ >= Stage::kSet) {
       if (!waiter.CancelledEarly()) waiter.Grant();
       return false;
     }
@@ -19,7 +19,31 @@ bool FutureStateBase::Suspend(Waiter& waiter, PromiseBase& promise) noexcept {
   return true;
 }
 
-void FutureStateBase::WakeAll() noexcept {
+bool FutureStateBase::AddWaiter(WorkItem& callback) noexcept {
+  SpinLockHolder hold(lock_);
+  if (stage_ >= Stage::kSet) return false;
+  callbacks_.Push(callback);  // also while others run: Settled looks again
+  return true;
+}
+
+bool FutureStateBase::RemoveWaiter(WorkItem& callback) noexcept {
+  SpinLockHolder hold(lock_);
+  return callbacks_.Remove(callback);
+}
+
+void FutureStateBase::Settled() noexcept {
+  for (;;) {
+    WorkItem* callback = nullptr;
+    {
+      SpinLockHolder hold(lock_);
+      callback = callbacks_.Pop();
+      if (callback == nullptr) {
+        stage_ = Stage::kSet;
+        break;
+      }
+    }
+    callback->run(*callback);
+  }
   for (;;) {
     Waiter* waiter = nullptr;
     {

@@ -10,11 +10,14 @@
 // hang. Threads: any; Set and SetError do not block. Each object is used by one thread at a time.
 // Cancellation: a cancelled await gives absl::CancelledError and leaves the value in place for the
 // next await. Errors: the value can be taken once; a second await or a second future gives
-// FailedPrecondition. T may be void (Set takes nothing, the await gives a Status), a value or
-// move-only.
+// FailedPrecondition. Callbacks (OnDone) are called once, on the thread that sets the value and
+// before those who await it go on, or at once where it is there already. Cancel gives the future
+// up: it ends with absl::CancelledError, and the promise can see it. T may be void (Set takes
+// nothing, the await gives a Status), a value or move-only.
 #ifndef PLAIT_RUNTIME_TASK_FUTURE_H_
 #define PLAIT_RUNTIME_TASK_FUTURE_H_
 
+#include <concepts>
 #include <coroutine>
 #include <memory>
 #include <optional>
@@ -25,6 +28,8 @@
 #include "absl/status/statusor.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/work_item.h"
+#include "plait/runtime/task/done_callback.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/status_traits.h"
 #include "plait/runtime/task/waiter_list.h"
@@ -33,24 +38,41 @@ namespace plait {
 namespace internal {
 
 // The part that does not depend on T.
+//
+//   empty --Settle--> settling, while callbacks run --> set --Take--> taken
 class FutureStateBase {
  public:
   bool ready() noexcept {
     SpinLockHolder hold(lock_);
+    return stage_ >= Stage::kSet;
+  }
+  // The value is there, or on its way.
+  bool settled() noexcept {
+    SpinLockHolder hold(lock_);
     return stage_ != Stage::kEmpty;
   }
 
-  // Runs under the lock.
-  enum class Stage : uint8_t { kEmpty, kSet, kTaken };
-  SpinLock lock_;
-  Stage stage_ = Stage::kEmpty;
-  bool has_future_ = false;
-  WaiterList waiters_;
-
   // For await_suspend: false when there is no need to wait.
   bool Suspend(Waiter& waiter, PromiseBase& promise) noexcept;
-  // After stage_ became kSet: wakes everyone.
-  void WakeAll() noexcept;
+
+  // Runs `callback` when the value is there; false when it is.
+  [[nodiscard]] bool AddWaiter(WorkItem& callback) noexcept;
+  // True when `callback` now never runs.
+  bool RemoveWaiter(WorkItem& callback) noexcept;
+
+  bool has_future_ = false;
+
+ protected:
+  enum class Stage : uint8_t { kEmpty, kSettling, kSet, kTaken };
+
+  // After stage_ became kSettling: runs the callbacks, then wakes everyone.
+  void Settled() noexcept;
+
+  SpinLock lock_;  // guards what follows
+  Stage stage_ = Stage::kEmpty;
+  bool cancelled_ = false;
+  WaiterList waiters_;
+  WorkQueue callbacks_;
 };
 
 template <class T>
@@ -58,29 +80,43 @@ class FutureState : public FutureStateBase {
  public:
   using Value = WithStatus<T>;
 
-  bool Settle(Value value) {
+  bool Settle(Value value, bool cancelled = false) {
     {
       SpinLockHolder hold(lock_);
       if (stage_ != Stage::kEmpty) return false;
       value_.emplace(std::move(value));
-      stage_ = Stage::kSet;
+      cancelled_ = cancelled;
+      stage_ = Stage::kSettling;
     }
-    WakeAll();
+    Settled();
     return true;
   }
 
   Value Take() {
     SpinLockHolder hold(lock_);
-    if (stage_ == Stage::kTaken) {
-      return absl::FailedPreconditionError("the future's value was taken before");
-    }
+    if (stage_ == Stage::kTaken) return TakenError();
     stage_ = Stage::kTaken;
     Value value = *std::move(value_);
     value_.reset();
     return value;
   }
 
+  // For a callback: nobody takes the value meanwhile.
+  const Value& Peek() {
+    if (!value_.has_value()) value_.emplace(TakenError());
+    return *value_;
+  }
+
+  bool cancelled() {
+    SpinLockHolder hold(lock_);
+    return cancelled_;
+  }
+
  private:
+  static absl::Status TakenError() {
+    return absl::FailedPreconditionError("the future's value was taken before");
+  }
+
   std::optional<Value> value_;
 };
 
@@ -120,6 +156,40 @@ class Future {
   bool valid() const noexcept { return state_ != nullptr; }
   // A value or an error is there.
   bool ready() const noexcept { return state_ != nullptr && state_->ready(); }
+  bool done() const noexcept { return ready(); }
+  // It was given up.
+  bool cancelled() const noexcept { return state_ != nullptr && state_->cancelled(); }
+
+  // Gives it up: it ends with absl::CancelledError and whoever waits goes on. False, and nothing
+  // happens, when a value or an error is there.
+  bool Cancel() {
+    return state().Settle(absl::CancelledError("the future was cancelled"), /*cancelled=*/true);
+  }
+
+  // The value or error, taken; FailedPrecondition while there is none.
+  internal::WithStatus<T> result() {
+    if (!state().ready()) return absl::FailedPreconditionError("the future has no result yet");
+    return state().Take();
+  }
+
+  // Calls `f(result)`, with a const reference to the Status or StatusOr, or `f()`, once; see the
+  // top. It must be brief and must not throw, and leaves the value for whoever takes it.
+  template <class F>
+    requires(std::invocable<F&> || std::invocable<F&, const internal::WithStatus<T>&>)
+  DoneCallbackHandle OnDone(F f) {
+    auto call = [f = std::move(f), &state = state()]() mutable {
+      if constexpr (std::invocable<F&, const internal::WithStatus<T>&>) {
+        f(state.Peek());
+      } else {
+        f();
+      }
+    };
+    using Owner = std::shared_ptr<internal::FutureState<T>>;
+    auto* callback = new internal::DoneFunction<decltype(call), Owner>(std::move(call), state_);
+    DoneCallbackHandle handle(callback);
+    if (!state_->AddWaiter(*callback)) callback->run(*callback);
+    return handle;
+  }
 
   internal::FutureAwaiter<T> operator co_await() const {
     return internal::FutureAwaiter<T>(state_);
@@ -129,6 +199,11 @@ class Future {
   template <class>
   friend class Promise;
   explicit Future(std::shared_ptr<internal::FutureState<T>> state) : state_(std::move(state)) {}
+
+  internal::FutureState<T>& state() const {
+    PLAIT_CHECK(state_ != nullptr, "a Future was used that is empty or was moved from");
+    return *state_;
+  }
 
   std::shared_ptr<internal::FutureState<T>> state_;
 };
@@ -151,6 +226,12 @@ class Promise {
     CheckValid();
     PLAIT_CHECK(!std::exchange(state_->has_future_, true), "Promise::future was called twice");
     return Future<T>(state_);
+  }
+
+  // The future was given up: nobody wants the value.
+  bool cancelled() const {
+    CheckValid();
+    return state_->cancelled();
   }
 
   // Returns false, and changes nothing, when a value or an error is there already.

@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/task/done_callback.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/status_traits.h"
 #include "plait/runtime/task/stop_token.h"
@@ -30,48 +31,6 @@
 #include "plait/runtime/task/task_state.h"
 
 namespace plait {
-
-// A callback that was added with OnDone, to be removed. May outlive the task. One thread at a time.
-class DoneCallbackHandle {
- public:
-  DoneCallbackHandle() = default;
-  explicit DoneCallbackHandle(internal::DoneCallback* callback) : callback_(callback) {}
-  DoneCallbackHandle(DoneCallbackHandle&& other) noexcept
-      : callback_(std::exchange(other.callback_, nullptr)) {}
-  DoneCallbackHandle& operator=(DoneCallbackHandle&& other) noexcept {
-    std::swap(callback_, other.callback_);
-    return *this;
-  }
-  ~DoneCallbackHandle() {
-    if (callback_ != nullptr) callback_->Unref();
-  }
-
-  // True when the callback will not be called; false when it was called, is being called on another
-  // thread, or was removed before.
-  bool Remove() { return callback_ != nullptr && callback_->Remove(); }
-
- private:
-  internal::DoneCallback* callback_ = nullptr;
-};
-
-namespace internal {
-
-template <class F>
-class DoneFunction final : public DoneCallback {
- public:
-  explicit DoneFunction(F f) : DoneCallback(&Call), f_(std::move(f)) {}
-
- private:
-  static void Call(WorkItem& item) noexcept {
-    auto& self = static_cast<DoneFunction&>(item);
-    if (self.Claim()) self.f_();
-    self.Unref();
-  }
-
-  F f_;
-};
-
-}  // namespace internal
 
 // Any spawned task, whatever its result. Empty when default-constructed; only valid() may be called
 // then.
@@ -108,7 +67,8 @@ class TaskHandle {
   template <class F>
     requires std::invocable<F&>
   DoneCallbackHandle OnDone(F f) {
-    return AddCallback(new internal::DoneFunction<F>(std::move(f)));
+    using Owner = internal::TaskRef<internal::TaskState>;
+    return AddCallback(new internal::DoneFunction<F, Owner>(std::move(f), state_));
   }
 
   // Unique in the process.
@@ -117,6 +77,9 @@ class TaskHandle {
   std::string name() const { return std::string(state().name()); }
   // The task-locals that it was started with.
   TaskLocals context() const { return TaskLocals(state().context().locals); }
+
+  // For the runtime; null when empty.
+  internal::TaskRef<internal::TaskState> Ref() const { return state_; }
 
   friend bool operator==(const TaskHandle& a, const TaskHandle& b) {
     return a.state_.get() == b.state_.get();
@@ -236,13 +199,15 @@ class JoinHandle : public TaskHandle {
   template <class F>
     requires std::invocable<F&, JoinHandle<T>&>
   DoneCallbackHandle OnDone(F f) {
-    return OnDone([handle = JoinHandle(*this, Copy()), f = std::move(f)]() mutable { f(handle); });
+    return OnDone([handle = Share(), f = std::move(f)]() mutable { f(handle); });
   }
   using TaskHandle::OnDone;
 
+  // Another handle of the same task. A T that cannot be copied goes to whoever takes it first.
+  JoinHandle Share() const { return JoinHandle(static_cast<const TaskHandle&>(*this)); }
+
  private:
-  struct Copy {};
-  JoinHandle(const JoinHandle& other, Copy) : TaskHandle(other) {}
+  explicit JoinHandle(const TaskHandle& other) : TaskHandle(other) {}
 
   internal::TaskStateOf<T>& typed() const {
     return static_cast<internal::TaskStateOf<T>&>(state());

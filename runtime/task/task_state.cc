@@ -32,6 +32,7 @@ uint64_t NextTaskId() noexcept {
 }  // namespace
 
 constinit WorkItem TaskState::kDone;
+constinit WorkItem TaskState::kLocked;
 
 TaskState::TaskState(PromiseBase& promise) noexcept
     : WorkItem(&RunStart), promise_(&promise), id_(NextTaskId()) {
@@ -177,10 +178,33 @@ std::string TaskState::cancel_reason() const {
   return extras->cancel_reason;
 }
 
+WorkItem* TaskState::TakeWaiters(WorkItem& now) noexcept {
+  for (int round = 0;; ++round) {
+    WorkItem* head = waiters_.load(kRelaxed);
+    if (head == &kDone) return head;
+    // Release: the result is visible to whoever sees done. Acquire: the waiters' contents are
+    // visible here.
+    if (head != &kLocked && waiters_.compare_exchange_weak(head, &now, kAcqRel, kRelaxed)) {
+      return head;
+    }
+    SpinWait(round);
+  }
+}
+
+bool TaskState::RemoveWaiter(WorkItem& waiter) noexcept {
+  WorkItem* head = TakeWaiters(kLocked);
+  if (head == &kDone) return false;
+  WorkItem** link = &head;
+  while (*link != nullptr && *link != &waiter) link = &(*link)->next;
+  const bool found = *link != nullptr;
+  if (found) *link = waiter.next;
+  // Release: what was added before is visible to whoever takes the list.
+  waiters_.store(head, kRelease);
+  return found;
+}
+
 void TaskState::MarkDone() noexcept {
-  // Release: the result is visible to whoever sees done. Acquire: the waiters' contents are visible
-  // here.
-  WorkItem* waiter = waiters_.exchange(&kDone, kAcqRel);
+  WorkItem* waiter = TakeWaiters(kDone);
   WorkItem* oldest = nullptr;
   while (waiter != nullptr) {
     WorkItem* next = waiter->next;
@@ -208,14 +232,17 @@ bool TaskState::Cancel(absl::string_view reason) noexcept {
 }
 
 bool TaskState::AddWaiter(WorkItem& waiter) noexcept {
-  WorkItem* head = waiters_.load(kAcquire);
-  do {
+  for (int round = 0;; ++round) {
+    WorkItem* head = waiters_.load(kAcquire);  // acquire: done, and then the result, may be seen
     if (head == &kDone) return false;
     waiter.next = head;
-    // Release: Finish sees the waiter's contents. Acquire on failure: we may see done, and then the
-    // result.
-  } while (!waiters_.compare_exchange_weak(head, &waiter, kRelease, kAcquire));
-  return true;
+    // Release: Finish sees the waiter's contents, and through it those of the others: a chain of
+    // read-modify-writes carries them on.
+    if (head != &kLocked && waiters_.compare_exchange_weak(head, &waiter, kRelease, kRelaxed)) {
+      return true;
+    }
+    SpinWait(round);
+  }
 }
 
 std::vector<TaskRef<TaskState>> TasksIn(TaskRegistry& registry) {

@@ -50,26 +50,6 @@ struct TaskExtras {
   TaskExtras() noexcept { groups.previous = groups.next_task = &groups; }
 };
 
-// A function that is called when a task is done, or when it is known that it will not be.
-// Counted: by the task until it is done, and by the handle that may remove it.
-class DoneCallback : public WorkItem {
- public:
-  explicit DoneCallback(RunFunction f) : WorkItem(f) {}
-  virtual ~DoneCallback() = default;
-
-  // True when the function has not been called and now never is.
-  bool Remove() noexcept { return !settled_.exchange(true, kAcqRel); }
-  // True when the function is to be called, by whoever asked.
-  bool Claim() noexcept { return Remove(); }
-  void Unref() noexcept {
-    if (references_.fetch_sub(1, kAcqRel) == 1) delete this;
-  }
-
- private:
-  Atomic<bool> settled_{false};
-  Atomic<int> references_{2};
-};
-
 class TaskState : public WorkItem, public TaskLink {
  public:
   static void* operator new(size_t size) { return AllocateFrame(size); }
@@ -101,12 +81,16 @@ class TaskState : public WorkItem, public TaskLink {
   std::string cancel_reason() const;
   // Valid once done.
   bool ended_cancelled() const noexcept { return ending_ == TaskObserver::Ending::kCancelled; }
+  bool ended_badly() const noexcept { return ending_ != TaskObserver::Ending::kOk; }
   // Somebody has seen how it ended.
   void MarkRetrieved() noexcept { retrieved_.store(true, kRelaxed); }
 
   // Runs `waiter` when the task is done, on the thread that ends it; it must be brief. False when
   // it is done already.
   [[nodiscard]] bool AddWaiter(WorkItem& waiter) noexcept;
+  // True when `waiter` was waiting and now never runs; false when it has run or is about to. Takes
+  // as long as there are waiters.
+  [[nodiscard]] bool RemoveWaiter(WorkItem& waiter) noexcept;
 
   uint64_t id() const noexcept { return id_; }
   absl::string_view name() const noexcept {
@@ -163,7 +147,12 @@ class TaskState : public WorkItem, public TaskLink {
   // Publishes the result and runs the waiters.
   void MarkDone() noexcept;
 
-  static WorkItem kDone;  // its address, in waiters_, means done
+  // Their addresses, in waiters_, mean that the task is done, or that RemoveWaiter has the list.
+  static WorkItem kDone;
+  static WorkItem kLocked;
+
+  // Replaces the list by `now`, which is kDone or kLocked; returns what it was.
+  WorkItem* TakeWaiters(WorkItem& now) noexcept;
 
   Atomic<uint32_t> references_{1};
   bool in_group_ = false;

@@ -1,0 +1,67 @@
+#include "plait/runtime/task/select.h"
+
+#include <cstdint>
+
+#include "plait/runtime/core/thread_state.h"
+
+namespace plait::internal {
+namespace {
+
+// A branch that has ended goes on with nothing: the Select itself is resumed by the last of them.
+constinit WorkItem nothing(+[](WorkItem&) noexcept {});
+
+}  // namespace
+
+void SelectScope::BranchDone(int index) noexcept {
+  int undecided = -1;
+  // Release and acquire: the winner's result is visible to whoever sees its index.
+  if (winner_.compare_exchange_strong(undecided, index, kAcqRel, kRelaxed)) stop().RequestStop();
+  counter_.Done();
+}
+
+WorkItem& SelectBranchBase::OnReady(ProxyPromise& proxy) noexcept {
+  auto& self = static_cast<SelectBranchBase&>(proxy);
+  self.next = nullptr;
+  self.Capture();
+  self.scope_->BranchDone(self.index_);
+  return nothing;
+}
+
+void SelectBranchBase::StartWith(SelectScope& scope, int index,
+                                 std::coroutine_handle<> (*begin)(SelectBranchBase&)) noexcept {
+  // How deep Selects start each other on one stack; beyond it their branches queue.
+  constexpr int kMaxDepth = 16;
+  scope_ = &scope;
+  index_ = index;
+  context = &scope.context();
+  scope.counter().Add(1);
+  ThreadState& thread = thread_state;
+  const ThreadState outer = thread;
+  thread.context = context;
+  thread.bounced = nullptr;
+  ++thread.nested;
+  // So that whatever coroutine it starts is handed to us instead of being resumed in between.
+  thread.stack_limit = reinterpret_cast<const char*>(UINTPTR_MAX);
+  const std::coroutine_handle<> started = begin(*this);
+  if (started != nullptr) started.resume();
+  if (thread.bounced != nullptr) {
+    auto* const coroutine = static_cast<PromiseBase*>(thread.bounced);
+    thread.bounced = nullptr;
+    if (outer.nested < kMaxDepth) {
+      ResumeTask(*coroutine);
+    } else {
+      coroutine->Schedule();
+    }
+  }
+  thread.stack_limit = outer.stack_limit;
+  thread.bounced = outer.bounced;
+  thread.context = outer.context;
+  thread.nested = outer.nested;
+  if (started == nullptr) OnReady(*this);
+}
+
+void ShowBranch(const SelectBranchBase& branch, AwaitVisitor& visitor) {
+  if (branch.started()) visitor.OnCoroutine(branch);
+}
+
+}  // namespace plait::internal
