@@ -12,6 +12,7 @@
 #include "plait/runtime/sync/priority_queue.h"
 #include "plait/runtime/sync/queue.h"
 #include "plait/runtime/sync/semaphore.h"
+#include "plait/runtime/task/as_completed.h"
 #include "plait/runtime/task/async_generator.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/task/gather.h"
@@ -30,6 +31,7 @@
 #include "plait/runtime/time/cancel_scope.h"
 #include "plait/runtime/time/sleep.h"
 #include "plait/runtime/time/timeout.h"
+#include "plait/runtime/trace/dump_tasks.h"
 // IWYU pragma: end_exports
 
 #endif  // PLAIT_RUNTIME_RUNTIME_H_

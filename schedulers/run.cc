@@ -1,10 +1,13 @@
 #include "plait/schedulers/run.h"
 
+#include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
+#include "plait/io/system/interrupt_signal.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
 // What the build flag //:scheduler says.
@@ -15,19 +18,55 @@
 namespace plait::internal {
 namespace {
 
+bool DebugIsOn(const RunOptions& options) {
+  if (options.debug) return true;
+  const char* value = std::getenv("PLAIT_DEBUG");
+  return value != nullptr && absl::string_view(value) != "" && absl::string_view(value) != "0";
+}
+
+ExecutorHooks HooksOf(const RunOptions& options) {
+  return {
+      .observer = options.observer, .on_report = options.on_report, .debug = DebugIsOn(options)};
+}
+
+// Carries a SIGINT from the signal handler to the loop.
+struct Interrupt : WorkItem {
+  EventLoop* loop = nullptr;
+  TaskState* main = nullptr;  // null when it is over
+
+  // In the signal handler.
+  static void Post(void* context) noexcept {
+    auto& self = *static_cast<Interrupt*>(context);
+    self.loop->PostFromSignalHandler(self);
+  }
+  static void CancelMain(WorkItem& item) noexcept {
+    if (TaskState* main = static_cast<Interrupt&>(item).main) main->Cancel("SIGINT");
+  }
+};
+
 class EventLoopRunner final : public Runner {
  public:
-  EventLoopRunner(std::unique_ptr<Reactor> reactor, Clock* clock)
-      : loop_(std::move(reactor), {.clock = clock}) {}
+  EventLoopRunner(std::unique_ptr<Reactor> reactor, const RunOptions& options)
+      : loop_(std::move(reactor), {.clock = options.clock, .hooks = HooksOf(options)}) {}
 
   Executor& executor() override { return loop_; }
   void CancelTasks() override {
     const absl::Status cancelled = loop_.CancelTasks();
     PLAIT_CHECK(cancelled.ok(), cancelled.ToString());
+    signal_.reset();
+    interrupt_.main = nullptr;  // also where it is queued
+  }
+  void CancelOnInterrupt(TaskState& main) override {
+    interrupt_.main = &main;
+    interrupt_.loop = &loop_;
+    interrupt_.run = &Interrupt::CancelMain;
+    signal_.emplace(&Interrupt::Post, &interrupt_);
   }
 
  private:
-  EventLoop loop_;
+  Interrupt interrupt_;
+  EventLoop loop_;  // which may run the interrupt at its end
+  std::optional<sys::InterruptSignal> signal_;
 };
 
 }  // namespace
@@ -42,7 +81,7 @@ absl::StatusOr<std::unique_ptr<Runner>> Runner::Create(const RunOptions& options
   absl::StatusOr<std::unique_ptr<Reactor>> reactor =
       MakeReactor(options.reactor, {.blocking = options.blocking});
   if (!reactor.ok()) return reactor.status();
-  return std::make_unique<EventLoopRunner>(*std::move(reactor), options.clock);
+  return std::make_unique<EventLoopRunner>(*std::move(reactor), options);
 }
 
 }  // namespace plait::internal

@@ -13,9 +13,12 @@
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/report.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/status_traits.h"
 #include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_observer.h"
+#include "plait/runtime/task/task_state.h"
 
 namespace plait {
 
@@ -29,6 +32,15 @@ struct RunOptions {
   Executor* blocking = nullptr;
   // Null for the machine's.
   Clock* clock = nullptr;
+  // Looks for mistakes: see ReportKind. PLAIT_DEBUG=1 in the environment turns it on as well.
+  bool debug = false;
+  // Gets what there is to report about the program; null: standard error.
+  ReportHandler on_report = nullptr;
+  // Told of each task that starts and ends; outlives the call. Null: nobody.
+  TaskObserver* observer = nullptr;
+  // The first SIGINT cancels the main task, with the reason "SIGINT"; a second one has its usual
+  // effect and ends the process. Not where the program handles SIGINT itself, or another Run does.
+  bool handle_sigint = true;
 };
 
 namespace internal {
@@ -42,6 +54,8 @@ class Runner {
   virtual Executor& executor() = 0;
   // Cancels the tasks that are left, and returns once they have ended.
   virtual void CancelTasks() = 0;
+  // From now on, until CancelTasks has returned, SIGINT cancels `main`.
+  virtual void CancelOnInterrupt(TaskState& main) = 0;
 };
 
 }  // namespace internal
@@ -59,6 +73,7 @@ T Run(Task<T> task, RunOptions options = {}) {
   }
   PLAIT_CHECK(runner.ok(), runner.status().ToString());
   auto state = internal::MakeTaskState(std::move(task), "main");
+  if (options.handle_sigint) (*runner)->CancelOnInterrupt(*state);
   internal::BlockOnState((*runner)->executor(), *state);
   (*runner)->CancelTasks();
   state->MarkRetrieved();

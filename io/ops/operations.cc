@@ -29,6 +29,9 @@ absl::string_view NameOf(IoOpcode opcode) {
   return "operation";
 }
 
+constexpr plait::internal::AwaitKind kIoKind{"the operating system"};
+constexpr plait::internal::AwaitNote kIoNote{&kIoKind};
+
 }  // namespace
 
 OperationAwaiter::OperationAwaiter(const Request& request) noexcept
@@ -44,8 +47,8 @@ bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
     return false;
   }
   if (opcode == IoOpcode::kClose) {
-    BeginUncancellable(waiter, *home);
-  } else if (!Begin(waiter, *home)) {
+    BeginUncancellable(waiter, *home, kIoNote);
+  } else if (!Begin(waiter, *home, kIoNote)) {
     result = -ECANCELED;
     return true;
   }

@@ -11,7 +11,9 @@ constinit WorkItem asleep;
 bool Inbox::Push(WorkItem& item) noexcept {
   WorkItem* head = head_.load(kRelaxed);
   do {
-    item.next = head == &asleep ? nullptr : head;
+    // Atomically, as the consumer may be looking at a coroutine that it has suspended
+    // (runtime/task/await_note.h).
+    __atomic_store_n(&item.next, head == &asleep ? nullptr : head, __ATOMIC_RELAXED);
   } while (!head_.compare_exchange_weak(head, &item, kRelease, kRelaxed));
   return head == &asleep;
 }

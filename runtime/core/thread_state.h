@@ -13,6 +13,17 @@ struct TaskContext;
 
 namespace internal {
 
+struct PromiseBase;
+
+// Is told of each coroutine that the thread resumes from a queue.
+class ResumeWatcher {
+ public:
+  virtual void OnResume(const PromiseBase& coroutine) noexcept = 0;
+
+ protected:
+  ~ResumeWatcher() = default;
+};
+
 struct ThreadState {
   // A coroutine that would be resumed with the stack pointer below this is handed to `bounced`
   // instead, and resumed by the ResumeTask that is at the bottom of the stack. See
@@ -21,6 +32,8 @@ struct ThreadState {
   WorkItem* bounced = nullptr;
   // The context of the coroutine that runs now, or null.
   const TaskContext* context = nullptr;
+  // Set by executors in debug mode.
+  ResumeWatcher* watcher = nullptr;
   // How many coroutines that this thread runs wait for it to return from one that they started.
   int nested = 0;
   // The executor's thread that this is, or null.

@@ -35,6 +35,8 @@ struct AwaitKind {
   const char* what;  // "Sleep", "Gather": what people call it
   // Null when there is nothing more to tell.
   void (*visit)(const AwaitNote& note, AwaitVisitor& visitor) = nullptr;
+  // `visit` names a task, which says it all.
+  bool names_task = false;
 };
 
 // In the awaiter, or, where the kind says it all, a constant.

@@ -2,9 +2,8 @@
 
 namespace plait::internal {
 
-bool HomeWait::Begin(PromiseBase& waiter, Worker& home) noexcept {
-  waiter_ = &waiter;
-  home_ = &home;
+bool HomeWait::Begin(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
+  BeginUncancellable(waiter, home, note);
   StopState* stop = waiter.context->stop;
   if (stop == nullptr) return true;
   if (!stop->Register(*this)) {

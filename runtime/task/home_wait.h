@@ -20,6 +20,7 @@
 #define PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/task/await_note.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/stop_token.h"
 
@@ -32,13 +33,15 @@ class HomeWait : private StopNode {
   HomeWait& operator=(const HomeWait&) = delete;
 
   // On the home thread, before the event is started. False when a stop was requested already: do
-  // not start it; the coroutine has been scheduled and will go on, so stay suspended.
-  [[nodiscard]] bool Begin(PromiseBase& waiter, Worker& home) noexcept;
+  // not start it; the coroutine has been scheduled and will go on, so stay suspended. `note`, a
+  // constant, tells people what is waited for.
+  [[nodiscard]] bool Begin(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept;
 
   // The same, for what no stop request ends.
-  void BeginUncancellable(PromiseBase& waiter, Worker& home) noexcept {
+  void BeginUncancellable(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
     waiter_ = &waiter;
     home_ = &home;
+    SetAwaitNote(waiter, note);
   }
 
   // On the home thread, as a work item: the event has happened. Resumes the coroutine, unless a

@@ -59,9 +59,10 @@ std::vector<TaskHandle> AllTasks() {
 namespace internal {
 namespace {
 
-constexpr AwaitKind kJoinKind{"a task", [](const AwaitNote& note, AwaitVisitor& visitor) {
-                                visitor.OnTask(JoinAwaiterBase::Awaited(note));
-                              }};
+void VisitJoin(const AwaitNote& note, AwaitVisitor& visitor) {
+  visitor.OnTask(JoinAwaiterBase::Awaited(note));
+}
+constexpr AwaitKind kJoinKind{"a task", &VisitJoin, /*names_task=*/true};
 
 }  // namespace
 

@@ -1,10 +1,17 @@
 #include "plait/runtime/task/waiter_list.h"
 
 namespace plait::internal {
+namespace {
+
+constexpr AwaitKind kWaiterKind{"another task (a value, a lock, a signal)"};
+constexpr AwaitNote kWaiterNote{&kWaiterKind};
+
+}  // namespace
 
 void Waiter::Prepare(PromiseBase& promise, SpinLock& lock) noexcept {
   promise_ = &promise;
   lock_ = &lock;
+  SetAwaitNote(promise, kWaiterNote);
   // Before it is in a list: once it is, another thread may grant it and free it.
   StopState* stop = promise.context->stop;
   if (stop == nullptr) return;

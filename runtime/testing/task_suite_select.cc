@@ -11,6 +11,8 @@
 #include "absl/strings/match.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/sync/queue.h"
+#include "plait/runtime/task/as_completed.h"
+#include "plait/runtime/task/async_generator.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/task/gather.h"
 #include "plait/runtime/task/join_handle.h"
@@ -198,7 +200,9 @@ TEST_P(TaskSuite, SelectOfAVectorGivesTheFirstAndJoinsTheRest) {
     if (!selected.ok()) co_return;
     EXPECT_EQ(selected->size(), 10u);
     for (size_t i = 0; i < selected->size(); ++i) EXPECT_TRUE(selected->has(i));
-    if (ordered()) EXPECT_EQ(selected->index(), 6u);
+    if (ordered()) {
+      EXPECT_EQ(selected->index(), 6u);
+    }
     EXPECT_EQ(*selected->get(), static_cast<int>(selected->index()));
     auto nothing = co_await Select(std::vector<Task<int>>());
     EXPECT_TRUE(absl::IsInvalidArgument(nothing.status())) << nothing.status();
@@ -353,6 +357,64 @@ TEST_P(TaskSuite, AShieldGivesTheResultOfTheTask) {
     JoinHandle<absl::Status> cancelled = Spawn(Forever());
     cancelled.Cancel();
     const absl::Status status = co_await Shield(cancelled);
+    EXPECT_TRUE(absl::IsCancelled(status));
+  });
+}
+
+// --- AsCompleted ---
+
+TEST_P(TaskSuite, AsCompletedGivesResultsInTheOrderOfTheirEnds) {
+  Await([&]() -> Task<void> {
+    std::vector<JoinHandle<absl::StatusOr<int>>> handles;
+    for (int i = 0; i < 6; ++i) handles.push_back(Spawn(TurnsThenGive(3 * (6 - i), i)));
+    AsyncGenerator<absl::StatusOr<int>> results = AsCompleted(std::move(handles));
+    std::vector<int> order;
+    while (auto result = co_await results.Next()) {
+      EXPECT_TRUE(result->ok()) << result->status();
+      order.push_back(**result);
+    }
+    if (ordered()) {
+      EXPECT_EQ(order, (std::vector<int>{5, 4, 3, 2, 1, 0}));
+    }
+    std::sort(order.begin(), order.end());
+    EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 5}));
+  });
+}
+
+TEST_P(TaskSuite, AsCompletedGivesPlainAndMoveOnlyResults) {
+  Await([]() -> Task<void> {
+    std::vector<JoinHandle<std::unique_ptr<int>>> handles;
+    for (int i = 0; i < 4; ++i) handles.push_back(Spawn(GiveMoveOnly(i)));
+    for (int i = 0; i < 3; ++i) co_await Yield();
+    AsyncGenerator<std::unique_ptr<int>> results = AsCompleted(std::move(handles));
+    int sum = 0;
+    while (auto result = co_await results.Next()) sum += **result;
+    EXPECT_EQ(sum, 6);
+    AsyncGenerator<int> nothing = AsCompleted(std::vector<JoinHandle<int>>());
+    const auto none = co_await nothing.Next();
+    EXPECT_FALSE(none.has_value());
+  });
+}
+
+TEST_P(TaskSuite, ACancelEndsAsCompletedAndLeavesTheTasksRunning) {
+  Await([]() -> Task<void> {
+    JoinHandle<absl::Status> forever = Spawn(Forever());
+    auto consume = [](JoinHandle<absl::Status> handle) -> Task<int> {
+      std::vector<JoinHandle<absl::Status>> handles;
+      handles.push_back(std::move(handle));
+      AsyncGenerator<absl::Status> results = AsCompleted(std::move(handles));
+      int cancelled = 0;
+      while (auto result = co_await results.Next()) cancelled += absl::IsCancelled(*result) ? 1 : 0;
+      co_return cancelled;
+    };
+    JoinHandle<int> consumer = Spawn(consume(forever.Share()));
+    co_await Turns(3);
+    consumer.Cancel();
+    const int cancelled = co_await consumer;
+    EXPECT_EQ(cancelled, 1);
+    EXPECT_FALSE(forever.done());
+    forever.Cancel();
+    const absl::Status status = co_await forever;
     EXPECT_TRUE(absl::IsCancelled(status));
   });
 }
@@ -639,7 +701,9 @@ TEST_P(TimerSuite, Line54ADeadlineAndACompletionHaveOneOutcome) {
           co_await scope.Run(Sleep(virtual_time() ? unit() : absl::Microseconds(i)));
       EXPECT_TRUE(status.ok() || absl::IsDeadlineExceeded(status)) << status;
       // A full sleep is a value that is not lost, whatever the deadline says.
-      if (!scope.expired()) EXPECT_TRUE(status.ok()) << status;
+      if (!scope.expired()) {
+        EXPECT_TRUE(status.ok()) << status;
+      }
     }
   });
 }

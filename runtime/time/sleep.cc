@@ -7,6 +7,9 @@
 namespace plait::internal {
 namespace {
 
+constexpr AwaitKind kSleepKind{"Sleep"};
+constexpr AwaitNote kSleepNote{&kSleepKind};
+
 // Rounded up, so that no sleep is short; as large as fits for what is larger.
 int64_t SaturatedNanos(absl::Duration duration) {
   if (duration == -absl::InfiniteDuration()) return std::numeric_limits<int64_t>::min();
@@ -35,7 +38,7 @@ bool SleepAwaiter::Suspend(PromiseBase& sleeper) noexcept {
   }
   absl::Duration duration = DurationOf(deadline.nanos());
   if (until()) duration -= home->clock().WallTime() - absl::UnixEpoch();
-  if (!Begin(sleeper, *home)) {
+  if (!Begin(sleeper, *home, kSleepNote)) {
     SetFailed();
     return true;
   }

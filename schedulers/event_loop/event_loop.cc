@@ -11,6 +11,7 @@
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/task_state.h"
+#include "plait/runtime/trace/dump_tasks.h"
 
 namespace plait {
 
@@ -31,6 +32,25 @@ std::unique_ptr<Reactor> CheckedReactor(absl::StatusOr<std::unique_ptr<Reactor>>
 
 }  // namespace
 
+namespace {
+
+// Remembers the task that ran last, and keeps it in being.
+class LastTask final : public internal::ResumeWatcher {
+ public:
+  void OnResume(const internal::PromiseBase& coroutine) noexcept override {
+    if (thread_state.nested > 0) return;  // it runs on behalf of another
+    internal::TaskState* task = coroutine.context->task;
+    task->Ref();
+    task_ = internal::TaskRef<internal::TaskState>(task);
+  }
+  internal::TaskRef<internal::TaskState> Take() { return std::move(task_); }
+
+ private:
+  internal::TaskRef<internal::TaskState> task_;
+};
+
+}  // namespace
+
 class EventLoop::Running {
  public:
   explicit Running(EventLoop& loop) : loop_(loop) {
@@ -38,6 +58,7 @@ class EventLoop::Running {
     thread_state.worker = &loop_;
     thread_state.local_executor = &loop_;
     thread_state.local_ready = &loop_.ready_;
+    if (loop_.hooks().debug) thread_state.watcher = &watcher_;
   }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
@@ -46,10 +67,12 @@ class EventLoop::Running {
     thread_state.worker = nullptr;
     thread_state.local_executor = nullptr;
     thread_state.local_ready = nullptr;
+    thread_state.watcher = nullptr;
   }
 
  private:
   EventLoop& loop_;
+  LastTask watcher_;
 };
 
 // A posted function. Owned by itself until it has run or the loop was closed, and by its handle.
@@ -76,7 +99,8 @@ struct EventLoop::Callback : Timer, internal::TaskLink {
 };
 
 bool EventLoop::Handle::Cancel() {
-  if (callback_ == nullptr || callback_->loop == nullptr || callback_->function == nullptr) {
+  if (callback_ == nullptr || callback_->loop == nullptr || callback_->function == nullptr ||
+      !callback_->loop->CheckThread("Handle::Cancel")) {
     return false;
   }
   callback_->function = nullptr;
@@ -87,7 +111,8 @@ bool EventLoop::Handle::Cancel() {
 }
 
 EventLoop::EventLoop(absl::StatusOr<std::unique_ptr<Reactor>> reactor, EventLoopOptions options)
-    : reactor_(CheckedReactor(std::move(reactor))),
+    : Executor(std::move(options.hooks)),
+      reactor_(CheckedReactor(std::move(reactor))),
       clock_(options.clock != nullptr ? *options.clock : Clock::Real()),
       generation_(internal::ProcessGeneration()),
       last_look_(clock_.Now()) {
@@ -171,6 +196,10 @@ absl::StatusOr<EventLoop::Handle> EventLoop::PostAfter(absl::Duration delay,
     return absl::InvalidArgumentError(
         absl::StrCat("EventLoop::PostAfter: the delay is negative: ", absl::FormatDuration(delay)));
   }
+  if (!CheckThread("PostAfter")) {
+    return absl::FailedPreconditionError(
+        "EventLoop::PostAfter: the loop runs on another thread: Post a callback that calls it");
+  }
   PLAIT_CHECK(!closed_.load(kRelaxed), "work was scheduled on an EventLoop that was closed");
   auto posted = std::make_shared<Callback>(*this, std::move(callback));
   posted->self = posted;
@@ -187,10 +216,48 @@ bool EventLoop::live() const noexcept {
 
 // --- running ---
 
+bool EventLoop::CheckThread(const char* what) const {
+  if (!running_.load(kRelaxed) || in_loop_thread()) return true;
+  if (hooks().debug) {
+    hooks().Tell({.kind = ReportKind::kWrongThread,
+                  .message = absl::StrCat("EventLoop::", what,
+                                          " was called on another thread than the loop's")});
+  }
+  return false;
+}
+
+void EventLoop::RunWatched(WorkItem& item) {
+  auto& watcher = static_cast<LastTask&>(*thread_state.watcher);
+  const Deadline before = clock_.Now();
+  item.run(item);
+  const absl::Duration took = absl::Nanoseconds(clock_.Now().nanos() - before.nanos());
+  const auto task = watcher.Take();
+  if (took < hooks().slow_callback) return;
+  Report report{.kind = ReportKind::kSlowCallback};
+  std::string who = "a callback";
+  std::string where;
+  if (task) {
+    who = internal::Describe(*task);
+    report.task_id = task->id();
+    report.task_name = std::string(task->name());
+    where = task->done() ? "; it has ended"
+                         : absl::StrCat("; it is now at\n", internal::DumpAwaits(*task, 1));
+  }
+  report.message =
+      absl::StrCat(who, " held its event loop for ", absl::FormatDuration(took), where);
+  hooks().Tell(report);
+}
+
 void EventLoop::RunItems(int limit, const Atomic<bool>* done) {
+  const bool watched = hooks().debug;
   for (int i = 0; i < limit; ++i) {
     WorkItem* item = ready_.Pop();
     if (item == nullptr) return;
+    if (watched) [[unlikely]] {
+      RunWatched(*item);
+      if (stopping_ || (done != nullptr && done->load(kRelaxed))) return;
+      continue;
+    }
     // Mostly it is a coroutine: a compare and a direct call cost less than an indirect one.
     if (item->run == &internal::ResumeTask) {
       internal::ResumeTask(*item);
@@ -205,7 +272,13 @@ void EventLoop::RunItems(int limit, const Atomic<bool>* done) {
 void EventLoop::RunTurn() {
   WorkQueue turn;
   turn.Append(ready_);
-  while (WorkItem* item = turn.Pop()) item->run(*item);
+  while (WorkItem* item = turn.Pop()) {
+    if (hooks().debug) [[unlikely]] {
+      RunWatched(*item);
+    } else {
+      item->run(*item);
+    }
+  }
 }
 
 void EventLoop::AdaptTurn(Deadline now) {

@@ -40,6 +40,9 @@ struct EventLoopOptions {
   // Null for the machine's. Outlives the loop. With a virtual clock the loop jumps to the next
   // deadline when it is idle.
   Clock* clock = nullptr;
+  // Who is told of what happens on the loop; debug mode. (asyncio: the exception handler, the debug
+  // switch, the task factory.)
+  ExecutorHooks hooks;
 };
 
 class EventLoop final : public Executor, private Worker {
@@ -65,7 +68,7 @@ class EventLoop final : public Executor, private Worker {
     Handle() = default;
 
     // The loop's thread. True when the callback will not run; false when it has run or was
-    // cancelled before.
+    // cancelled before, and on another thread while the loop runs.
     bool Cancel();
 
    private:
@@ -78,8 +81,12 @@ class EventLoop final : public Executor, private Worker {
   // Allocates; a WorkItem does not.
   Handle Post(absl::AnyInvocable<void() &&> callback);
 
+  // Runs `item` on the loop. May be called from a signal handler, also one that interrupts the
+  // loop's own thread.
+  void PostFromSignalHandler(WorkItem& item) noexcept { PostFromOutside(item); }
+
   // Runs `callback` after `delay`, never before (asyncio: call_later). The loop's thread, or before
-  // it runs. InvalidArgument when `delay` is negative.
+  // it runs: from another FailedPrecondition. InvalidArgument when `delay` is negative.
   absl::StatusOr<Handle> PostAfter(absl::Duration delay, absl::AnyInvocable<void() &&> callback);
 
   // Runs until nothing is live: no task, no callback, no timer and no operation in flight; or until
@@ -135,6 +142,10 @@ class EventLoop final : public Executor, private Worker {
   void RunItems(int limit, const internal::Atomic<bool>* done);
   // Runs what is ready now, and none of what that makes ready.
   void RunTurn();
+  // In debug mode: runs `item` and reports it if that took long.
+  void RunWatched(WorkItem& item);
+  // False, and in debug mode a report, where the loop runs on another thread.
+  bool CheckThread(const char* what) const;
   // Fetches what has become ready; waits for it if `wait` and nothing is.
   void FetchReady(bool wait);
   void Wait();
