@@ -5,8 +5,11 @@
 // IWYU pragma: begin_exports
 #include "plait/runtime/core/awaitable.h"
 #include "plait/runtime/core/executor.h"
+#include "plait/runtime/sync/barrier.h"
 #include "plait/runtime/sync/channel.h"
+#include "plait/runtime/sync/condition_variable.h"
 #include "plait/runtime/sync/event.h"
+#include "plait/runtime/sync/latch.h"
 #include "plait/runtime/sync/lifo_queue.h"
 #include "plait/runtime/sync/mutex.h"
 #include "plait/runtime/sync/priority_queue.h"

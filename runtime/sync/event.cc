@@ -4,6 +4,7 @@
 
 namespace plait {
 
+using internal::kAcquire;
 using internal::kRelaxed;
 using internal::kRelease;
 using internal::SpinLockHolder;
@@ -16,18 +17,26 @@ void Event::Set() noexcept {
   internal::WaiterList leaving;
   {
     SpinLockHolder hold(lock_);
-    if (set_.load(kRelaxed)) return;  // those who waited are on their way
+    if (state_.load(kRelaxed) != kClear) return;  // those who waited are on their way
     // Release: for IsSet. Who waits looks again under lock_, so none is overlooked.
-    set_.store(true, kRelease);
-    if (waiters_.empty()) return;
+    state_.store(kSetting, kRelease);
     leaving.Append(waiters_);
   }
-  internal::WakeEveryone(lock_, leaving);
+  State setting = kSetting;
+  const bool alone = leaving.empty();
+  // Release: for a Wait that need not wait. A Clear that came between is left alone.
+  state_.compare_exchange_strong(setting, kSet, kRelease, kRelaxed);
+  // From here on the event may be gone, unless there is somebody to wake: it outlives them.
+  if (!alone) internal::WakeEveryone(lock_, leaving);
 }
 
 void Event::Clear() noexcept {
   SpinLockHolder hold(lock_);
-  set_.store(false, kRelaxed);
+  state_.store(kClear, kRelaxed);
+}
+
+void Event::AwaitSetter() const noexcept {
+  for (int round = 0; state_.load(kAcquire) == kSetting; ++round) internal::SpinWait(round);
 }
 
 }  // namespace plait

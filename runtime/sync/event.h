@@ -8,12 +8,14 @@
 // once, until Clear. One that waited when Set was called goes on even if Clear follows before its
 // turn. Cancellation: a cancelled Wait gives absl::CancelledError. A Wait on an event that is set
 // succeeds in a cancelled task too. Threads: any; what came before Set is visible after the Wait.
-// Lifetime: the event outlives whoever waits (CHECK) and every call. Cost: a Wait on an event that
-// is set is a load; nothing allocates.
+// Lifetime: the event outlives whoever waits (CHECK); who has waited may destroy it, even if Set
+// has not returned on its thread. Cost: a Wait on an event that is set is a load; nothing
+// allocates.
 #ifndef PLAIT_RUNTIME_SYNC_EVENT_H_
 #define PLAIT_RUNTIME_SYNC_EVENT_H_
 
 #include <coroutine>
+#include <cstdint>
 
 #include "absl/status/status.h"
 #include "plait/runtime/core/atomic.h"
@@ -31,7 +33,7 @@ class Event {
   };
 
  public:
-  explicit Event(bool set = false) : set_(set) {}
+  explicit Event(bool set = false) : state_(set ? kSet : kClear) {}
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
   ~Event();
@@ -43,18 +45,29 @@ class Event {
   void Set() noexcept;
   void Clear() noexcept;
   // Acquire: what came before Set is visible to whoever sees it.
-  bool IsSet() const noexcept { return set_.load(internal::kAcquire); }
+  bool IsSet() const noexcept { return state_.load(internal::kAcquire) != kClear; }
 
  private:
+  // kClear --Set, under lock_--> kSetting --Set, without it--> kSet;  Clear, under lock_ --> kClear
+  //
+  // In kSetting a Set is not through with the event yet: nobody who waits may go on, and perhaps
+  // destroy it.
+  enum State : uint8_t { kClear, kSetting, kSet };
+
+  // Returns once no Set is in kSetting: a few instructions.
+  void AwaitSetter() const noexcept;
+
   class [[nodiscard]] WaitAwaiter : private internal::Waiter {
    public:
     explicit WaitAwaiter(Event& event) noexcept : event_(event) {}
 
-    bool await_ready() const noexcept { return event_.IsSet(); }
+    bool await_ready() const noexcept { return event_.state_.load(internal::kAcquire) == kSet; }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
-      return Park(waiter.promise(), event_.lock_, event_.waiters_,
-                  [this] { return event_.IsSet(); });
+      const bool waits =
+          Park(waiter.promise(), event_.lock_, event_.waiters_, [this] { return event_.IsSet(); });
+      if (!waits) event_.AwaitSetter();
+      return waits;
     }
     absl::Status await_resume() {
       if (Finish()) return absl::OkStatus();
@@ -65,8 +78,8 @@ class Event {
     Event& event_;
   };
 
-  internal::Atomic<bool> set_;  // written under lock_
-  internal::SpinLock lock_;     // guards what follows
+  internal::Atomic<State> state_;
+  internal::SpinLock lock_;  // guards what follows
   internal::WaiterList waiters_;
 };
 

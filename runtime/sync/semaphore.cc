@@ -85,26 +85,29 @@ SemaphoreCore::Added SemaphoreCore::Add(int64_t permits) noexcept {
         return Added::kYes;
       }
     }
-    int64_t there = state >> 1;
-    if (there > bound_ - permits) return Added::kBeyondBound;
-    there += permits;
-    // First come, first served: one that wants more than there is holds up those behind it.
-    for (auto* first = static_cast<AcquireWaiter*>(waiters_.Front());
-         first != nullptr && first->permits_ <= there;
-         first = static_cast<AcquireWaiter*>(waiters_.Front())) {
-      there -= first->permits_;
-      woken.Add(*waiters_.PopFront());
-    }
-    // A plain store: nobody else changes the state while kWaited is set.
-    state_.store((there << 1) | (waiters_.empty() ? 0 : kWaited), kRelease);
+    if ((state >> 1) > bound_ - permits) return Added::kBeyondBound;
+    Serve((state >> 1) + permits, woken);
   }
   woken.WakeAll();
   return Added::kYes;
 }
 
-void SemaphoreCore::AfterCancel(Waiter& waiter) noexcept {
-  // It may have been the one that wanted more than there is.
-  static_cast<AcquireWaiter&>(waiter).core_.Add(0);
+void SemaphoreCore::Serve(int64_t there, WakeList& woken) noexcept {
+  // First come, first served: one that wants more than there is holds up those behind it.
+  for (;;) {
+    auto* first = static_cast<AcquireWaiter*>(waiters_.Front());
+    if (first == nullptr || first->permits_ > there) break;
+    there -= first->permits_;
+    woken.Add(*waiters_.PopFront());
+  }
+  // A plain store: nobody else changes the state while kWaited is set. Release, as in Add.
+  state_.store((there << 1) | (waiters_.empty() ? 0 : kWaited), kRelease);
+}
+
+void SemaphoreCore::OnCancel(Waiter& waiter, WakeList& woken) noexcept {
+  // It may have been the one that wanted more than there is. It was in the list, so kWaited is set.
+  SemaphoreCore& core = static_cast<AcquireWaiter&>(waiter).core_;
+  core.Serve(core.state_.load(kAcquire) >> 1, woken);
 }
 
 SemaphoreGuard SemaphoreCore::TryAcquire(int64_t permits) {

@@ -129,7 +129,9 @@ class SemaphoreCore {
   bool AcquireOrNoteWaiter(int64_t permits) noexcept;
   enum class Added { kYes, kBeyondBound };
   Added Add(int64_t permits) noexcept;
-  static void AfterCancel(Waiter& waiter) noexcept;
+  // Under lock_, with kWaited: serves whom it can, with so many permits there.
+  void Serve(int64_t there, WakeList& woken) noexcept;
+  static void OnCancel(Waiter& waiter, WakeList& woken) noexcept;
   SemaphoreGuard MakeGuard(int64_t permits) noexcept { return SemaphoreGuard(*this, permits); }
   static SemaphoreGuard MakeGuard(absl::Status error) noexcept {
     return SemaphoreGuard(std::move(error));
@@ -149,7 +151,7 @@ class SemaphoreCore {
 class SemaphoreCore::AcquireWaiter : public Waiter {
  public:
   AcquireWaiter(SemaphoreCore& core, int64_t permits) noexcept
-      : Waiter(&AfterCancel), core_(core), permits_(permits) {}
+      : Waiter(&OnCancel), core_(core), permits_(permits) {}
 
  protected:
   friend class SemaphoreCore;

@@ -21,6 +21,7 @@ void Waiter::Prepare(PromiseBase& promise, SpinLock& lock) noexcept {
 
 void Waiter::OnStop(WorkItem& item) noexcept {
   Waiter& self = *static_cast<Stop&>(item).self;
+  WakeList woken;
   bool wake = false;
   {
     SpinLockHolder hold(*self.lock_);
@@ -28,29 +29,29 @@ void Waiter::OnStop(WorkItem& item) noexcept {
       self.outcome_ = Outcome::kCancelled;
       // Otherwise it is not in a list yet, and its own await_suspend will see CancelledEarly.
       wake = self.before != nullptr;
-      if (wake) WaiterList::Unlink(self);
+      if (wake) {
+        WaiterList::Unlink(self);
+        if (self.on_cancel_ != nullptr) self.on_cancel_(self, woken);
+      }
     }
   }
+  woken.WakeAll();
   // Finish waits for this function when it runs on another thread, so `self` is still there.
-  if (!wake) return;
-  if (self.after_cancel_ != nullptr) self.after_cancel_(self);
-  self.Wake();
+  if (wake) self.Wake();
 }
 
 void WakeEveryone(SpinLock& lock, WaiterList& leaving) noexcept {
   constexpr int kAtATime = 32;
   for (;;) {
     WakeList woken;
+    bool last = false;
     {
       SpinLockHolder hold(lock);
-      for (int i = 0; i < kAtATime; ++i) {
-        Waiter* waiter = leaving.PopFront();
-        if (waiter == nullptr) break;
-        woken.Add(*waiter);
-      }
+      for (int i = 0; i < kAtATime && !leaving.empty(); ++i) woken.Add(*leaving.PopFront());
+      last = leaving.empty();
     }
-    if (woken.empty()) return;
     woken.WakeAll();
+    if (last) return;  // without another look: the lock may be gone once the last one is woken
   }
 }
 

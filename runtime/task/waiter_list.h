@@ -22,6 +22,7 @@
 namespace plait::internal {
 
 class WaiterList;
+class WakeList;
 
 struct WaiterLink {
   WaiterLink* before = nullptr;  // null when in no list
@@ -36,11 +37,11 @@ class Waiter : public WaiterLink {
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
-  // What a cancel does besides: runs once, with no lock held, after a stop request has taken the
-  // waiter out of its list and before the coroutine goes on. For primitives in which one that
-  // leaves the queue may let others go on.
-  using CancelHook = void (*)(Waiter&) noexcept;
-  explicit Waiter(CancelHook after_cancel) : Waiter() { after_cancel_ = after_cancel; }
+  // What a cancel does besides, for primitives in which one that leaves the queue may let others
+  // go on: runs under the lock, right after a stop request has taken the waiter out of its list.
+  // Whom it grants it adds to `woken`.
+  using CancelHook = void (*)(Waiter&, WakeList& woken) noexcept;
+  explicit Waiter(CancelHook on_cancel) : Waiter() { on_cancel_ = on_cancel; }
 
   // From await_suspend, with `lock` not held: gets ready to wait for `promise`'s coroutine. Then
   // take the lock, look at the condition again, and either add the waiter to a list (unless
@@ -88,7 +89,7 @@ class Waiter : public WaiterLink {
   PromiseBase* promise_ = nullptr;
   SpinLock* lock_ = nullptr;
   Stop stop_;
-  CancelHook after_cancel_ = nullptr;
+  CancelHook on_cancel_ = nullptr;
   bool registered_ = false;
   Outcome outcome_ = Outcome::kPending;
 };
