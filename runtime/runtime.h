@@ -15,6 +15,8 @@
 #include "plait/runtime/sync/priority_queue.h"
 #include "plait/runtime/sync/queue.h"
 #include "plait/runtime/sync/semaphore.h"
+#include "plait/runtime/sync/strand.h"
+#include "plait/runtime/sync/token_bucket.h"
 #include "plait/runtime/task/as_completed.h"
 #include "plait/runtime/task/async_generator.h"
 #include "plait/runtime/task/future.h"

@@ -1,5 +1,7 @@
 #include "plait/runtime/task/home_wait.h"
 
+#include "plait/runtime/core/thread_state.h"
+
 namespace plait::internal {
 
 bool HomeWait::Begin(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
@@ -18,7 +20,11 @@ void HomeWait::Happened() noexcept {
   happened_ = true;
   if (registered_ && !waiter_->context->stop->TryUnregister(*this)) return;  // OnStop resumes it
   registered_ = false;
-  waiter_->run(*waiter_);
+  if (waiter_->context->executor == thread_state.local_executor) [[likely]] {
+    waiter_->run(*waiter_);
+  } else {
+    waiter_->Schedule();  // a task of a Strand, say: this thread is not the strand's now
+  }
 }
 
 bool HomeWait::StopArrived() noexcept {

@@ -44,8 +44,8 @@ class HomeWait : private StopNode {
     SetAwaitNote(waiter, note);
   }
 
-  // On the home thread, as a work item: the event has happened. Resumes the coroutine, unless a
-  // stop is on its way here, which will.
+  // On the home thread, as a work item: the event has happened. Resumes the coroutine, on its own
+  // executor, unless a stop is on its way here, which will.
   void Happened() noexcept;
 
   // Null before Begin.
