@@ -21,6 +21,7 @@
 #include "plait/runtime/task/async_generator.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/task/gather.h"
+#include "plait/runtime/task/generator.h"
 #include "plait/runtime/task/join_handle.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/task/select.h"

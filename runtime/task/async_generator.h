@@ -175,6 +175,7 @@ class [[nodiscard]] AsyncGenerator {
     promise_->continuation = &waiter;
     promise_->context = context;
     promise_->result = &result;
+    waiter.Awaits(*promise_);
     return internal::Transfer(*promise_);
   }
 
