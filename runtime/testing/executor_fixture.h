@@ -25,6 +25,7 @@
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task.h"
+#include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/test_clock.h"
 
 namespace plait {
@@ -39,6 +40,11 @@ struct ExecutorFactory {
   // One thread runs everything, in the order of posting. Otherwise only what holds for any pool is
   // asserted.
   bool ordered = true;
+  // Work runs on whichever thread schedules it.
+  bool inlined = false;
+  // For executors with several threads. Called on one of them: is there nothing to do for the
+  // others?
+  std::function<bool(Executor& executor)> quiet = nullptr;
 
   static std::string Name(const testing::TestParamInfo<ExecutorFactory>& info) {
     return info.param.name;
@@ -76,7 +82,8 @@ class FunctionItem : public WorkItem {
 
 class ExecutorFixture : public testing::TestWithParam<ExecutorFactory> {
  protected:
-  ExecutorFixture() : executor_(MakeExecutor()) {}
+  ExecutorFixture() : executor_(MakeExecutor()) { testing_programs::quiet = &GetParam().quiet; }
+  ~ExecutorFixture() override { testing_programs::quiet = nullptr; }
 
   Executor& executor() { return *executor_; }
   Clock& clock() { return virtual_time() ? clock_ : Clock::Real(); }

@@ -365,9 +365,9 @@ TEST_P(ExecutorSuite, TheTasksThatHaveNotEndedAreOnTheExecutorsBooks) {
   EXPECT_EQ(executor().tasks().size(), 1u);
   promise.Set(1);
   Await([&]() -> Task<void> { static_cast<void>(co_await left); });
-  if (ordered()) {
-    EXPECT_EQ(executor().tasks().size(), 0u);
-  }
+  // A task is off the books a moment after those who wait for it are told; an executor with threads
+  // may still be at it.
+  for (int round = 0; executor().tasks().size() > 0; ++round) internal::SpinWait(round);
 }
 
 Task<int> BlockInside(Executor& executor) { co_return BlockOn(executor, Number(1)); }

@@ -2,6 +2,7 @@
 #ifndef PLAIT_RUNTIME_TESTING_TASK_PROGRAMS_H_
 #define PLAIT_RUNTIME_TESTING_TASK_PROGRAMS_H_
 
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -10,8 +11,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_context.h"
 #include "plait/runtime/time/sleep.h"
 
 namespace plait::testing_programs {
@@ -61,9 +65,20 @@ inline Task<absl::Status> ForeverNoting(bool* cancelled) {
   co_return status;
 }
 
-// Lets everything else run `times` times.
+// See ExecutorFactory::quiet; null outside of the suites.
+inline const std::function<bool(Executor& executor)>* quiet = nullptr;
+
+// Lets everything else run `times` times. Where several threads do that at once, a few yields of
+// one of them say nothing about the others: there, it goes on until the others have nothing to do,
+// or wait for it as it does for them.
 inline Task<void> Turns(int times) {
   for (int i = 0; i < times; ++i) co_await Yield();
+  if (quiet == nullptr || *quiet == nullptr) co_return;
+  constexpr int kMostRounds = 500;
+  for (int i = 0; i < kMostRounds && !(*quiet)(*TaskContext::Current()->executor); ++i) {
+    internal::SpinWait(1000);  // gives the processor to the threads that have work
+    co_await Yield();
+  }
 }
 
 inline Task<absl::Status> TurnsThenFail(int times, std::string what) {

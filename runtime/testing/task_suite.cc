@@ -287,9 +287,14 @@ TEST_P(TaskSuite, AMoveOnlyResultMovesOutOnce) {
     const std::unique_ptr<int> nothing = co_await awaited;
     EXPECT_EQ(nothing, nullptr);
 
-    JoinHandle<std::unique_ptr<int>> looked_at = Spawn(GiveMoveOnly(8));
+    auto give_later = [](Future<void> gate) -> Task<std::unique_ptr<int>> {
+      static_cast<void>(co_await gate);
+      co_return std::make_unique<int>(8);
+    };
+    Promise<void> gate;
+    JoinHandle<std::unique_ptr<int>> looked_at = Spawn(give_later(gate.future()));
     EXPECT_TRUE(absl::IsFailedPrecondition(looked_at.result().status()));
-    co_await Turns(20);
+    gate.Set();
     while (!looked_at.done()) co_await Yield();
     const absl::StatusOr<std::unique_ptr<int>> result = looked_at.result();
     EXPECT_TRUE(result.ok());
@@ -299,8 +304,11 @@ TEST_P(TaskSuite, AMoveOnlyResultMovesOutOnce) {
 
 TEST_P(TaskSuite, AHandleOfVoidSaysOkOnceDone) {
   Await([]() -> Task<void> {
-    JoinHandle<void> handle = Spawn(Nothing());
+    auto end_later = [](Future<void> gate) -> Task<void> { static_cast<void>(co_await gate); };
+    Promise<void> gate;
+    JoinHandle<void> handle = Spawn(end_later(gate.future()));
     EXPECT_TRUE(absl::IsFailedPrecondition(handle.result()));
+    gate.Set();
     co_await handle;
     EXPECT_TRUE(handle.result().ok());
     co_await handle;
@@ -405,9 +413,13 @@ TEST_P(TaskSuite, AMovedFromHandleIsEmpty) {
 
 struct SelfAwait {
   JoinHandle<int> handle;
+  Promise<void> assigned;
 };
 
-Task<int> AwaitSelf(SelfAwait* self) { co_return co_await self->handle; }
+Task<int> AwaitSelf(SelfAwait* self) {
+  static_cast<void>(co_await self->assigned.future());
+  co_return co_await self->handle;
+}
 
 TEST_P(TaskSuite, ATaskThatAwaitsItselfIsAProgrammingError) {
   EXPECT_DEATH(
@@ -415,7 +427,8 @@ TEST_P(TaskSuite, ATaskThatAwaitsItselfIsAProgrammingError) {
         std::unique_ptr<Executor> mortal = MakeExecutor();
         SelfAwait self;
         self.handle = Spawn(AwaitSelf(&self), {.executor = mortal.get()});
-        BlockOn(*mortal, Turns(1'000'000));
+        self.assigned.Set();
+        static_cast<void>(BlockOn(*mortal, Forever()));
       },
       "a task cannot await itself: it would never end");
 }

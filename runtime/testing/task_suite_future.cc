@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/task/join_handle.h"
@@ -467,12 +468,19 @@ struct OnAnotherThread {
   Thread* thread;
   bool await_ready() const { return false; }
   void await_suspend(std::coroutine_handle<> handle) {
-    *thread = StartThread("foreign", [handle] { handle.resume(); });
+    // Once it is resumed this is gone, and the task joins the thread, which must be there by then.
+    auto assigned = std::make_shared<absl::Notification>();
+    *thread = StartThread("foreign", [handle, assigned] {
+      assigned->WaitForNotification();
+      handle.resume();
+    });
+    assigned->Notify();
   }
   void await_resume() const {}
 };
 
 TEST_P(TaskSuite, AForeignAwaiterCannotMoveATaskToItsOwnThread) {
+  if (GetParam().inlined) return;
   Await([]() -> Task<void> {
     Thread thread;
     const TaskContext* const before = TaskContext::Current();
