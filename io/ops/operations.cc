@@ -46,10 +46,11 @@ bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
   if (home == nullptr || home->reactor() == nullptr) {
     return false;
   }
+  // Before Begin, which may have another thread go on with the coroutine if a stop came first.
+  result = -ECANCELED;
   if (opcode == IoOpcode::kClose) {
     BeginUncancellable(waiter, *home, kIoNote);
   } else if (!Begin(waiter, *home, kIoNote)) {
-    result = -ECANCELED;
     return true;
   }
   home->reactor()->Submit(*this);

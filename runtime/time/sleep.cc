@@ -38,10 +38,10 @@ bool SleepAwaiter::Suspend(PromiseBase& sleeper) noexcept {
   }
   absl::Duration duration = DurationOf(deadline.nanos());
   if (until()) duration -= home->clock().WallTime() - absl::UnixEpoch();
-  if (!Begin(sleeper, *home, kSleepNote)) {
-    SetFailed();
-    return true;
-  }
+  // Before Begin, which may have another thread go on with the coroutine if a stop came first.
+  SetFailed();
+  if (!Begin(sleeper, *home, kSleepNote)) return true;
+  SetFailed(false);
   deadline = home->clock().Now() + duration;
   home->AddTimer(*this);
   return true;

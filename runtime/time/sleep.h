@@ -46,7 +46,7 @@ class [[nodiscard]] SleepAwaiter : private HomeWait, private Timer {
 
  private:
   bool until() const noexcept { return flag_a_; }
-  void SetFailed() noexcept { flag_b_ = true; }
+  void SetFailed(bool failed = true) noexcept { flag_b_ = failed; }
 
   bool Suspend(PromiseBase& sleeper) noexcept;
   absl::Status Failure() const;
