@@ -24,6 +24,7 @@
 #include "plait/runtime/task/gather.h"
 #include "plait/runtime/task/generator.h"
 #include "plait/runtime/task/join_handle.h"
+#include "plait/runtime/task/offload.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/task/select.h"
 #include "plait/runtime/task/spawn.h"

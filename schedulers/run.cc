@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/io/system/interrupt_signal.h"
+#include "plait/schedulers/blocking/blocking_pool.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
 // What the build flag //:scheduler says.
@@ -46,8 +47,12 @@ struct Interrupt : WorkItem {
 
 class EventLoopRunner final : public Runner {
  public:
-  EventLoopRunner(std::unique_ptr<Reactor> reactor, const RunOptions& options)
-      : loop_(std::move(reactor), {.clock = options.clock, .hooks = HooksOf(options)}) {}
+  EventLoopRunner(std::unique_ptr<OwnBlockingPool> blocking, std::unique_ptr<Reactor> reactor,
+                  const RunOptions& options)
+      : blocking_(std::move(blocking)),
+        loop_(std::move(reactor), {.clock = options.clock,
+                                   .blocking = &blocking_->get(),
+                                   .hooks = HooksOf(options)}) {}
 
   Executor& executor() override { return loop_; }
   void CancelTasks() override {
@@ -64,6 +69,8 @@ class EventLoopRunner final : public Runner {
   }
 
  private:
+  // Joined when the loop, and its reactor, are gone.
+  const std::unique_ptr<OwnBlockingPool> blocking_;
   Interrupt interrupt_;
   EventLoop loop_;  // which may run the interrupt at its end
   std::optional<sys::InterruptSignal> signal_;
@@ -78,10 +85,11 @@ absl::StatusOr<std::unique_ptr<Runner>> Runner::Create(const RunOptions& options
     return absl::InvalidArgumentError(
         absl::StrCat("unknown scheduler \"", name, "\"; this build has: event_loop"));
   }
+  auto blocking = std::make_unique<OwnBlockingPool>(options.blocking);
   absl::StatusOr<std::unique_ptr<Reactor>> reactor =
-      MakeReactor(options.reactor, {.blocking = options.blocking});
+      MakeReactor(options.reactor, {.blocking = &blocking->get()});
   if (!reactor.ok()) return reactor.status();
-  return std::make_unique<EventLoopRunner>(*std::move(reactor), options);
+  return std::make_unique<EventLoopRunner>(std::move(blocking), *std::move(reactor), options);
 }
 
 }  // namespace plait::internal

@@ -27,8 +27,9 @@ struct RunOptions {
   std::string scheduler;
   // "epoll", "auto", or empty for the default; see io/auto_reactor.
   std::string reactor;
-  // Where reads and writes of regular files run; outlives the call. Null: they fail with
-  // PermissionDenied on reactors that cannot do better.
+  // Where functions that block run: Offload's, and the reads and writes of regular files on
+  // reactors that have no better way; outlives the call. Null for a BlockingPool of the call's own,
+  // whose threads are started when they are needed and joined before Run returns.
   Executor* blocking = nullptr;
   // Null for the machine's.
   Clock* clock = nullptr;

@@ -6,8 +6,11 @@
 #include <chrono>
 #include <random>
 #include <string>
+#include <system_error>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "plait/runtime/core/atomic.h"
 
@@ -42,6 +45,19 @@ Thread StartThread(absl::string_view name, absl::AnyInvocable<void() &&> body) {
 #endif
     std::move(body)();
   });
+}
+
+absl::StatusOr<Thread> TryStartThread(absl::string_view name, absl::AnyInvocable<void() &&> body) {
+#if defined(__cpp_exceptions)
+  try {
+    return StartThread(name, std::move(body));
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the system starts no thread \"", name, "\": ", error.what()));
+  }
+#else
+  return StartThread(name, std::move(body));
+#endif
 }
 
 int HardwareThreads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "plait/runtime/core/deadline.h"
@@ -44,6 +45,10 @@ using Thread = std::thread;
 
 // Starts `body` on a new thread. `name` shows in ps and debuggers, its first 15 characters.
 [[nodiscard]] Thread StartThread(absl::string_view name, absl::AnyInvocable<void() &&> body);
+
+// The same where the caller can do without: ResourceExhausted when the system has no thread to give
+// (under -fno-exceptions that ends the program).
+absl::StatusOr<Thread> TryStartThread(absl::string_view name, absl::AnyInvocable<void() &&> body);
 
 // How many threads the machine runs at once; at least 1.
 int HardwareThreads();

@@ -32,6 +32,11 @@ class Executor {
     return false;
   }
 
+  // Where functions that block their thread run, so that this executor's own threads do not wait
+  // (see Offload). Any thread. Starts no thread by itself; lives as long as this executor does. The
+  // default, for executors whose threads may block: this one.
+  virtual Executor& blocking() noexcept { return *this; }
+
   // The tasks spawned on this executor that have not ended.
   internal::TaskRegistry& tasks() noexcept { return tasks_; }
 

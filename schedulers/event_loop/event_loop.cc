@@ -115,6 +115,7 @@ EventLoop::EventLoop(absl::StatusOr<std::unique_ptr<Reactor>> reactor, EventLoop
       reactor_(CheckedReactor(std::move(reactor))),
       clock_(options.clock != nullptr ? *options.clock : Clock::Real()),
       generation_(internal::ProcessGeneration()),
+      blocking_(options.blocking),
       last_look_(clock_.Now()) {
   stop_item_.loop = this;
   stop_item_.run = [](WorkItem& item) noexcept {
@@ -411,6 +412,7 @@ absl::Status EventLoop::Close() {
   if (absl::Status refusal = Refusal("Close"); !refusal.ok()) return refusal;
   tasks().Close();
   if (absl::Status refusal = CancelTasks(); !refusal.ok()) return refusal;
+  blocking_.Close();
   closed_.store(true, kRelaxed);
   // A thread that is still inside a post may be about to wake the reactor. Acquire pairs with its
   // release.

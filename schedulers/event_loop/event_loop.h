@@ -33,6 +33,7 @@
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/time/timer_queue.h"
+#include "plait/schedulers/blocking/blocking_pool.h"
 
 namespace plait {
 
@@ -40,6 +41,9 @@ struct EventLoopOptions {
   // Null for the machine's. Outlives the loop. With a virtual clock the loop jumps to the next
   // deadline when it is idle.
   Clock* clock = nullptr;
+  // Where Offload's functions run; outlives the loop. Null for a BlockingPool of the loop's own,
+  // whose threads are started when they are needed and joined when the loop is closed.
+  Executor* blocking = nullptr;
   // Who is told of what happens on the loop; debug mode. (asyncio: the exception handler, the debug
   // switch, the task factory.)
   ExecutorHooks hooks;
@@ -60,6 +64,7 @@ class EventLoop final : public Executor, private Worker {
   // Any thread.
   void Schedule(WorkItem& item) noexcept override;
   bool RunUntil(const internal::Atomic<bool>& done) noexcept override;
+  Executor& blocking() noexcept override { return blocking_.get(); }
 
   // A callback that was posted, to be cancelled. Dropping it lets the callback run.
   struct Callback;
@@ -103,9 +108,9 @@ class EventLoop final : public Executor, private Worker {
   // after its first turn. Any thread.
   void Stop() noexcept;
 
-  // Cancels the tasks that are left and runs until they have ended, drops the callbacks that have
-  // not run, and from then on refuses work. FailedPrecondition when called from inside the loop.
-  // Closing again does nothing.
+  // Cancels the tasks that are left and runs until they have ended, joins the blocking threads of
+  // its own, drops the callbacks that have not run, and from then on refuses work.
+  // FailedPrecondition when called from inside the loop. Closing again does nothing.
   absl::Status Close();
 
   // Cancels the tasks that were spawned on the loop and have not ended, and runs until they have.
@@ -154,6 +159,7 @@ class EventLoop final : public Executor, private Worker {
   const std::unique_ptr<Reactor> reactor_;
   Clock& clock_;
   const uint64_t generation_;
+  internal::OwnBlockingPool blocking_;
 
   // The loop's thread.
   WorkQueue ready_;
