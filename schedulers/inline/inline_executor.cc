@@ -1,0 +1,56 @@
+#include "plait/schedulers/inline/inline_executor.h"
+
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/task/task_state.h"
+
+namespace plait {
+
+using internal::thread_state;
+
+void InlineExecutor::Schedule(WorkItem& item) noexcept {
+  std::unique_lock<std::mutex> lock(mutex_);
+  PLAIT_CHECK(!closed_, "work was scheduled on an InlineExecutor that was closed");
+  queue_.Push(item);
+  if (runner_ == nullptr) RunItems(lock);
+}
+
+void InlineExecutor::RunItems(std::unique_lock<std::mutex>& lock) {
+  runner_ = &thread_state;
+  // The caller may be in the middle of a task of another executor: that is not to be seen, nor
+  // disturbed.
+  const internal::ThreadState callers = thread_state;
+  while (WorkItem* item = queue_.Pop()) {
+    lock.unlock();
+    thread_state = internal::ThreadState();
+    item->run(*item);
+    lock.lock();
+  }
+  thread_state = callers;
+  runner_ = nullptr;
+  if (closing_) drained_.notify_one();
+}
+
+absl::Status InlineExecutor::Close() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (closed_) return absl::OkStatus();
+  if (runner_ == &thread_state) {
+    return absl::FailedPreconditionError(
+        "InlineExecutor::Close: it cannot be called from work that it runs, for which it waits");
+  }
+  closing_ = true;
+  lock.unlock();
+  tasks().Close();
+  internal::CancelAll(tasks());
+  lock.lock();
+  drained_.wait(lock, [this] { return runner_ == nullptr && tasks().size() == 0; });
+  closed_ = true;
+  return absl::OkStatus();
+}
+
+InlineExecutor::~InlineExecutor() {
+  const absl::Status closed = Close();
+  PLAIT_CHECK(closed.ok(), closed.ToString());
+}
+
+}  // namespace plait

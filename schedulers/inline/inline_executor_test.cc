@@ -1,0 +1,172 @@
+#include "plait/schedulers/inline/inline_executor.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/executor_fixture.h"
+#include "plait/runtime/testing/task_suite.h"
+#include "plait/schedulers/run.h"
+
+namespace plait {
+namespace {
+
+// The shared suite of tasks. (The suite of executors assumes that Schedule returns first.) A task
+// that is spawned from outside has run when Spawn returns, so the order is not that of a loop.
+INSTANTIATE_TEST_SUITE_P(InlineExecutor, TaskSuite,
+                         testing::Values(ExecutorFactory{
+                             .name = "Inline",
+                             .make = [](Clock*) { return std::make_unique<InlineExecutor>(); },
+                             .ordered = false,
+                             .inlined = true}),
+                         ExecutorFactory::Name);
+
+const void* ThisThread() { return &internal::thread_state; }
+
+TEST(InlineExecutorTest, AnItemHasRunWhenScheduleReturns) {
+  InlineExecutor executor;
+  bool ran = false;
+  FunctionItem item([&] { ran = true; });
+  executor.Schedule(item);
+  EXPECT_TRUE(ran);
+}
+
+TEST(InlineExecutorTest, WhatAnItemSchedulesRunsAfterItInTheOrderOfPosting) {
+  InlineExecutor executor;
+  std::vector<int> log;
+  FunctionItem second([&] { log.push_back(2); });
+  FunctionItem third([&] { log.push_back(3); });
+  FunctionItem first([&] {
+    executor.Schedule(second);
+    executor.Schedule(third);
+    log.push_back(1);
+  });
+  executor.Schedule(first);
+  EXPECT_EQ(log, (std::vector<int>{1, 2, 3}));
+}
+
+TEST(InlineExecutorTest, TheStackStaysBoundedHoweverOftenWorkRepostsItself) {
+  InlineExecutor executor;
+  int left = 1'000'000;
+  std::unique_ptr<FunctionItem> again;
+  again = std::make_unique<FunctionItem>([&] {
+    if (--left > 0) executor.Schedule(*again);
+  });
+  executor.Schedule(*again);
+  EXPECT_EQ(left, 0);
+}
+
+TEST(InlineExecutorTest, TasksOfTwoInlineExecutorsThatWakeEachOtherNeedNoMoreStack) {
+  InlineExecutor one;
+  InlineExecutor other;
+  constexpr int kRounds = 100'000;
+  auto bounce = [](Executor* there, int rounds) -> Task<int> {
+    auto echo = [](int n) -> Task<int> { co_return n + 1; };
+    int value = 0;
+    for (int i = 0; i < rounds; ++i) value = co_await On(*there, echo(value));
+    co_return value;
+  };
+  EXPECT_EQ(BlockOn(one, bounce(&other, kRounds)), kRounds);
+}
+
+TEST(InlineExecutorTest, BlockOnWaitsWhereTheTaskWaitsForAnotherThread) {
+  InlineExecutor executor;
+  Promise<int> promise;
+  Thread setter = StartThread("setter", [&] { promise.Set(5); });
+  auto take = [](Future<int> future) -> Task<absl::StatusOr<int>> { co_return co_await future; };
+  const absl::StatusOr<int> value = BlockOn(executor, take(promise.future()));
+  EXPECT_TRUE(value.ok() && *value == 5);
+  setter.join();
+}
+
+TEST(InlineExecutorTest, ATaskOfAnotherExecutorMayRunWorkOnItAndIsNotDisturbed) {
+  plait::Run([]() -> Task<void> {
+    InlineExecutor executor;
+    const TaskContext* const context = TaskContext::Current();
+    const Worker* const worker = Worker::Current();
+    const TaskContext* inside = context;
+    auto look = [](const TaskContext** seen) -> Task<void> {
+      *seen = TaskContext::Current();
+      co_return;
+    };
+    JoinHandle<void> handle = Spawn(look(&inside), {.executor = &executor});
+    EXPECT_TRUE(handle.done());
+    EXPECT_NE(inside, context);
+    EXPECT_NE(inside, nullptr);
+    EXPECT_EQ(TaskContext::Current(), context);
+    EXPECT_EQ(Worker::Current(), worker);
+    co_await Yield();  // this coroutine still transfers and schedules as before
+    EXPECT_EQ(TaskContext::Current(), context);
+  }());
+}
+
+TEST(InlineExecutorTest, OffloadRunsTheFunctionRightHere) {
+  InlineExecutor executor;
+  const void* const there =
+      BlockOn(executor, []() -> Task<const void*> { co_return co_await Offload(&ThisThread); }());
+  EXPECT_EQ(there, ThisThread());
+}
+
+TEST(InlineExecutorTest, ItHasNoTimersAndSaysSo) {
+  InlineExecutor executor;
+  auto wait = []() -> Task<absl::Status> { co_return co_await Sleep(absl::Seconds(1)); };
+  EXPECT_TRUE(absl::IsFailedPrecondition(BlockOn(executor, wait())));
+}
+
+TEST(InlineExecutorTest, WhileOneThreadRunsItemsOthersQueueTheirs) {
+  InlineExecutor executor;
+  absl::Notification begun;
+  absl::Notification go_on;
+  const void* ran_on = nullptr;
+  FunctionItem busy([&] {
+    begun.Notify();
+    go_on.WaitForNotification();
+  });
+  FunctionItem other([&] { ran_on = ThisThread(); });
+  const void* runner = nullptr;
+  Thread thread = StartThread("runner", [&] {
+    runner = ThisThread();
+    executor.Schedule(busy);
+  });
+  begun.WaitForNotification();
+  executor.Schedule(other);  // returns, or this would hang
+  go_on.Notify();
+  thread.join();
+  EXPECT_EQ(ran_on, runner);
+}
+
+TEST(InlineExecutorTest, ItsEndCancelsAndJoinsTheTasksThatAreLeft) {
+  JoinHandle<absl::Status> handle;
+  Promise<void> never;
+  auto wait = [](Future<void> future) -> Task<absl::Status> { co_return co_await future; };
+  {
+    InlineExecutor executor;
+    handle = Spawn(wait(never.future()), {.executor = &executor});
+    EXPECT_FALSE(handle.done());
+  }
+  EXPECT_TRUE(handle.cancelled());
+}
+
+TEST(InlineExecutorTest, CloseFromItsOwnWorkIsRefused) {
+  InlineExecutor executor;
+  absl::Status status;
+  FunctionItem item([&] { status = executor.Close(); });
+  executor.Schedule(item);
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+}
+
+TEST(InlineExecutorDeathTest, SchedulingAfterCloseIsAProgrammingError) {
+  InlineExecutor executor;
+  EXPECT_TRUE(executor.Close().ok());
+  FunctionItem item([] {});
+  EXPECT_DEATH(executor.Schedule(item), "an InlineExecutor that was closed");
+}
+
+}  // namespace
+}  // namespace plait
