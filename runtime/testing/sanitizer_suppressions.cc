@@ -8,3 +8,8 @@ extern "C" __attribute__((used, visibility("default"))) const char* __tsan_defau
          "race:synchronization_internal::PerThreadSem\n"
          "race:synchronization_internal::NewThreadIdentity\n";
 }
+
+// Death tests make executors with threads in the child of a program that has threads itself.
+extern "C" __attribute__((used, visibility("default"))) const char* __tsan_default_options() {
+  return "die_after_fork=0";
+}
