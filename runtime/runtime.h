@@ -5,6 +5,7 @@
 // IWYU pragma: begin_exports
 #include "plait/runtime/core/awaitable.h"
 #include "plait/runtime/core/executor.h"
+#include "plait/runtime/parallel/parallel.h"
 #include "plait/runtime/sync/barrier.h"
 #include "plait/runtime/sync/channel.h"
 #include "plait/runtime/sync/condition_variable.h"
