@@ -50,9 +50,8 @@ class EventLoopRunner final : public Runner {
   EventLoopRunner(std::unique_ptr<OwnBlockingPool> blocking, std::unique_ptr<Reactor> reactor,
                   const RunOptions& options)
       : blocking_(std::move(blocking)),
-        loop_(std::move(reactor), {.clock = options.clock,
-                                   .blocking = &blocking_->get(),
-                                   .hooks = HooksOf(options)}) {}
+        loop_(std::move(reactor),
+              {.clock = options.clock, .blocking = &blocking_->get(), .hooks = HooksOf(options)}) {}
 
   Executor& executor() override { return loop_; }
   void CancelTasks() override {

@@ -11,7 +11,11 @@ const TaskContext& CurrentContext() {
   return *context;
 }
 
+constexpr AwaitKind kChildrenKind{"its children"};
+
 }  // namespace
+
+constinit const AwaitNote kChildrenNote{&kChildrenKind};
 
 Scope::Scope() noexcept
     : outer_(CurrentContext()),

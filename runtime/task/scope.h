@@ -40,6 +40,9 @@ class Scope {
   Link link_;
 };
 
+// "its children".
+extern const AwaitNote kChildrenNote;
+
 // Counts children down and then resumes the coroutine that waits for them. Any thread may end a
 // child.
 //
@@ -82,7 +85,7 @@ class JoinCounter {
     void await_resume() const noexcept {}
   };
   // `note` tells what is waited for; it outlives the wait.
-  Awaiter Join(const AwaitNote& note) noexcept { return Awaiter{*this, note}; }
+  Awaiter Join(const AwaitNote& note = kChildrenNote) noexcept { return Awaiter{*this, note}; }
 
  private:
   Atomic<int> count_{1};

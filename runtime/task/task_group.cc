@@ -7,12 +7,6 @@
 #include "plait/runtime/task/describe_exception.h"
 
 namespace plait {
-namespace {
-
-constexpr internal::AwaitKind kJoinKind{"the group's children"};
-constexpr internal::AwaitNote kJoinNote{&kJoinKind};
-
-}  // namespace
 
 using internal::SpinLockHolder;
 using internal::TaskRegistry;
@@ -134,7 +128,7 @@ void TaskGroup::ChildDone(TaskRegistry& children, TaskState& child) noexcept {
 Task<absl::Status> TaskGroup::Join() {
   // While children run they may spawn more; the count covers those as well, as only what is alive
   // can spawn.
-  co_await counter_.Join(kJoinNote);
+  co_await counter_.Join();
   {
     SpinLockHolder hold(lock_);
     closing_ = true;

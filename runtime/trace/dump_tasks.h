@@ -6,7 +6,7 @@
 //   task 1 "main"
 //     Main
 //       plait::WithTaskGroup
-//         waits for the group's children
+//         waits for its children
 //     task 2 "fetch"
 //       Fetch
 //         waits for Sleep
