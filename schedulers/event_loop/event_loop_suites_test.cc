@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/runtime/testing/executor_suite.h"
+#include "plait/runtime/testing/sync_suite.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
@@ -22,6 +23,10 @@ INSTANTIATE_TEST_SUITE_P(EventLoop, ExecutorSuite, testing::Values(kOnRealTime, 
 INSTANTIATE_TEST_SUITE_P(EventLoop, TaskSuite, testing::Values(kOnRealTime, kOnTestTime),
                          ExecutorFactory::Name);
 INSTANTIATE_TEST_SUITE_P(EventLoop, TimerSuite, testing::Values(kOnRealTime, kOnTestTime),
+                         ExecutorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(EventLoop, SyncSuite, testing::Values(kOnRealTime, kOnTestTime),
+                         ExecutorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(EventLoop, SyncTimerSuite, testing::Values(kOnRealTime, kOnTestTime),
                          ExecutorFactory::Name);
 
 }  // namespace
