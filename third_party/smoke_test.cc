@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "benchmark/benchmark.h"
+#include "boost/context/detail/fcontext.hpp"
 #include "gmock/gmock.h"
 #include "google/protobuf/duration.pb.h"
 #include "grpcpp/grpcpp.h"
@@ -40,6 +41,19 @@ TEST(ThirdParty, AbseilLinks) {
 }
 
 TEST(ThirdParty, BenchmarkLinks) { EXPECT_GT(benchmark::CPUInfo::Get().num_cpus, 0); }
+
+TEST(ThirdParty, BoostContextLinks) {
+  namespace context = boost::context::detail;
+  alignas(16) static char stack[64 * 1024];
+  const auto there =
+      context::make_fcontext(stack + sizeof(stack), sizeof(stack), [](context::transfer_t from) {
+        *static_cast<int*>(from.data) = 7;
+        context::jump_fcontext(from.fctx, nullptr);
+      });
+  int seven = 0;
+  context::jump_fcontext(there, &seven);
+  EXPECT_EQ(seven, 7);
+}
 
 TEST(ThirdParty, ProtobufLinks) {
   google::protobuf::Duration duration;

@@ -1,6 +1,10 @@
 #include "plait/runtime/core/environment.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -68,6 +72,34 @@ uint64_t RandomSeed() {
 }
 
 namespace internal {
+namespace {
+
+size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+}  // namespace
+
+absl::StatusOr<StackMemory> MapStack(size_t size) {
+  const size_t page = PageSize();
+  size = (size + page - 1) / page * page;
+  void* const mapped = mmap(nullptr, page + size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the system maps no stack of ", size, " bytes: ", strerror(errno)));
+  }
+  char* const base = static_cast<char*>(mapped) + page;
+  if (mprotect(base, size, PROT_READ | PROT_WRITE) != 0) {
+    const int error = errno;
+    munmap(mapped, page + size);
+    return absl::ResourceExhaustedError(absl::StrCat("the system has no memory for a stack of ",
+                                                     size, " bytes: ", strerror(error)));
+  }
+  return StackMemory{base, size};
+}
+
+void UnmapStack(StackMemory stack) noexcept {
+  const size_t page = PageSize();
+  munmap(stack.base - page, page + stack.size);
+}
 
 uint64_t ProcessGeneration() noexcept {
   // Registered at the first question, which is before any loop that could be forked exists.

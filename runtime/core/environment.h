@@ -7,6 +7,7 @@
 #ifndef PLAIT_RUNTIME_CORE_ENVIRONMENT_H_
 #define PLAIT_RUNTIME_CORE_ENVIRONMENT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <thread>
 
@@ -57,6 +58,18 @@ int HardwareThreads();
 uint64_t RandomSeed();
 
 namespace internal {
+
+// Memory for a stack: `size` bytes from `base` up. Below lies a page that may not be touched, so
+// that a stack that is too small for its functions ends the program and damages nothing.
+struct StackMemory {
+  char* base = nullptr;
+  size_t size = 0;
+};
+
+// At least `size` bytes, a whole number of pages; costs memory only where it is used.
+// ResourceExhausted when the system maps no more.
+absl::StatusOr<StackMemory> MapStack(size_t size);
+void UnmapStack(StackMemory stack) noexcept;
 
 // Differs between a process and the child that it forked. One load.
 uint64_t ProcessGeneration() noexcept;

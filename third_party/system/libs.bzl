@@ -82,6 +82,8 @@ ABSEIL = {
 
 # Repository -> target -> pkg-config modules and linker flags.
 LIBS = {
+    # It brings no pkg-config module.
+    "boost.context": {"boost.context": ["-lboost_context"]},
     "com_github_google_benchmark": {
         "benchmark": ["benchmark", "-lpthread"],
         "benchmark_main": ["-lbenchmark_main", "benchmark", "-lpthread"],
