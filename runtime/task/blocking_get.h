@@ -1,7 +1,8 @@
 // BlockingGet: waits for a task or a future from outside of all tasks, by blocking the thread.
 //
 //   plait::JoinHandle<int> handle = plait::Spawn(Compute(), {.executor = &pool});
-//   int answer = plait::BlockingGet(handle);            // on a thread of your own
+//   int answer = plait::BlockingGet(handle);    // on a thread of your own; the same as
+//   handle.Get()
 //
 // It takes a JoinHandle, a Future, or anything else that can be awaited and that others bring
 // about: what it waits for needs somebody else to run it (a pool, a loop that runs on another
@@ -23,21 +24,10 @@
 #include "plait/runtime/task/join_handle.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task.h"
-#include "plait/runtime/task/task_state.h"
+#include "plait/runtime/task/thread_wait.h"
 
 namespace plait {
 namespace internal {
-
-// The state behind a handle.
-struct HandleAccess : TaskHandle {
-  static TaskState& StateOf(const TaskHandle& handle) { return (handle.*(&HandleAccess::state))(); }
-};
-
-// CHECKs that this thread runs no executor's work.
-void CheckMayBlock();
-
-// Blocks this thread until `state` is done. CheckMayBlock is the caller's.
-void BlockUntilDone(TaskState& state);
 
 // Runs items on the one thread that calls RunUntil, which waits for them.
 class CallerExecutor final : public Executor {
@@ -63,9 +53,7 @@ AwaitResult<A> BlockingGet(A&& awaitable) {
 // The result is copied if it can be, and else moved out, as by co_await handle.
 template <class T>
 T BlockingGet(JoinHandle<T>& handle) {
-  internal::CheckMayBlock();
-  internal::BlockUntilDone(internal::HandleAccess::StateOf(handle));
-  return handle.operator co_await().await_resume();
+  return handle.Get();
 }
 
 }  // namespace plait

@@ -50,6 +50,32 @@ TEST(BlockingGetTest, ItGivesTheResultOfATaskThatALoopOnAnotherThreadRuns) {
   EXPECT_EQ(got, 4);
 }
 
+TEST(BlockingGetTest, AHandlesOwnGetDoesTheSame) {
+  ThreadPool pool({.threads = 2});
+  for (int i = 0; i < 200; ++i) {
+    JoinHandle<int> handle = Spawn(GiveLater(i), {.executor = &pool});
+    EXPECT_EQ(handle.Get(), i);
+    EXPECT_EQ(handle.Get(), i);
+    EXPECT_TRUE(handle.done());
+  }
+}
+
+// Trap: a wake-up lost between check and park.
+TEST(BlockingGetTest, AFuturesGetTakesTheValueWheneverItIsSet) {
+  for (int i = 0; i < 500; ++i) {
+    Promise<std::unique_ptr<int>> promise;
+    Future<std::unique_ptr<int>> future = promise.future();
+    int calls = 0;
+    future.OnDone([&] { ++calls; });
+    Thread setter = StartThread("setter", [&] { promise.Set(std::make_unique<int>(i)); });
+    const absl::StatusOr<std::unique_ptr<int>> value = future.Get();
+    setter.join();
+    EXPECT_TRUE(value.ok() && **value == i);
+    EXPECT_EQ(calls, 1);
+    EXPECT_TRUE(absl::IsFailedPrecondition(future.Get().status()));  // it was taken
+  }
+}
+
 TEST(BlockingGetTest, ItWaitsForAFuture) {
   for (int i = 0; i < 200; ++i) {
     Promise<int> promise;

@@ -31,6 +31,10 @@ bool FutureStateBase::RemoveWaiter(WorkItem& callback) noexcept {
   return callbacks_.Remove(callback);
 }
 
+void FutureStateBase::AwaitSettled() noexcept {
+  for (int round = 0; !ready(); ++round) SpinWait(round);
+}
+
 void FutureStateBase::Settled() noexcept {
   for (;;) {
     WorkItem* callback = nullptr;

@@ -32,6 +32,7 @@
 #include "plait/runtime/task/done_callback.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/status_traits.h"
+#include "plait/runtime/task/thread_wait.h"
 #include "plait/runtime/task/waiter_list.h"
 
 namespace plait {
@@ -59,6 +60,9 @@ class FutureStateBase {
   [[nodiscard]] bool AddWaiter(WorkItem& callback) noexcept;
   // True when `callback` now never runs.
   bool RemoveWaiter(WorkItem& callback) noexcept;
+
+  // After a callback has run: until the others have, and the value may be taken.
+  void AwaitSettled() noexcept;
 
   bool has_future_ = false;
 
@@ -169,6 +173,16 @@ class Future {
   // The value or error, taken; FailedPrecondition while there is none.
   internal::WithStatus<T> result() {
     if (!state().ready()) return absl::FailedPreconditionError("the future has no result yet");
+    return state().Take();
+  }
+
+  // Blocks this thread until a value or an error is there, and takes it. Only on a thread that runs
+  // no executor's work (CHECK); elsewhere use co_await.
+  internal::WithStatus<T> Get() {
+    internal::CheckMayBlock();
+    internal::ThreadWait wait;
+    if (state().AddWaiter(wait)) wait.Wait();
+    state().AwaitSettled();
     return state().Take();
   }
 

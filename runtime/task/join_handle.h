@@ -29,6 +29,7 @@
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_local.h"
 #include "plait/runtime/task/task_state.h"
+#include "plait/runtime/task/thread_wait.h"
 
 namespace plait {
 
@@ -179,6 +180,15 @@ class JoinHandle : public TaskHandle {
   // itself is a programming error (CHECK).
   internal::JoinAwaiter<T> operator co_await() & { return {typed(), false}; }
   internal::JoinAwaiter<T> operator co_await() && { return {typed(), true}; }
+
+  // Blocks this thread until the task is done, and gives what co_await would. Only on a thread that
+  // runs no executor's work (CHECK), and where somebody else runs the task; elsewhere use co_await.
+  T Get() {
+    internal::CheckMayBlock();
+    internal::ThreadWait wait;
+    if (state().AddWaiter(wait)) wait.Wait();
+    return internal::JoinAwaiter<T>(typed(), false).await_resume();
+  }
 
   // What it ended with, if it is done; FailedPrecondition while it is not. Rethrows the task's
   // exception. A T that cannot be copied moves out.

@@ -1,9 +1,10 @@
 // Between tasks and std::future, for code that speaks the standard library's words.
 //
-//   std::future<int> future = plait::AsFuture(Compute(), {.executor = &pool});    // to a library
-//   absl::StatusOr<int> value = co_await plait::FromStdFuture(library.Start());   // from one
+//   std::future<int> future = plait::AsStdFuture(Compute(), {.executor = &pool});    // to a
+//   library absl::StatusOr<int> value = co_await plait::FromStdFuture(library.Start());   // from
+//   one
 //
-// AsFuture: the std::future gets what the task ends with, a value or an exception, on the thread
+// AsStdFuture: the std::future gets what the task ends with, a value or an exception, on the thread
 // that ends it. To get() it blocks, so that is for threads of your own; destroying it neither waits
 // nor cancels.
 //
@@ -65,17 +66,17 @@ Future<void> WaitElsewhere(absl::AnyInvocable<void() &&> wait);
 }  // namespace internal
 
 template <class T>
-std::future<T> AsFuture(JoinHandle<T> handle) {
-  internal::TaskState& state = internal::HandleAccess::StateOf(handle);
+std::future<T> AsStdFuture(JoinHandle<T> handle) {
+  const internal::TaskRef<internal::TaskState> state = handle.Ref();
   auto* const carrier = new internal::ToStdFuture<T>(std::move(handle));
   std::future<T> future = carrier->promise.get_future();
-  if (!state.AddWaiter(*carrier)) carrier->run(*carrier);
+  if (!state->AddWaiter(*carrier)) carrier->run(*carrier);
   return future;
 }
 
 template <class T>
-std::future<T> AsFuture(Task<T> task, SpawnOptions options = {}) {
-  return AsFuture(Spawn(std::move(task), options));
+std::future<T> AsStdFuture(Task<T> task, SpawnOptions options = {}) {
+  return AsStdFuture(Spawn(std::move(task), options));
 }
 
 template <class T>

@@ -26,11 +26,11 @@ Task<std::unique_ptr<int>> GiveMoveOnly(int n) {
 TEST(AsFutureTest, AStdFutureGetsTheResultOfATask) {
   ThreadPool pool({.threads = 2});
   for (int i = 0; i < 200; ++i) {
-    std::future<std::unique_ptr<int>> future = AsFuture(GiveMoveOnly(i), {.executor = &pool});
+    std::future<std::unique_ptr<int>> future = AsStdFuture(GiveMoveOnly(i), {.executor = &pool});
     EXPECT_EQ(*future.get(), i);
   }
   int target = 0;
-  AsFuture(
+  AsStdFuture(
       [](int* value) -> Task<void> {
         *value = 3;
         co_return;
@@ -39,7 +39,7 @@ TEST(AsFutureTest, AStdFutureGetsTheResultOfATask) {
       .get();
   EXPECT_EQ(target, 3);
   std::future<int&> reference =
-      AsFuture([](int& of) -> Task<int&> { co_return of; }(target), {.executor = &pool});
+      AsStdFuture([](int& of) -> Task<int&> { co_return of; }(target), {.executor = &pool});
   EXPECT_EQ(&reference.get(), &target);
 }
 
@@ -47,7 +47,7 @@ TEST(AsFutureTest, AStdFutureGetsTheResultOfAHandleAlsoOfOneThatIsDone) {
   ThreadPool pool({.threads = 1});
   JoinHandle<std::unique_ptr<int>> handle = Spawn(GiveMoveOnly(4), {.executor = &pool});
   while (!handle.done()) internal::SpinWait(1000);
-  EXPECT_EQ(*AsFuture(std::move(handle)).get(), 4);
+  EXPECT_EQ(*AsStdFuture(std::move(handle)).get(), 4);
 }
 
 TEST(AsFutureTest, ATaskGoesOnThoughItsStdFutureIsDropped) {
@@ -60,7 +60,7 @@ TEST(AsFutureTest, ATaskGoesOnThoughItsStdFutureIsDropped) {
       *flag = true;
     };
     {
-      std::future<void> dropped = AsFuture(wait(gate.future(), &ran), {.executor = &pool});
+      std::future<void> dropped = AsStdFuture(wait(gate.future(), &ran), {.executor = &pool});
     }
     gate.Set();
   }
@@ -74,7 +74,7 @@ TEST(AsFutureTest, AStdFutureGetsTheException) {
     co_await Yield();
     throw std::runtime_error("oh");
   };
-  std::future<int> future = AsFuture(failing(), {.executor = &pool});
+  std::future<int> future = AsStdFuture(failing(), {.executor = &pool});
   EXPECT_THROW(future.get(), std::runtime_error);
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/task/as_future.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/task/gather.h"
 #include "plait/runtime/task/join_handle.h"
@@ -283,6 +284,25 @@ TEST_P(TaskSuite, AFutureThatIsCancelledEndsItsWaitersAndTellsThePromise) {
     EXPECT_FALSE(promise.Set(1));
     const absl::StatusOr<int> value = co_await waiter;
     EXPECT_TRUE(absl::IsCancelled(value.status())) << value.status();
+  });
+}
+
+TEST_P(TaskSuite, ATaskCanBeHadAsAFuture) {
+  Await([]() -> Task<void> {
+    const absl::StatusOr<int> plain = co_await AsFuture(Give(3));
+    EXPECT_TRUE(plain.ok() && *plain == 3);
+    const absl::Status nothing = co_await AsFuture(Nothing());
+    EXPECT_TRUE(nothing.ok());
+    const absl::StatusOr<int> failed = co_await AsFuture(FailOr("broken"));
+    EXPECT_TRUE(absl::IsInternal(failed.status()));
+    const absl::StatusOr<std::unique_ptr<int>> moved = co_await AsFuture(Spawn(GiveMoveOnly(4)));
+    EXPECT_TRUE(moved.ok() && **moved == 4);
+    const absl::Status status = co_await AsFuture(FailWith("no"));
+    EXPECT_TRUE(absl::IsInternal(status));
+#if defined(__cpp_exceptions)
+    const absl::StatusOr<int> thrown = co_await AsFuture(Throw("boom"));
+    EXPECT_TRUE(absl::StrContains(thrown.status().message(), "boom")) << thrown.status();
+#endif
   });
 }
 

@@ -78,6 +78,7 @@ struct [[nodiscard]] AwaitChild {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> driver) const noexcept {
     child.continuation = &driver.promise();
     child.context = driver.promise().context;
+    driver.promise().Awaits(child);
     return Transfer(child);
   }
   void await_resume() const noexcept {}
