@@ -200,6 +200,20 @@ TEST(QueueTest, AGetThatWasServedBeforeTheCancelKeepsItsItem) {
   }());
 }
 
+// As when a program ends right after it has put the last item.
+TEST(QueueTest, AGetThatWasServedNeedsTheQueueNoMoreEvenIfItIsThenCancelled) {
+  plait::Run([]() -> Task<void> {
+    auto queue = std::make_unique<Queue<int>>(1);
+    JoinHandle<absl::StatusOr<int>> getter = Spawn(GetTask(queue.get()));
+    co_await Turns(3);
+    EXPECT_TRUE(queue->TryPut(1).ok());
+    queue = nullptr;
+    getter.Cancel();
+    const absl::StatusOr<int> value = co_await getter;
+    EXPECT_TRUE(value.ok() && *value == 1) << value.status();
+  }());
+}
+
 TEST(QueueTest, AWaitInACancelledTaskEndsAtOnce) {
   plait::Run([]() -> Task<void> {
     auto cancelled_get = [](Queue<int>* queue) -> Task<absl::StatusOr<int>> {
@@ -271,6 +285,9 @@ TEST(QueueTest, ItemsOfPuttersAndGettersThatWaitedCountForJoinToo) {
     EXPECT_TRUE(queue.TryGet().ok());  // lets the putter in
     for (int i = 0; i < 3; ++i) EXPECT_TRUE(queue.TaskDone().ok());
     EXPECT_TRUE(absl::IsFailedPrecondition(queue.TaskDone()));
+    const absl::StatusOr<int> got = co_await getter;
+    const absl::Status put = co_await putter;
+    EXPECT_TRUE(got.ok() && put.ok());
   }());
 }
 

@@ -1,5 +1,7 @@
 #include "plait/runtime/task/waiter_list.h"
 
+#include <memory>
+
 namespace plait::internal {
 namespace {
 
@@ -8,25 +10,33 @@ constexpr AwaitNote kWaiterNote{&kWaiterKind};
 
 }  // namespace
 
-void Waiter::Prepare(PromiseBase& promise, SpinLock& lock) noexcept {
+void Waiter::PrepareUncancellable(PromiseBase& promise, SpinLock& lock) noexcept {
+  before = nullptr;
   promise_ = &promise;
   lock_ = &lock;
   SetAwaitNote(promise, kWaiterNote);
+}
+
+void Waiter::Prepare(PromiseBase& promise, SpinLock& lock) noexcept {
+  PrepareUncancellable(promise, lock);
   // Before it is in a list: once it is, another thread may grant it and free it.
   StopState* stop = promise.context->stop;
   if (stop == nullptr) return;
+  std::construct_at(&stop_, &OnStop)->self = this;
   registered_ = stop->Register(stop_);
-  if (!registered_) outcome_ = Outcome::kCancelled;
+  if (!registered_) outcome_.store(Outcome::kCancelled, kRelaxed);
 }
 
 void Waiter::OnStop(WorkItem& item) noexcept {
   Waiter& self = *static_cast<Stop&>(item).self;
+  // Acquire, with Grant's release: what comes after a grant may be the end of the lock's owner.
+  if (self.outcome_.load(kAcquire) != Outcome::kPending) return;
   WakeList woken;
   bool wake = false;
   {
     SpinLockHolder hold(*self.lock_);
-    if (self.outcome_ == Outcome::kPending) {
-      self.outcome_ = Outcome::kCancelled;
+    if (self.outcome() == Outcome::kPending) {
+      self.outcome_.store(Outcome::kCancelled, kRelaxed);
       // Otherwise it is not in a list yet, and its own await_suspend will see CancelledEarly.
       wake = self.before != nullptr;
       if (wake) {

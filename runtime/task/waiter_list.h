@@ -15,6 +15,7 @@
 
 #include <cstdint>
 
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/stop_token.h"
@@ -25,15 +26,16 @@ class WaiterList;
 class WakeList;
 
 struct WaiterLink {
-  WaiterLink* before = nullptr;  // null when in no list
-  WaiterLink* after = nullptr;
+  WaiterLink* before;  // null when in no list
+  WaiterLink* after;
 };
 
 class Waiter : public WaiterLink {
  public:
   enum class Outcome : uint8_t { kPending, kGranted, kCancelled };
 
-  Waiter() : stop_(&OnStop) { stop_.self = this; }
+  // Most awaits need not wait, so all but what Finish looks at is left for Prepare to fill in.
+  Waiter() noexcept {}  // NOLINT: not = default, which would have to make stop_
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
@@ -41,7 +43,7 @@ class Waiter : public WaiterLink {
   // go on: runs under the lock, right after a stop request has taken the waiter out of its list.
   // Whom it grants it adds to `woken`.
   using CancelHook = void (*)(Waiter&, WakeList& woken) noexcept;
-  explicit Waiter(CancelHook on_cancel) : Waiter() { on_cancel_ = on_cancel; }
+  explicit Waiter(CancelHook on_cancel) noexcept : on_cancel_(on_cancel) {}
 
   // From await_suspend, with `lock` not held: gets ready to wait for `promise`'s coroutine. Then
   // take the lock, look at the condition again, and either add the waiter to a list (unless
@@ -49,10 +51,7 @@ class Waiter : public WaiterLink {
   void Prepare(PromiseBase& promise, SpinLock& lock) noexcept;
 
   // The same for a wait that no stop request ends.
-  void PrepareUncancellable(PromiseBase& promise, SpinLock& lock) noexcept {
-    promise_ = &promise;
-    lock_ = &lock;
-  }
+  void PrepareUncancellable(PromiseBase& promise, SpinLock& lock) noexcept;
 
   // All of await_suspend, for the usual case: waits in `list` unless `ready()`, which runs under
   // the lock. Gives what await_suspend returns.
@@ -61,10 +60,10 @@ class Waiter : public WaiterLink {
 
   // Under the lock: the stop came before the waiter was in a list. It must not be added; call Wake
   // after unlocking.
-  bool CancelledEarly() const noexcept { return outcome_ == Outcome::kCancelled; }
+  bool CancelledEarly() const noexcept { return outcome() == Outcome::kCancelled; }
 
   // Under the lock: it has what it waits for.
-  void Grant() noexcept { outcome_ = Outcome::kGranted; }
+  void Grant() noexcept { outcome_.store(Outcome::kGranted, kRelease); }
 
   // Without the lock: the coroutine goes on, on its own executor. The waiter may be gone after
   // this.
@@ -74,10 +73,10 @@ class Waiter : public WaiterLink {
   // had to wait.
   bool Finish() noexcept {
     if (registered_) promise_->context->stop->Unregister(stop_);
-    return outcome_ != Outcome::kCancelled;
+    return outcome() != Outcome::kCancelled;
   }
 
-  bool granted() const noexcept { return outcome_ == Outcome::kGranted; }  // under the lock
+  bool granted() const noexcept { return outcome() == Outcome::kGranted; }  // under the lock
 
  private:
   struct Stop : StopNode {
@@ -85,13 +84,18 @@ class Waiter : public WaiterLink {
     Waiter* self = nullptr;
   };
   static void OnStop(WorkItem& item) noexcept;
+  Outcome outcome() const noexcept { return outcome_.load(kRelaxed); }
 
-  PromiseBase* promise_ = nullptr;
-  SpinLock* lock_ = nullptr;
-  Stop stop_;
+  PromiseBase* promise_;
+  SpinLock* lock_;
+  union {
+    Stop stop_;  // made by Prepare; needs no destructor
+  };
   CancelHook on_cancel_ = nullptr;
   bool registered_ = false;
-  Outcome outcome_ = Outcome::kPending;
+  // Written under the lock. Looked at without it by a stop request only, which leaves a waiter
+  // alone that has its outcome: its primitive may be gone by then.
+  Atomic<Outcome> outcome_{Outcome::kPending};
 };
 
 // FIFO; guarded by its primitive's lock. Everything is O(1).
