@@ -18,7 +18,7 @@
 namespace plait {
 namespace {
 
-constexpr int64_t kItems = 1'000'000;
+constexpr int64_t kItems = 200'000;
 constexpr size_t kCapacity = 1024;
 
 Task<void> Produce(Channel<int64_t>& channel, int64_t items) {

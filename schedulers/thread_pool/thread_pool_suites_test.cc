@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "plait/runtime/testing/executor_suite.h"
+#include "plait/runtime/testing/sync_suite.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/schedulers/thread_pool/thread_pool.h"
 
@@ -38,6 +39,8 @@ const auto kPools = testing::Values(kOne, kTwo, kEight, kOneVirtual, kFourVirtua
 INSTANTIATE_TEST_SUITE_P(ThreadPool, ExecutorSuite, kPools, ExecutorFactory::Name);
 INSTANTIATE_TEST_SUITE_P(ThreadPool, TaskSuite, kPools, ExecutorFactory::Name);
 INSTANTIATE_TEST_SUITE_P(ThreadPool, TimerSuite, kPools, ExecutorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(ThreadPool, SyncSuite, kPools, ExecutorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(ThreadPool, SyncTimerSuite, kPools, ExecutorFactory::Name);
 
 }  // namespace
 }  // namespace plait

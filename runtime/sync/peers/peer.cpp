@@ -1,5 +1,6 @@
 // What runtime/sync's channel benchmarks do, with Asio's experimental channels: the peer to compare
 // with. Prints an operation and the nanoseconds that one takes, a line each. See compare.
+// (It is no part of Plait, so it goes to the machine's clock and threads directly.)
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
