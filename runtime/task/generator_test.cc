@@ -238,7 +238,7 @@ TEST(Generator, AMillionEmptyGeneratorsInARowDoNotGrowTheStack) {
 Generator<int> Nested(Log* log, int depth) {
   Leaving leaving(*log, "depth " + std::to_string(depth));
   if (depth > 0) co_yield ElementsOf(Nested(log, depth - 1));
-  for (int n = 0;; ++n) co_yield n;
+  for (int n = 0; n < 10; ++n) co_yield n;
 }
 
 TEST(Generator, LeavingEarlyDestroysNestedGeneratorsFromTheInside) {
