@@ -47,21 +47,22 @@ plait::Generator<int64_t> Fibonacci(Console& console) {
   for (int64_t a = 0, b = 1;; b += std::exchange(a, b)) co_yield a;
 }
 
-void ShowFibonacci(Console& console, int64_t count) {
-  Title(console, absl::StrCat("Infinite: the Fibonacci numbers below ", count));
+void ShowFibonacci(Console& console, int64_t below) {
+  Title(console, absl::StrCat("Infinite: the Fibonacci numbers below ", below));
   std::string line = " ";
   for (const int64_t n : Fibonacci(console)) {
-    if (n >= count) break;
+    if (n >= below) {
+      console.Print(line);
+      break;
+    }
     absl::StrAppend(&line, " ", n);
   }
-  console.Print(line);
 
   Title(console, "A range like any other: the first five even ones");
   auto even = [](int64_t n) { return n % 2 == 0; };
+  auto five = Fibonacci(console) | std::views::filter(even) | std::views::take(5);
   line = " ";
-  for (const int64_t n : Fibonacci(console) | std::views::filter(even) | std::views::take(5)) {
-    absl::StrAppend(&line, " ", n);
-  }
+  for (const int64_t n : five) absl::StrAppend(&line, " ", n);
   console.Print(line);
 }
 
