@@ -217,6 +217,27 @@ Task<absl::Status> HandleNode(World& world, Draw draw, int depth) {
   co_return result.Take();
 }
 
+Task<absl::Status> OnNode(World& world, Draw draw, int depth) {
+  Alive alive(world);
+  Executor* const here = TaskContext::Current()->executor;
+  Executor* there = here;
+  if (!world.executors.empty()) {
+    there =
+        world.executors[static_cast<size_t>(draw.Below(static_cast<int>(world.executors.size())))];
+  }
+  Outcome child;
+  Result<absl::Status> result;
+  co_await AwaitInto<absl::Status>(On(*there, Child(world, draw, depth, child)), nullptr, result);
+  world.Expect(TaskContext::Current()->executor == here, "On did not come back");
+  if (child.begun) {
+    ExpectSame(world, child, result, "On changed its result");
+  } else {
+    world.Expect(result.has_value() && absl::IsCancelled(result.value()) && StopRequested(),
+                 "On did not run its task");
+  }
+  co_return result.Take();
+}
+
 Task<absl::Status> ShieldNode(World& world, Draw draw, int depth) {
   Alive alive(world);
   Outcome child;
@@ -351,6 +372,39 @@ Task<absl::Status> WaitNode(World& world, Draw draw, int depth) {
   co_return waited.status();
 }
 
+Task<absl::Status> AsCompletedNode(World& world, Draw draw, int depth) {
+  Alive alive(world);
+  Outcomes children(static_cast<size_t>(1 + draw.Below(4)));
+  std::vector<JoinHandle<absl::Status>> handles;
+  std::vector<JoinHandle<absl::Status>> shared;
+  for (Outcome& child : children) {
+    handles.push_back(Launch(world, draw, Child(world, draw, depth, child)));
+    shared.push_back(handles.back().Share());
+  }
+  auto read = [&](AsyncGenerator<absl::Status> results) -> Task<absl::Status> {
+    Alive reader(world);
+    size_t count = 0;
+    absl::Status last;
+    while (auto result = co_await results.Next()) {
+      last = *result;
+      ++count;
+      if (draw.OneIn(6)) co_return last;  // the others are detached
+    }
+    world.Expect(count == children.size() || absl::IsCancelled(last),
+                 "AsCompleted ended before the last task");
+    co_return last;
+  };
+  Result<absl::Status> result;
+  co_await AwaitInto<absl::Status>(read(AsCompleted(std::move(handles))), nullptr, result);
+  for (JoinHandle<absl::Status>& handle : shared) {
+    if (draw.OneIn(2)) handle.Cancel();
+    Result<absl::Status> joined;
+    co_await AwaitInto<absl::Status>(Uncancellable(handle), nullptr, joined);
+  }
+  ExpectJoined(world, children);
+  co_return result.Take();
+}
+
 // What a group's body does: spawns, waits, cancels, and ends as it is drawn to.
 Task<absl::Status> GroupBody(World& world, Draw draw, int depth, TaskGroup& group,
                              Outcomes& children, Outcome& body) {
@@ -449,13 +503,14 @@ Task<absl::Status> GeneratorNode(World& world, Draw draw, int depth) {
 }
 
 constexpr Kind kBranches[] = {
-    {"Timeout", &TimeoutNode},   {"CancelScope", &CancelScopeNode},
-    {"Cleanup", &CleanupNode},   {"WithAsync", &WithAsyncNode},
-    {"Handle", &HandleNode},     {"Shield", &ShieldNode},
-    {"Detached", &DetachedNode}, {"Sequence", &SequenceNode},
-    {"Gather", &GatherNode},     {"GatherAll", &GatherAllNode},
-    {"Select", &SelectNode},     {"Wait", &WaitNode},
-    {"TaskGroup", &GroupNode},   {"AsyncGenerator", &GeneratorNode},
+    {"Timeout", &TimeoutNode},     {"CancelScope", &CancelScopeNode},
+    {"Cleanup", &CleanupNode},     {"WithAsync", &WithAsyncNode},
+    {"Handle", &HandleNode},       {"On", &OnNode},
+    {"Shield", &ShieldNode},       {"Detached", &DetachedNode},
+    {"Sequence", &SequenceNode},   {"Gather", &GatherNode},
+    {"GatherAll", &GatherAllNode}, {"Select", &SelectNode},
+    {"Wait", &WaitNode},           {"AsCompleted", &AsCompletedNode},
+    {"TaskGroup", &GroupNode},     {"AsyncGenerator", &GeneratorNode},
 };
 
 // --- whole programs ---

@@ -14,6 +14,8 @@
 namespace plait::stress {
 namespace {
 
+Executor* CurrentExecutor() { return TaskContext::Current()->executor; }
+
 // A wait that gave `status` was cancelled only if its task was, and then never gives anything else.
 void CheckWait(World& world, bool stopped_before, const absl::Status& status) {
   if (absl::IsCancelled(status)) {
@@ -259,6 +261,111 @@ Task<absl::Status> EventNode(World& world, Draw draw, int) {
   co_return co_await Gather(std::move(workers));
 }
 
+// What the tasks of a ConditionVariableNode share; guarded by the mutex.
+struct Jobs {
+  Mutex mutex;
+  ConditionVariable changed;
+  int waiting = 0;
+};
+
+Task<absl::Status> TakeJob(World& world, Jobs& jobs) {
+  Alive alive(world);
+  MutexGuard guard = co_await OrReturn(jobs.mutex.Lock());
+  const absl::Status waited = co_await jobs.changed.Wait(guard, [&] { return jobs.waiting > 0; });
+  world.Expect(guard.ok(), "the guard holds nothing after a Wait");
+  if (!waited.ok()) {
+    world.Expect(absl::IsCancelled(waited) && StopRequested(),
+                 "a ConditionVariable's Wait was cancelled by nobody");
+    co_return waited;
+  }
+  world.Expect(jobs.waiting-- > 0, "a Wait ended though its predicate did not hold");
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> AddJobs(World& world, Draw draw, Jobs& jobs, int count) {
+  Alive alive(world);
+  for (; count > 0; --count) {
+    static_cast<void>(co_await Sleep(world.unit * draw.Below(5)));
+    MutexGuard guard = co_await OrReturn(jobs.mutex.Lock());
+    ++jobs.waiting;
+    jobs.changed.NotifyOne();
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> ConditionVariableNode(World& world, Draw draw, int) {
+  Alive alive(world);
+  Jobs jobs;
+  const int count = draw.Below(4);
+  std::vector<Task<absl::Status>> workers;
+  for (int i = 0; i < count; ++i) workers.push_back(TakeJob(world, jobs));
+  workers.push_back(AddJobs(world, draw.Fork(), jobs, count));
+  const absl::Status status = co_await Gather(std::move(workers));
+  if (status.ok()) world.Expect(jobs.waiting == 0, "a notification was lost");
+  co_return status;
+}
+
+Task<absl::Status> Arrive(World& world, Draw draw, Barrier& barrier, int rounds,
+                          internal::Atomic<int>& arrivals, int parties) {
+  Alive alive(world);
+  for (int round = 1; round <= rounds; ++round) {
+    static_cast<void>(co_await Sleep(world.unit * draw.Below(5)));
+    arrivals.fetch_add(1, internal::kAcqRel);
+    const absl::StatusOr<int> index = co_await barrier.Wait();
+    if (!index.ok()) {
+      world.Expect(absl::IsCancelled(index.status()) && StopRequested(),
+                   "a Barrier's Wait was cancelled by nobody");
+      co_return index.status();
+    }
+    world.Expect(arrivals.load(internal::kAcquire) >= round * parties,
+                 "a Barrier opened before all were there");
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> BarrierNode(World& world, Draw draw, int) {
+  Alive alive(world);
+  const int parties = 1 + draw.Below(3);
+  const int rounds = 1 + draw.Below(3);
+  Barrier barrier(parties);
+  internal::Atomic<int> arrivals{0};
+  std::vector<Task<absl::Status>> workers;
+  for (int i = 0; i < parties; ++i) {
+    workers.push_back(Arrive(world, draw.Fork(), barrier, rounds, arrivals, parties));
+  }
+  co_return co_await Gather(std::move(workers));
+}
+
+// `plain` is what a strand guards: no atomic, so that ThreadSanitizer looks after it too.
+Task<absl::Status> CountOnStrand(World& world, Draw draw, Strand& strand, int64_t& plain) {
+  Alive alive(world);
+  for (int turns = draw.Below(5); turns > 0; --turns) {
+    const int64_t before = plain++;
+    world.Expect(plain == before + 1 && CurrentExecutor() == &strand,
+                 "two ran on a strand at once");
+    co_await Yield();
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> StrandNode(World& world, Draw draw, int) {
+  Alive alive(world);
+  Strand strand(*CurrentExecutor());
+  int64_t plain = 0;
+  std::vector<JoinHandle<absl::Status>> handles;
+  for (int i = 0; i < 3; ++i) {
+    handles.push_back(
+        Spawn(CountOnStrand(world, draw.Fork(), strand, plain), {.executor = &strand}));
+  }
+  if (draw.OneIn(3)) handles.front().Cancel();
+  absl::Status status;
+  for (JoinHandle<absl::Status>& handle : handles) {
+    const absl::Status ended = co_await Uncancellable(handle);
+    if (status.ok() && !absl::IsCancelled(ended)) status = ended;
+  }
+  co_return status;
+}
+
 constexpr Kind kLeaves[] = {
     {"Sleep", &SleepNode},
     {"Yield", &YieldNode},
@@ -272,6 +379,9 @@ constexpr Kind kLeaves[] = {
     {"Mutex", &LockNode<MutexAccess>},
     {"Semaphore", &LockNode<SemaphoreAccess>},
     {"Event", &EventNode},
+    {"ConditionVariable", &ConditionVariableNode},
+    {"Barrier", &BarrierNode},
+    {"Strand", &StrandNode},
 };
 
 }  // namespace
