@@ -84,6 +84,52 @@ plait::Task<absl::Status> ShowException(Console& console) {
 }
 #endif
 
+plait::Task<absl::Status> ShowCallbacks(Console& console) {
+  Title(console, "Callbacks: called once, when the task is done; one that comes late, at once");
+  plait::JoinHandle<Result> tea = plait::Spawn(Brew(absl::Milliseconds(5)));
+  tea.OnDone([&](plait::JoinHandle<Result>& task) {
+    console.Print(absl::StrCat("  callback    -> ", Show(task.result())));
+  });
+  plait::DoneCallbackHandle second =
+      tea.OnDone([&] { console.Print("  never: it is taken back"); });
+  console.Print(absl::StrCat("  Remove()    -> ", Show(second.Remove()), ", the second callback"));
+  static_cast<void>(co_await tea);
+  tea.OnDone([&] { console.Print("  a late one  -> called at once"); });
+  co_return absl::OkStatus();
+}
+
+void Ask(Console& console, plait::Future<std::string>& future) {
+  console.Print(absl::StrCat("  done()      -> ", Show(future.done())));
+  console.Print(absl::StrCat("  cancelled() -> ", Show(future.cancelled())));
+}
+
+plait::Task<absl::Status> ShowFutures(Console& console) {
+  Title(console, "A future, pending: a value that somebody else will set");
+  plait::Promise<std::string> promise;
+  plait::Future<std::string> future = promise.future();
+  Ask(console, future);
+  console.Print(absl::StrCat("  result()    -> ", Show(future.result())));
+  future.OnDone([&](const Result& result) {
+    console.Print(absl::StrCat("  callback    -> ", Show(result)));
+  });
+
+  Title(console, "A future, done: its callbacks are called, and its value can be taken once");
+  console.Print(absl::StrCat("  Set()       -> ", Show(promise.Set("coffee"))));
+  Ask(console, future);
+  console.Print(absl::StrCat("  Set()       -> ", Show(promise.Set("tea")), ", it has a value"));
+  const Result taken = co_await future;
+  console.Print(absl::StrCat("  co_await    -> ", Show(taken)));
+  console.Print(absl::StrCat("  result()    -> ", Show(future.result())));
+
+  Title(console, "A future, cancelled: nobody wants the value any more");
+  plait::Promise<std::string> unwanted;
+  plait::Future<std::string> given_up = unwanted.future();
+  console.Print(absl::StrCat("  Cancel()    -> ", Show(given_up.Cancel())));
+  Ask(console, given_up);
+  console.Print(absl::StrCat("  Set()       -> ", Show(unwanted.Set("tea")), ", it is too late"));
+  co_return absl::OkStatus();
+}
+
 plait::Task<absl::Status> Main(Console& console) {
   Title(console, "Pending: spawned a moment ago, it has not even begun");
   plait::JoinHandle<Result> tea = plait::Spawn(Brew(absl::Milliseconds(20)), {.name = "tea"});
@@ -125,6 +171,8 @@ plait::Task<absl::Status> Main(Console& console) {
   Ask(console, never);
 
   co_await plait::OrReturn(ShowException(console));
+  co_await plait::OrReturn(ShowCallbacks(console));
+  co_await plait::OrReturn(ShowFutures(console));
 
   Title(console,
         "Left behind: its handle is dropped, and the end of Run cancels it and waits for it");

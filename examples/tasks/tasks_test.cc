@@ -99,6 +99,26 @@ TEST_F(TasksTest, AnExceptionReachesWhoeverAwaitsTheTaskOrAsksForItsResult) {
 #endif
 }
 
+TEST_F(TasksTest, CallbacksAreCalledOnceAndLateOnesAtOnce) {
+  EXPECT_THAT(Section("Callbacks"),
+              ElementsAre("  Remove()    -> true, the second callback", "  callback    -> tea",
+                          "  a late one  -> called at once"));
+}
+
+TEST_F(TasksTest, AFutureHasItsStatesToo) {
+  EXPECT_THAT(Section("A future, pending"),
+              ElementsAre("  done()      -> false", "  cancelled() -> false",
+                          HasSubstr("result()    -> FAILED_PRECONDITION")));
+  EXPECT_THAT(
+      Section("A future, done"),
+      ElementsAre("  callback    -> coffee", "  Set()       -> true", "  done()      -> true",
+                  "  cancelled() -> false", "  Set()       -> false, it has a value",
+                  "  co_await    -> coffee", HasSubstr("result()    -> FAILED_PRECONDITION")));
+  EXPECT_THAT(Section("A future, cancelled"),
+              ElementsAre("  Cancel()    -> true", "  done()      -> true", "  cancelled() -> true",
+                          "  Set()       -> false, it is too late"));
+}
+
 TEST_F(TasksTest, ATaskThatIsLeftBehindIsCancelledAndJoinedByTheEndOfRun) {
   EXPECT_THAT(Section("Left behind"), ElementsAre(HasSubstr("its sleep   -> CANCELLED")));
 }
