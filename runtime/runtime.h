@@ -20,6 +20,7 @@
 #include "plait/runtime/sync/token_bucket.h"
 #include "plait/runtime/task/as_completed.h"
 #include "plait/runtime/task/as_future.h"
+#include "plait/runtime/task/async_adaptors.h"
 #include "plait/runtime/task/async_exit_stack.h"
 #include "plait/runtime/task/async_generator.h"
 #include "plait/runtime/task/blocking_get.h"
