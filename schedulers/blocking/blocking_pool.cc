@@ -250,7 +250,11 @@ Executor& OwnBlockingPool::get() noexcept {
   return *own_;
 }
 
-void OwnBlockingPool::Close() { own_ = nullptr; }
+void OwnBlockingPool::Close() {
+  if (own_ == nullptr) return;
+  const absl::Status closed = own_->Close();
+  PLAIT_CHECK(closed.ok(), closed.ToString());
+}
 
 }  // namespace internal
 }  // namespace plait

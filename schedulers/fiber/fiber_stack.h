@@ -80,10 +80,10 @@ class Fiber {
   Exceptions exceptions_;
 
   // For the sanitizers.
-  void* shadow_ = nullptr;
-  void* drivers_shadow_ = nullptr;
-  const void* drivers_stack_ = nullptr;
-  size_t drivers_stack_size_ = 0;
+  [[maybe_unused]] void* shadow_ = nullptr;
+  [[maybe_unused]] void* drivers_shadow_ = nullptr;
+  [[maybe_unused]] const void* drivers_stack_ = nullptr;
+  [[maybe_unused]] size_t drivers_stack_size_ = 0;
 };
 
 }  // namespace plait::internal
