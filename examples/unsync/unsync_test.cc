@@ -1,0 +1,57 @@
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "plait/examples/support/manners.h"
+#include "plait/examples/support/run_program.h"
+
+namespace examples {
+namespace {
+
+using ::testing::Each;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+constexpr char kUnsync[] = "examples/unsync/unsync";
+
+TEST(UnsyncTest, BothKindsAreStartedBeforeAnyIsWaitedForAndGiveTheirResults) {
+  const ProgramRun run = RunProgram(kUnsync, {"--count=2", "--duration=20ms"});
+  EXPECT_EQ(run.exit_status, 0);
+  EXPECT_EQ(run.error, "");
+  const std::vector<std::string> lines = run.lines();
+  ASSERT_THAT(lines, SizeIs(8)) << run.output;
+  for (int n = 0; n < 2; ++n) {
+    EXPECT_THAT(lines[n], EndsWith(": started a coroutine"));
+    EXPECT_THAT(lines[2 + n], EndsWith(": started a thread"));
+    EXPECT_THAT(lines[4 + n], HasSubstr("the coroutine slept as a coroutine"));
+    EXPECT_THAT(lines[4 + n], HasSubstr("\"coroutines"));
+    EXPECT_THAT(lines[6 + n], HasSubstr("the thread blocked as a function"));
+    EXPECT_THAT(lines[6 + n], HasSubstr("\"blocking\""));
+  }
+}
+
+TEST(UnsyncTest, OneKindMayBeChosen) {
+  for (const std::string kind : {"coroutine", "thread"}) {
+    const ProgramRun run = RunProgram(kUnsync, {"--kind=" + kind, "--count=3", "--duration=1ms"});
+    EXPECT_EQ(run.exit_status, 0);
+    EXPECT_THAT(run.lines(), SizeIs(6));
+    EXPECT_THAT(run.lines(), Each(HasSubstr(kind)));
+  }
+}
+
+TEST(UnsyncTest, ProcessesAreNotThereYetAndItSaysSo) {
+  ExpectRefusal(kUnsync, {"--kind=process"}, "processes of their own is not there yet");
+}
+
+TEST(UnsyncTest, ItHasManners) {
+  ExpectHelp(kUnsync, {"--kind=", "--count=N", "--duration="});
+  ExpectRefusal(kUnsync, {"--no-such-flag"}, "there is no flag \"--no-such-flag\"");
+  ExpectRefusal(kUnsync, {"word"}, "\"word\" is not a flag");
+  ExpectRefusal(kUnsync, {"--kind=fibre"}, "--kind");
+  ExpectRefusal(kUnsync, {"--count=-1"}, "--count");
+}
+
+}  // namespace
+}  // namespace examples
