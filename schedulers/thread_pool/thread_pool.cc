@@ -221,10 +221,11 @@ WorkItem* ThreadPool::Take(PoolWorker& self) {
 }
 
 bool ThreadPool::Spin(std::unique_lock<std::mutex>& lock, PoolWorker& self) {
-  // Where time is virtual it must not pass while one spins. More than half of the threads spinning
-  // would take the processors from those that work.
-  const bool may = !clock_.is_virtual() && HardwareThreads() > 1 &&
-                   spinning_ < std::max(1, threads() / 2) && !draining_;
+  // Where time is virtual it must not pass while one spins. More spinning threads than half of the
+  // processors would take them from those that work.
+  static const int processors = HardwareThreads();
+  const bool may = !clock_.is_virtual() && processors > 1 &&
+                   spinning_ < std::max(1, std::min(threads(), processors) / 2) && !draining_;
   if (!may) return false;
   ++spinning_;
   lock.unlock();
