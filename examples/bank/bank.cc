@@ -17,8 +17,10 @@
 #include "absl/strings/str_format.h"
 #include "plait/examples/support/console.h"
 #include "plait/examples/support/flags.h"
+#include "plait/examples/support/runtime_flags.h"
 #include "plait/examples/support/timing.h"
 #include "plait/runtime/runtime.h"
+#include "plait/schedulers/run.h"
 #include "plait/schedulers/thread_pool/thread_pool.h"
 
 namespace {
@@ -156,10 +158,11 @@ plait::Task<absl::Status> Work(Bank& bank, const Plan& plan, int64_t teller) {
   co_return absl::OkStatus();
 }
 
-plait::Task<absl::Status> OpenAllDay(Bank& bank, const Plan& plan) {
+// The tellers work on the pool; this task, on the main thread's event loop, waits for them.
+plait::Task<absl::Status> OpenAllDay(Bank& bank, const Plan& plan, plait::Executor& pool) {
   std::vector<plait::JoinHandle<absl::Status>> tellers;
   for (int64_t n = 0; n < plan.tellers; ++n) {
-    tellers.push_back(plait::Spawn(Work(bank, plan, n)));
+    tellers.push_back(plait::Spawn(Work(bank, plan, n), {.executor = &pool}));
   }
   for (auto& teller : tellers) co_await plait::OrReturn(teller);
   co_return absl::OkStatus();
@@ -173,14 +176,14 @@ const char* Title(const std::string& mode) {
 }
 
 // Whether all the money is still there.
-bool RunDay(const std::string& mode, const Plan& plan, examples::Console& console,
-            std::string* measured) {
+bool RunDay(const std::string& mode, const Plan& plan, const plait::RunOptions& options,
+            examples::Console& console, std::string* measured) {
   console.Print(Title(mode), Color::kBold);
   plait::ThreadPool pool({.threads = static_cast<int>(plan.threads), .name = "bank"});
   const std::unique_ptr<Bank> bank = Open(mode, plan.accounts, pool);
   const int64_t before = bank->total();
   const examples::Stopwatch watch;
-  const absl::Status status = plait::BlockOn(pool, OpenAllDay(*bank, plan));
+  const absl::Status status = plait::Run(OpenAllDay(*bank, plan, pool), options);
   const absl::Duration took = watch.elapsed();
   const int64_t after = bank->total();
   if (!status.ok()) console.Print("  " + status.ToString(), Color::kRed);
@@ -208,6 +211,7 @@ bool RunDay(const std::string& mode, const Plan& plan, examples::Console& consol
 int main(int argc, char** argv) {
   std::string mode = "safe";
   Plan plan;
+  plait::RunOptions options;
   examples::Flags flags(
       "bank",
       "Tellers on several threads move money between the same accounts: is it all still there?\n"
@@ -219,6 +223,7 @@ int main(int argc, char** argv) {
   flags.Int("tellers", &plan.tellers, 1, 10'000, "how many tasks make transfers");
   flags.Int("transfers", &plan.transfers, 0, 100'000'000, "how many each of them makes");
   flags.Int("seed", &plan.seed, 0, 1'000'000'000, "where the random transfers begin");
+  examples::AddReactorFlag(flags, &options);
   if (const auto status = flags.Parse(argc, argv)) return *status;
 
   examples::Console console;
@@ -232,7 +237,7 @@ int main(int argc, char** argv) {
     const bool is_unsafe = std::string(name) == "unsafe";
     if (mode != name && mode != "all" && (mode != "safe" || is_unsafe)) continue;
     std::string measured;
-    const bool kept = RunDay(name, plan, console, &measured);
+    const bool kept = RunDay(name, plan, options, console, &measured);
     measurements.push_back(measured);
     // What the unsafe bank loses is what it is there to show.
     safe = safe && (kept || is_unsafe);

@@ -80,12 +80,12 @@ TEST(BankTest, TheUnsafeModeIsADataRace) {
 
 TEST(BankTest, ItHasManners) {
   ExpectHelp(kProgram, {"--mode=unsafe|coarse|fine|strand|safe|all", "--threads=N", "--accounts=N",
-                        "--tellers=N", "--transfers=N", "--seed=N"});
+                        "--tellers=N", "--transfers=N", "--seed=N", "--reactor=TEXT"});
+  ExpectManners(kProgram);
   ExpectRefusal(kProgram, {"--mode=trusting"}, "is not one of unsafe, coarse");
   ExpectRefusal(kProgram, {"--accounts=1"}, "is not a whole number");
   ExpectRefusal(kProgram, {"--threads=0"}, "is not a whole number");
   ExpectRefusal(kProgram, {"--transfers=-1"}, "is not a whole number");
-  ExpectRefusal(kProgram, {"--vault"}, "vault");
 }
 
 }  // namespace

@@ -47,8 +47,8 @@ TEST(PriorityQueueTest, ItGoesByTheComparisonThatItIsGiven) {
   PutAll(largest_first, {5, 1, 4});
   EXPECT_EQ(TakeAll(largest_first), (std::vector<int>{5, 4, 1}));
 
-  const int centre = 10;
-  auto nearer = [centre](int a, int b) { return std::abs(a - centre) < std::abs(b - centre); };
+  int centre = 10;
+  auto nearer = [&centre](int a, int b) { return std::abs(a - centre) < std::abs(b - centre); };
   PriorityQueue<int, decltype(nearer)> nearest_first(100, nearer);
   PutAll(nearest_first, {1, 12, 9, 20});
   EXPECT_EQ(TakeAll(nearest_first), (std::vector<int>{9, 12, 1, 20}));
