@@ -612,4 +612,7 @@ TEST_P(SyncTimerSuite, ATaskOfAStrandSleepsAndWakesOnTheStrand) {
 }
 
 }  // namespace
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SyncTimerSuite);
+
 }  // namespace plait

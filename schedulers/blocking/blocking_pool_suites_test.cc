@@ -4,6 +4,7 @@
 #include "absl/synchronization/barrier.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/testing/executor_suite.h"
+#include "plait/runtime/testing/sync_suite.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/schedulers/blocking/blocking_pool.h"
 
@@ -33,6 +34,8 @@ const ExecutorFactory kFourThreads{
 INSTANTIATE_TEST_SUITE_P(BlockingPool, ExecutorSuite, testing::Values(kOneThread, kFourThreads),
                          ExecutorFactory::Name);
 INSTANTIATE_TEST_SUITE_P(BlockingPool, TaskSuite, testing::Values(kOneThread, kFourThreads),
+                         ExecutorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(BlockingPool, SyncSuite, testing::Values(kOneThread, kFourThreads),
                          ExecutorFactory::Name);
 
 }  // namespace
