@@ -44,6 +44,10 @@
 // Do not co_yield inside a scope that is open in the generator's own frame (a TaskGroup, a cancel
 // scope): the scope hangs on the task that opened it, which need not be there for the next item.
 //
+// g++ 12 miscompiles a coroutine, of any kind, that awaits or yields in the condition of an if or a
+// loop and has no local variable anywhere in its body; and `!(co_yield item)` in a template makes
+// it fail. `const bool more = co_yield item;` is fine in both.
+//
 // Threads: one task at a time; a Next while another is in flight, or a generator destroyed or moved
 // meanwhile, is a programming error (CHECK). Lifetime: as for Task, arguments taken by value are
 // the generator's own, references and a lambda's captures must outlive it. Cost: one frame for all

@@ -16,6 +16,9 @@
 // is `resource.Close()`, or what a third argument does: `WithAsync(file, fn, [](File& f) { ... })`.
 // It gives nothing or an absl::Status, or an awaitable of either.
 //
+// (g++ 12 destroys a lambda twice that is written inside the co_await expression and captures an
+// object with a destructor: give such a lambda a name first, and move it.)
+//
 // The resource is closed once, after the function has ended: with a value, an error, an exception,
 // or because the task was cancelled. Cancellation: closing is Uncancellable, as the waits of a
 // cancelled task would end at once; where a peer is involved let Close be bounded by a Timeout. The
