@@ -410,13 +410,19 @@ Task<absl::Status> GroupBody(World& world, Draw draw, int depth, TaskGroup& grou
                              Outcomes& children, Outcome& body) {
   Alive alive(world);
   body.begun = true;
+  std::vector<TaskHandle> handles;
   for (Outcome& child : children) {
     world.tasks.Begin();
     JoinHandle<absl::Status> handle = group.Spawn(Child(world, draw, depth, child));
     handle.OnDone([&world] { world.tasks.End(); });
+    handles.push_back(handle);
     if (draw.OneIn(3)) co_await Pause(world, draw.Fork());
     if (draw.OneIn(6)) handle.Cancel();
     if (draw.OneIn(12)) group.Cancel();
+  }
+  for (TaskHandle& handle : handles) {
+    world.Expect(!world.exact || !group.closing() || !handle.Cancel(),
+                 "a group that was cancelled, or that failed, has not cancelled its children");
   }
   if (draw.OneIn(6)) body.status = absl::InternalError("planned, in a body");
   if (draw.OneIn(6)) body.status = co_await Sleep(world.unit * draw.Below(20));
