@@ -5,9 +5,9 @@
 //
 // A task runs on whichever thread is free next and may go on on another after each wait; two tasks
 // may run at the same time. Each thread is a Worker with timers of its own, so Sleep and Timeout
-// work; there is no reactor, so operations on descriptors fail with FailedPrecondition. A sleep
-// ends on the thread where it began, when that is free. Functions that block belong into Offload,
-// whose BlockingPool every pool has.
+// work; there is no reactor, so operations on descriptors fail with FailedPrecondition. A sleep is
+// timed by the thread where it began, and late while that one is busy; its task then goes on on
+// whichever is free. Functions that block belong into Offload, whose BlockingPool every pool has.
 //
 // Order: items are begun in the order of posting. With one thread they run in that order. Fairness:
 // work that reposts itself goes to the end of the queue, and timers that are due take turns with

@@ -34,8 +34,6 @@ void Until(Condition condition) {
   for (int round = 0; !condition(); ++round) internal::SpinWait(round);
 }
 
-const void* ThisThread() { return &internal::thread_state; }
-
 Task<void> MeetAt(absl::Barrier* barrier) {
   if (barrier->Block()) delete barrier;  // the last one out
   co_return;
@@ -171,21 +169,6 @@ TEST(ThreadPoolTest, OffloadHasAPoolOfItsOwnSoThatNoWorkerBlocks) {
   }(&release));
   ThreadPool other({.threads = 1, .blocking = &pool});
   EXPECT_EQ(&other.blocking(), static_cast<Executor*>(&pool));
-}
-
-TEST(ThreadPoolTest, ASleepEndsOnTheThreadWhereItBegan) {
-  ThreadPool pool({.threads = 4});
-  BlockOn(pool, []() -> Task<void> {
-    std::vector<Task<bool>> sleepers;
-    auto stays = [](int n) -> Task<bool> {
-      const void* const before = ThisThread();
-      const absl::Status slept = co_await Sleep(absl::Microseconds(n % 50));
-      EXPECT_TRUE(slept.ok()) << slept;
-      co_return ThisThread() == before;
-    };
-    for (int n = 0; n < 200; ++n) sleepers.push_back(stays(n));
-    for (const bool stayed : co_await Gather(std::move(sleepers))) EXPECT_TRUE(stayed);
-  }());
 }
 
 // With one thread the two kinds of work take turns, so neither waits for the other to end.
