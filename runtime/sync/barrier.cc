@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/sync/wait_notes.h"
 
 namespace plait {
 
@@ -51,7 +52,7 @@ bool Barrier::ArriveNow(WaitAwaiter& arriving) noexcept {
 
 bool Barrier::Suspend(WaitAwaiter& arriving, internal::PromiseBase& promise) noexcept {
   WakeList woken;
-  const bool waits = arriving.Park(promise, lock_, waiters_, [&] {
+  const bool waits = arriving.Park(promise, lock_, waiters_, internal::kBarrierNote, [&] {
     const bool ready = ArriveUnderLock(arriving, woken);
     if (!ready) ++waiting_;
     return ready;

@@ -53,6 +53,7 @@
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/stamped_ring.h"
+#include "plait/runtime/sync/wait_notes.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/waiter_list.h"
 
@@ -247,7 +248,9 @@ class Channel : private internal::ChannelBase {
   // For await_suspend: joins `list`, unless there is nothing to wait for.
   bool Wait(Waiter& self, internal::PromiseBase& promise, internal::WaiterList& list,
             internal::Atomic<bool>& flag, Patient patient) {
-    self.Prepare(promise, lock_);
+    self.Prepare(
+        promise, lock_,
+        patient == Patient::kSender ? internal::kChannelSendNote : internal::kChannelReceiveNote);
     internal::WakeList woken;
     bool early = false;
     bool waits = false;

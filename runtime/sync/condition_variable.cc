@@ -3,6 +3,7 @@
 #include <coroutine>
 
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/sync/wait_notes.h"
 
 namespace plait {
 
@@ -21,7 +22,8 @@ class [[nodiscard]] ConditionVariable::NotifiedAwaiter : private internal::Waite
     // Held here: once this awaiter is in the list, another thread may go on with the coroutine,
     // which then waits for the mutex to be let go.
     const MutexGuard held = std::move(guard_);
-    return Park(waiter.promise(), variable_.lock_, variable_.waiters_, [] { return false; });
+    return Park(waiter.promise(), variable_.lock_, variable_.waiters_, internal::kConditionNote,
+                [] { return false; });
   }
   absl::Status await_resume() {
     if (Finish()) return absl::OkStatus();

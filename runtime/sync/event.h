@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/sync/wait_notes.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/waiter_list.h"
 
@@ -64,8 +65,8 @@ class Event {
     bool await_ready() const noexcept { return event_.state_.load(internal::kAcquire) == kSet; }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
-      const bool waits =
-          Park(waiter.promise(), event_.lock_, event_.waiters_, [this] { return event_.IsSet(); });
+      const bool waits = Park(waiter.promise(), event_.lock_, event_.waiters_, internal::kEventNote,
+                              [this] { return event_.IsSet(); });
       if (!waits) event_.AwaitSetter();
       return waits;
     }

@@ -1,6 +1,7 @@
 #include "plait/runtime/sync/mutex.h"
 
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/sync/wait_notes.h"
 
 namespace plait {
 
@@ -41,9 +42,10 @@ bool Mutex::LockOrNoteWaiter() noexcept {
 
 bool Mutex::Suspend(Waiter& waiter, internal::PromiseBase& promise, bool cancellable) noexcept {
   if (cancellable) {
-    return waiter.Park(promise, lock_, waiters_, [this] { return LockOrNoteWaiter(); });
+    return waiter.Park(promise, lock_, waiters_, internal::kMutexNote,
+                       [this] { return LockOrNoteWaiter(); });
   }
-  waiter.PrepareUncancellable(promise, lock_);
+  waiter.PrepareUncancellable(promise, lock_, internal::kMutexNote);
   SpinLockHolder hold(lock_);
   if (LockOrNoteWaiter()) {
     waiter.Grant();

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/sync/wait_notes.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/waiter_list.h"
 
@@ -88,7 +89,7 @@ class [[nodiscard]] QueueBase::JoinAwaiter : private Waiter {
   bool await_ready() const noexcept { return false; }
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
-    return Park(waiter.promise(), queue_.lock_, queue_.joiners_,
+    return Park(waiter.promise(), queue_.lock_, queue_.joiners_, kQueueJoinNote,
                 [this] { return queue_.unfinished_ == 0; });
   }
   absl::Status await_resume() {
@@ -222,7 +223,7 @@ class BasicQueue : public QueueBase {
     bool await_suspend(std::coroutine_handle<P> waiter) {
       Waiter* getter = nullptr;
       const bool waits = Park(waiter.promise(), queue_.lock_, queue_.putters_,
-                              [&] { return ReadyUnderLock(&getter); });
+                              internal::kQueuePutNote, [&] { return ReadyUnderLock(&getter); });
       // While it waits there is no getter to wake, and this awaiter may be gone.
       if (getter != nullptr) getter->Wake();
       return waits;
@@ -264,7 +265,7 @@ class BasicQueue : public QueueBase {
     bool await_suspend(std::coroutine_handle<P> waiter) {
       Waiter* putter = nullptr;
       const bool waits = Park(waiter.promise(), queue_.lock_, queue_.getters_,
-                              [&] { return ReadyUnderLock(&putter); });
+                              internal::kQueueGetNote, [&] { return ReadyUnderLock(&putter); });
       if (putter != nullptr) putter->Wake();
       return waits;
     }

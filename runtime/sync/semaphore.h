@@ -30,6 +30,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/guard_await.h"  // IWYU pragma: export
+#include "plait/runtime/sync/wait_notes.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/waiter_list.h"
 
@@ -170,7 +171,7 @@ class [[nodiscard]] SemaphoreCore::AcquireAwaiter : private AcquireWaiter {
   }
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
-    return Park(waiter.promise(), core_.lock_, core_.waiters_,
+    return Park(waiter.promise(), core_.lock_, core_.waiters_, kSemaphoreNote,
                 [this] { return core_.AcquireOrNoteWaiter(permits_); });
   }
   SemaphoreGuard await_resume() { return Finish() ? Served() : Cancelled(); }

@@ -44,6 +44,15 @@ struct AwaitNote {
   const AwaitKind* kind;
 };
 
+// A constant note that says no more than its name.
+struct NamedNote : AwaitNote {
+  constexpr explicit NamedNote(const char* what) : AwaitNote{&own_kind}, own_kind{what} {}
+  NamedNote(const NamedNote&) = delete;
+  NamedNote& operator=(const NamedNote&) = delete;
+
+  AwaitKind own_kind;
+};
+
 inline constexpr uintptr_t kAwaitTagMask = 3;
 inline constexpr uintptr_t kAwaitsCoroutine = 1;
 inline constexpr uintptr_t kAwaitsNote = 2;

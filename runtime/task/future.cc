@@ -2,8 +2,14 @@
 
 namespace plait::internal {
 
+namespace {
+
+constexpr NamedNote kFutureNote("a future");
+
+}  // namespace
+
 bool FutureStateBase::Suspend(Waiter& waiter, PromiseBase& promise) noexcept {
-  waiter.Prepare(promise, lock_);
+  waiter.Prepare(promise, lock_, kFutureNote);
   {
     SpinLockHolder hold(lock_);
     if (stage_ >= Stage::kSet) {

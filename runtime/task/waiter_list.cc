@@ -3,22 +3,17 @@
 #include <memory>
 
 namespace plait::internal {
-namespace {
 
-constexpr AwaitKind kWaiterKind{"another task (a value, a lock, a signal)"};
-constexpr AwaitNote kWaiterNote{&kWaiterKind};
-
-}  // namespace
-
-void Waiter::PrepareUncancellable(PromiseBase& promise, SpinLock& lock) noexcept {
+void Waiter::PrepareUncancellable(PromiseBase& promise, SpinLock& lock,
+                                  const AwaitNote& note) noexcept {
   before = nullptr;
   promise_ = &promise;
   lock_ = &lock;
-  SetAwaitNote(promise, kWaiterNote);
+  SetAwaitNote(promise, note);
 }
 
-void Waiter::Prepare(PromiseBase& promise, SpinLock& lock) noexcept {
-  PrepareUncancellable(promise, lock);
+void Waiter::Prepare(PromiseBase& promise, SpinLock& lock, const AwaitNote& note) noexcept {
+  PrepareUncancellable(promise, lock, note);
   // Before it is in a list: once it is, another thread may grant it and free it.
   StopState* stop = promise.context->stop;
   if (stop == nullptr) return;

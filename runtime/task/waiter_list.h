@@ -17,6 +17,7 @@
 
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/task/await_note.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/stop_token.h"
 
@@ -47,16 +48,17 @@ class Waiter : public WaiterLink {
 
   // From await_suspend, with `lock` not held: gets ready to wait for `promise`'s coroutine. Then
   // take the lock, look at the condition again, and either add the waiter to a list (unless
-  // CancelledEarly) or call Grant.
-  void Prepare(PromiseBase& promise, SpinLock& lock) noexcept;
+  // CancelledEarly) or call Grant. `note`, a constant, tells people what is waited for.
+  void Prepare(PromiseBase& promise, SpinLock& lock, const AwaitNote& note) noexcept;
 
   // The same for a wait that no stop request ends.
-  void PrepareUncancellable(PromiseBase& promise, SpinLock& lock) noexcept;
+  void PrepareUncancellable(PromiseBase& promise, SpinLock& lock, const AwaitNote& note) noexcept;
 
   // All of await_suspend, for the usual case: waits in `list` unless `ready()`, which runs under
   // the lock. Gives what await_suspend returns.
   template <class Ready>
-  bool Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, Ready ready) noexcept;
+  bool Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, const AwaitNote& note,
+            Ready ready) noexcept;
 
   // Under the lock: the stop came before the waiter was in a list. It must not be added; call Wake
   // after unlocking.
@@ -183,8 +185,9 @@ class WakeList {
 void WakeEveryone(SpinLock& lock, WaiterList& leaving) noexcept;
 
 template <class Ready>
-bool Waiter::Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, Ready ready) noexcept {
-  Prepare(promise, lock);
+bool Waiter::Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, const AwaitNote& note,
+                  Ready ready) noexcept {
+  Prepare(promise, lock, note);
   {
     SpinLockHolder hold(lock);
     if (!CancelledEarly()) {

@@ -92,7 +92,7 @@ TEST(DumpTasksTest, ItShowsTheBranchesOfAGather) {
 TEST(DumpTasksTest, ItShowsTheBranchesOfASelect) {
   Queue<int> queue(1);
   const std::string dump = DumpOf(SelectTwo(&queue));
-  EXPECT_TRUE(InOrder(dump, {"SelectTwo\n", "waits for Select\n", "waits for another task",
+  EXPECT_TRUE(InOrder(dump, {"SelectTwo\n", "waits for Select\n", "waits for Queue::Get\n",
                              "SleepInside\n", "waits for Sleep\n"}))
       << dump;
 }
@@ -113,7 +113,7 @@ TEST(DumpTasksTest, ItShowsWhichTaskATaskWaitsFor) {
     co_await Yield();
     const std::string dump = DumpTasks();
     EXPECT_TRUE(InOrder(dump, {"\"main\"\n", "is ready or runs\n", "\"later\"\n", "GiveLater\n",
-                               "waits for another task", "\"waiter\"\n", "WaitForIt\n",
+                               "waits for a future\n", "\"waiter\"\n", "WaitForIt\n",
                                absl::StrCat("waits for task ", later.id(), " \"later\"\n")}))
         << dump;
     promise.Set(1);
