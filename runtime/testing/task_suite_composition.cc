@@ -383,7 +383,8 @@ TEST_P(TaskSuite, AGroupsChildrenMayRunOnAnotherExecutor) {
 // cancels them.
 TEST_P(TaskSuite, AFailureOnAnotherExecutorRacesTheOthersEnds) {
   RunningExecutor other(MakeExecutor());
-  for (int round = 0; round < 200; ++round) {
+  const int rounds = ordered() ? 200 : 40;  // a yield on a pool may wake a thread
+  for (int round = 0; round < rounds; ++round) {
     Atomic<int> ended{0};
     const absl::Status status = Await([&]() -> Task<absl::Status> {
       co_return co_await WithTaskGroup([&](TaskGroup& group) -> Task<absl::Status> {

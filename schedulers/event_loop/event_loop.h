@@ -154,6 +154,9 @@ class EventLoop final : public Executor, private Worker {
   // Fetches what has become ready; waits for it if `wait` and nothing is.
   void FetchReady(bool wait);
   void Wait();
+  // Waits a moment for a post from another thread without going to sleep, where that has paid
+  // lately; true when there is one.
+  bool SpinForPost(Deadline deadline);
   void AdaptTurn(Deadline now);
 
   const std::unique_ptr<Reactor> reactor_;
@@ -167,6 +170,7 @@ class EventLoop final : public Executor, private Worker {
   internal::TaskRegistry callbacks_;  // live Handle::Callbacks
   bool stopping_ = false;             // Stop was called; cleared when a run has ended by it
   int turn_limit_ = 64;
+  int spins_ = 0;  // how often SpinForPost may still be in vain
   Deadline last_look_;
   StopItem stop_item_;
 

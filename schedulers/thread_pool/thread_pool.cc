@@ -88,7 +88,8 @@ absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(ThreadPoolOptions
 }
 
 ThreadPool::ThreadPool(const ThreadPoolOptions& options, Unstarted)
-    : clock_(options.clock != nullptr ? *options.clock : Clock::Real()),
+    : Executor(options.hooks),
+      clock_(options.clock != nullptr ? *options.clock : Clock::Real()),
       generation_(internal::ProcessGeneration()),
       blocking_(options.blocking) {
   const absl::Status valid = Validate(options);

@@ -43,6 +43,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/executor_hooks.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/schedulers/blocking/blocking_pool.h"
@@ -59,6 +60,9 @@ struct ThreadPoolOptions {
   // Where Offload's functions run; outlives the pool. Null for a BlockingPool of the pool's own,
   // whose threads are started when they are needed and joined when the pool is closed.
   Executor* blocking = nullptr;
+  // Who is told of what happens on the pool. In debug mode, tasks that are never awaited are
+  // reported; how long items take is watched by EventLoops only.
+  ExecutorHooks hooks;
 };
 
 class ThreadPool final : public Executor {

@@ -54,6 +54,40 @@ TEST(ThreadPoolTest, AsManyTasksRunAtOnceAsItHasThreads) {
   }
 }
 
+TEST(ThreadPoolTest, AnObserverIsToldOfItsTasksOnAllOfItsThreads) {
+  class Counter final : public TaskObserver {
+   public:
+    void OnStart(const ObservedTask&, uint64_t) noexcept override { started.fetch_add(1); }
+    void OnEnd(const ObservedTask&, Ending ending) noexcept override {
+      (ending == Ending::kOk ? ok : failed).fetch_add(1);
+    }
+    internal::Atomic<int> started{0};
+    internal::Atomic<int> ok{0};
+    internal::Atomic<int> failed{0};
+  } counter;
+  internal::Atomic<int> reports{0};
+  {
+    ThreadPool pool(
+        {.threads = 3, .hooks = {.observer = &counter, .on_report = [&](const Report& report) {
+                                   EXPECT_EQ(report.kind, ReportKind::kErrorNeverRetrieved);
+                                   reports.fetch_add(1);
+                                 }}});
+    BlockOn(pool, []() -> Task<void> {
+      for (int i = 0; i < 100; ++i) {
+        Spawn([](int n) -> Task<absl::Status> {
+          co_await Yield();
+          co_return n % 10 == 0 ? absl::InternalError("no") : absl::OkStatus();
+        }(i));
+      }
+      while (AllTasks().size() > 1) co_await Yield();
+    }());
+  }
+  EXPECT_EQ(counter.started.load(), 101);
+  EXPECT_EQ(counter.ok.load(), 91);
+  EXPECT_EQ(counter.failed.load(), 10);
+  EXPECT_EQ(reports.load(), 10);
+}
+
 TEST(ThreadPoolTest, ByDefaultItHasAThreadForEachThatTheMachineRunsAtOnce) {
   ThreadPool pool;
   EXPECT_EQ(pool.threads(), HardwareThreads());
