@@ -283,7 +283,7 @@ TEST_P(TaskSuite, WaitForTheFirstErrorPassesOverSuccesses) {
     good.push_back(Spawn(Ok()));
     const absl::StatusOr<WaitResult> all = co_await Wait(good, WaitFor::kFirstError);
     EXPECT_EQ(all->done.size(), 1u);
-    co_await Wait(handles);
+    static_cast<void>(co_await Wait(handles));
   });
 }
 
@@ -302,7 +302,7 @@ TEST_P(TaskSuite, ACancelledWaitLeavesTheTasksRunning) {
     EXPECT_TRUE(absl::IsCancelled(waited)) << waited;
     EXPECT_FALSE(handles[0].done());
     handles[0].Cancel();
-    co_await Wait(handles);
+    static_cast<void>(co_await Wait(handles));
   });
 }
 

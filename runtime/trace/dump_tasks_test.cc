@@ -67,7 +67,7 @@ std::string DumpOf(Task<T> program) {
     absl::StatusOr<std::string> dump = DumpTask(handle.id());
     EXPECT_TRUE(dump.ok()) << dump.status();
     handle.Cancel();
-    co_await handle;
+    static_cast<void>(co_await handle);
     EXPECT_TRUE(absl::IsNotFound(DumpTask(handle.id()).status()));
     co_return dump.value_or("");
   }(std::move(program)));
