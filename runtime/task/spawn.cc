@@ -1,7 +1,7 @@
 #include "plait/runtime/task/spawn.h"
 
-#include "absl/synchronization/notification.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/task/thread_wait.h"
 
 namespace plait::internal {
 
@@ -26,21 +26,22 @@ void BlockOnState(Executor& executor, TaskState& state) {
   PLAIT_CHECK(TaskContext::Current() == nullptr,
               "BlockOn and Run cannot be called inside a task, whose executor they would block: "
               "use co_await");
-  struct Done : WorkItem {
+  struct Done : ThreadWait {
+    Done() {
+      run = [](WorkItem& item) noexcept {
+        auto& self = static_cast<Done&>(item);
+        // Only one of the two is waited for; the other is last, as its waiter may free this.
+        self.flag.store(true, kRelease);
+        self.Notify();
+      };
+    }
     Atomic<bool> flag{false};
-    absl::Notification notification;
   } done;
-  done.run = [](WorkItem& item) noexcept {
-    auto& self = static_cast<Done&>(item);
-    // Only one of the two is waited for; the notification is last, as its waiter may free this.
-    self.flag.store(true, kRelease);
-    self.notification.Notify();
-  };
   const bool waiting = state.AddWaiter(done);
   PLAIT_CHECK(waiting, "the task has run before");
   state.Adopt(executor, nullptr, nullptr);
   state.Start(/*eager=*/false);
-  if (!executor.RunUntil(done.flag)) done.notification.WaitForNotification();
+  if (!executor.RunUntil(done.flag)) done.Wait();
 }
 
 }  // namespace plait::internal

@@ -13,6 +13,18 @@ void CheckMayBlock() {
 }
 
 ThreadWait::ThreadWait()
-    : WorkItem([](WorkItem& item) noexcept { static_cast<ThreadWait&>(item).ran_.Notify(); }) {}
+    : WorkItem([](WorkItem& item) noexcept { static_cast<ThreadWait&>(item).Notify(); }) {}
+
+void ThreadWait::Notify() noexcept {
+  // Under the lock, so that this is still there.
+  const std::lock_guard<std::mutex> hold(mutex_);
+  ran_ = true;
+  wake_.notify_one();
+}
+
+void ThreadWait::Wait() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  wake_.wait(lock, [this] { return ran_; });
+}
 
 }  // namespace plait::internal
