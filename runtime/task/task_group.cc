@@ -121,7 +121,11 @@ void TaskGroup::ChildDone(TaskRegistry& children, TaskState& child) noexcept {
   child.MarkRetrieved();
   children.Remove(child);
   // One that waits for the limit is counted, so the group is still there.
-  if (TaskState* next = group.NextInLine()) next->Start(/*eager=*/false);
+  if (TaskState* next = group.NextInLine()) {
+    // A cancel that is under way on another thread may not have come to it yet.
+    if (group.scope_.stop().stop_requested()) next->Cancel();
+    next->Start(/*eager=*/false);
+  }
   group.counter_.Done();  // last: the group may go away
 }
 
