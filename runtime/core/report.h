@@ -11,8 +11,6 @@
 #include <functional>
 #include <string>
 
-#include "absl/strings/string_view.h"
-
 namespace plait {
 
 enum class ReportKind : uint8_t {
@@ -25,9 +23,6 @@ enum class ReportKind : uint8_t {
   // In debug mode: a function that belongs to the loop's thread was called on another.
   kWrongThread,
 };
-
-// "slow callback", ...
-absl::string_view ReportKindName(ReportKind kind);
 
 struct Report {
   ReportKind kind;

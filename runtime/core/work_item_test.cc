@@ -35,6 +35,31 @@ TEST(WorkQueueTest, AppendMovesEverythingBehindWhatIsThere) {
   EXPECT_TRUE(queue.empty());
 }
 
+TEST(WorkQueueTest, RemoveTakesAnItemOutFromAnywhereAndKeepsTheOrder) {
+  for (int removed = 0; removed < 3; ++removed) {
+    WorkItem items[3];
+    WorkItem late;
+    WorkQueue queue;
+    for (WorkItem& item : items) queue.Push(item);
+    EXPECT_TRUE(queue.Remove(items[removed]));
+    EXPECT_FALSE(queue.Remove(items[removed]));
+    queue.Push(late);  // behind the new last
+    for (int i = 0; i < 3; ++i) {
+      if (i != removed) {
+        EXPECT_EQ(queue.Pop(), &items[i]);
+      }
+    }
+    EXPECT_EQ(queue.Pop(), &late);
+    EXPECT_TRUE(queue.empty());
+  }
+  WorkItem only;
+  WorkQueue queue;
+  EXPECT_FALSE(queue.Remove(only));
+  queue.Push(only);
+  EXPECT_TRUE(queue.Remove(only));
+  EXPECT_TRUE(queue.empty());
+}
+
 TEST(WorkQueueTest, AnItemMayBeQueuedAgainOnceItWasPopped) {
   WorkItem item;
   WorkQueue queue;

@@ -47,10 +47,10 @@ TEST(ChannelTest, ATrySendThatFailsLeavesTheValueWithTheCaller) {
   EXPECT_TRUE(channel.TrySend(std::make_unique<int>(1)).ok());
   auto value = std::make_unique<int>(2);
   EXPECT_TRUE(absl::IsResourceExhausted(channel.TrySend(std::move(value))));
-  ASSERT_NE(value, nullptr);  // NOLINT: defined
+  ASSERT_NE(value, nullptr);  // NOLINT: a refused item stays where it was
   channel.Close();
   EXPECT_TRUE(absl::IsFailedPrecondition(channel.TrySend(std::move(value))));
-  ASSERT_NE(value, nullptr);  // NOLINT: defined
+  ASSERT_NE(value, nullptr);  // NOLINT: a refused item stays where it was
 }
 
 TEST(ChannelTest, AReceiveWaitsForASendAndASendForRoom) {

@@ -68,7 +68,7 @@ TEST(MutexTest, AGuardMovesAndOnlyTheLastOneUnlocks) {
   Mutex other;
   MutexGuard guard = mutex.TryLock();
   MutexGuard moved = std::move(guard);
-  EXPECT_FALSE(guard.ok());  // NOLINT: defined
+  EXPECT_FALSE(guard.ok());  // NOLINT: moved from, it holds nothing
   EXPECT_TRUE(absl::IsFailedPrecondition(guard.status())) << guard.status();
   EXPECT_TRUE(moved.ok());
   moved = other.TryLock();  // what it held before is unlocked

@@ -48,10 +48,10 @@ TEST(QueueTest, ATryPutThatFailsLeavesTheValueWithTheCaller) {
   EXPECT_TRUE(queue.TryPut(std::make_unique<int>(1)).ok());
   auto value = std::make_unique<int>(2);
   EXPECT_TRUE(absl::IsResourceExhausted(queue.TryPut(std::move(value))));
-  ASSERT_NE(value, nullptr);  // NOLINT: defined
+  ASSERT_NE(value, nullptr);  // NOLINT: a refused item stays where it was
   queue.Close();
   EXPECT_TRUE(absl::IsFailedPrecondition(queue.TryPut(std::move(value))));
-  ASSERT_NE(value, nullptr);  // NOLINT: defined
+  ASSERT_NE(value, nullptr);  // NOLINT: a refused item stays where it was
 }
 
 TEST(QueueTest, AnUnboundedQueueIsNeverFullAndKeepsOrderAsItGrows) {

@@ -45,7 +45,7 @@ TEST(SemaphoreTest, PermitsAreTakenAndTheGuardsEndGivesThemBack) {
       EXPECT_TRUE(absl::IsFailedPrecondition(one.status())) << one.status();
       EXPECT_EQ(semaphore.available(), 1);
       SemaphoreGuard moved = std::move(two);
-      EXPECT_FALSE(two.ok());  // NOLINT: defined
+      EXPECT_FALSE(two.ok());  // NOLINT: moved from, it holds nothing
       EXPECT_EQ(moved.permits(), 2);
     }
     EXPECT_EQ(semaphore.available(), 3);

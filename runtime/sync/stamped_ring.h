@@ -139,6 +139,7 @@ class StampedRing {
   struct Slot {
     Atomic<uint64_t> stamp{0};
     alignas(T) std::byte item[sizeof(T)];
+    // The item that was made in these bytes; the stamp says whether there is one.
     T* get() noexcept { return std::launder(reinterpret_cast<T*>(item)); }
   };
 

@@ -182,7 +182,8 @@ TEST(AsyncGenerator, AMovedGeneratorGoesOnAndWhatItWasMovedFromGivesNothing) {
     AsyncGenerator<int> second = std::move(first);
     const std::optional<int> one = co_await second.Next();
     EXPECT_EQ(one, 1);
-    const std::optional<int> nothing = co_await first.Next();  // NOLINT: defined
+    const std::optional<int> nothing =
+        co_await first.Next();  // NOLINT: moved from, it gives nothing
     EXPECT_EQ(nothing, std::nullopt);
     first = std::move(second);
     const std::optional<int> two = co_await first.Next();

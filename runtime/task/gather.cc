@@ -6,8 +6,12 @@ namespace plait::internal {
 namespace {
 
 // Of an array whose elements, of `size` bytes, begin with a GatherSlot.
+// (They are GatherChild<T>s, whose T is not known here.)
 const GatherSlot& SlotAt(const GatherSlot* slots, size_t size, size_t index) {
   return *reinterpret_cast<const GatherSlot*>(reinterpret_cast<const char*>(slots) + size * index);
+}
+GatherSlot& SlotAt(GatherSlot* slots, size_t size, size_t index) {
+  return *reinterpret_cast<GatherSlot*>(reinterpret_cast<char*>(slots) + size * index);
 }
 
 }  // namespace
@@ -47,7 +51,7 @@ void GatherScope::StartNext() noexcept {
   for (;;) {
     const size_t index = next_slot_.fetch_add(1, kRelaxed);
     if (index >= slot_count_) return;
-    auto& slot = const_cast<GatherSlot&>(SlotAt(slots_, slot_size_, index));
+    GatherSlot& slot = SlotAt(slots_, slot_size_, index);
     PromiseBase* coroutine = slot.coroutine();
     if (!may_drop_ || !stop().stop_requested()) {
       coroutine->Schedule();

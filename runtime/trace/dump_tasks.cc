@@ -35,8 +35,10 @@ class Dumper final : public AwaitVisitor {
     for (;; ++depth) {
       if (depth > kMaxDepth) return Line(depth, "...");
       const bool is_proxy = at->run == &ProxyPromise::RunProxy;
+      // A handle is made of a promise that is not const; only the frame's first word is read.
       if (!is_proxy) Line(depth, CoroutineName(const_cast<PromiseBase*>(at)->handle()));
-      // Another thread may be queueing it just now.
+      // Another thread may be queueing it just now, and what it writes then has no tag. Atomic<T>
+      // would make every queue's link one for the sake of this reader.
       const auto word = reinterpret_cast<uintptr_t>(__atomic_load_n(&at->next, __ATOMIC_RELAXED));
       const uintptr_t tag = word & kAwaitTagMask;
       if (tag == kAwaitsCoroutine) {
