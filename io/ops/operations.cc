@@ -1,6 +1,9 @@
 #include "plait/io/ops/operations.h"
 
 #include <errno.h>
+#include <fcntl.h>
+
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/system/errno_status.h"
@@ -25,6 +28,22 @@ absl::string_view NameOf(IoOpcode opcode) {
       return "poll";
     case IoOpcode::kClose:
       return "close";
+    case IoOpcode::kReceiveMessage:
+      return "recvmsg";
+    case IoOpcode::kSendMessage:
+      return "sendmsg";
+    case IoOpcode::kSync:
+      return "fsync";
+    case IoOpcode::kStatus:
+      return "stat";
+    case IoOpcode::kOpen:
+      return "open";
+    case IoOpcode::kRename:
+      return "rename";
+    case IoOpcode::kUnlink:
+      return "unlink";
+    case IoOpcode::kMakeDirectory:
+      return "mkdir";
   }
   return "operation";
 }
@@ -72,11 +91,25 @@ absl::StatusOr<int32_t> OperationAwaiter::TakeResult() const {
     return absl::FailedPreconditionError(
         absl::StrCat(NameOf(opcode), ": this executor has no reactor"));
   }
-  if (result < 0) return ErrnoToStatus(result, absl::StrCat(NameOf(opcode), " (fd ", fd, ")"));
+  if (result < 0) {
+    const std::string subject =
+        NamesAFile(*this) ? absl::StrCat("\"", args.path, "\"") : absl::StrCat("(fd ", fd, ")");
+    return ErrnoToStatus(result, absl::StrCat(NameOf(opcode), " ", subject));
+  }
   return result;
 }
 
 }  // namespace internal
+
+namespace {
+
+internal::Request FileRequest(IoOpcode opcode, const char* path) {
+  internal::Request request{.opcode = opcode, .fd = AT_FDCWD, .args = {}};
+  request.args.path = path;
+  return request;
+}
+
+}  // namespace
 
 internal::OperationAwaitable<size_t> Read(int fd, absl::Span<char> buffer) {
   return ReadAt(fd, buffer, -1);
@@ -121,6 +154,71 @@ internal::OperationAwaitable<uint32_t> Poll(int fd, uint32_t events) {
   internal::Request request{.opcode = IoOpcode::kPoll, .fd = fd, .args = {}};
   request.args.events = events;
   return internal::OperationAwaitable<uint32_t>(request);
+}
+
+internal::OperationAwaitable<size_t> ReceiveMessage(int socket, ::msghdr* message, int flags) {
+  internal::Request request{.opcode = IoOpcode::kReceiveMessage, .fd = socket, .args = {}};
+  request.args.message = message;
+  request.args.flags = static_cast<uint32_t>(flags);
+  return internal::OperationAwaitable<size_t>(request);
+}
+
+internal::OperationAwaitable<size_t> SendMessage(int socket, ::msghdr* message, int flags) {
+  internal::Request request{.opcode = IoOpcode::kSendMessage, .fd = socket, .args = {}};
+  request.args.message = message;
+  request.args.flags = static_cast<uint32_t>(flags);
+  return internal::OperationAwaitable<size_t>(request);
+}
+
+internal::OperationAwaitable<int> Open(const char* path, int flags, uint32_t mode) {
+  internal::Request request = FileRequest(IoOpcode::kOpen, path);
+  request.args.open = {.flags = static_cast<uint32_t>(flags), .mode = mode};
+  return internal::OperationAwaitable<int>(request);
+}
+
+internal::OperationAwaitable<void> Sync(int fd, bool data_only) {
+  internal::Request request{.opcode = IoOpcode::kSync, .fd = fd, .args = {}};
+  request.args.flags = data_only ? kSyncData : 0;
+  return internal::OperationAwaitable<void>(request);
+}
+
+internal::OperationAwaitable<void> Status(const char* path, sys::RawFileStatus* out, bool follow) {
+  internal::Request request = FileRequest(IoOpcode::kStatus, path);
+  request.args.status_out = out;
+  request.args.flags = follow ? 0 : AT_SYMLINK_NOFOLLOW;
+  return internal::OperationAwaitable<void>(request);
+}
+
+internal::OperationAwaitable<void> Status(int fd, sys::RawFileStatus* out) {
+  internal::Request request = FileRequest(IoOpcode::kStatus, "");
+  request.fd = fd;
+  request.args.status_out = out;
+  request.args.flags = 0;
+  return internal::OperationAwaitable<void>(request);
+}
+
+internal::OperationAwaitable<void> Rename(const char* path, const char* new_path) {
+  internal::Request request = FileRequest(IoOpcode::kRename, path);
+  request.args.new_path = new_path;
+  return internal::OperationAwaitable<void>(request);
+}
+
+internal::OperationAwaitable<void> Unlink(const char* path) {
+  internal::Request request = FileRequest(IoOpcode::kUnlink, path);
+  request.args.flags = 0;
+  return internal::OperationAwaitable<void>(request);
+}
+
+internal::OperationAwaitable<void> RemoveDirectory(const char* path) {
+  internal::Request request = FileRequest(IoOpcode::kUnlink, path);
+  request.args.flags = AT_REMOVEDIR;
+  return internal::OperationAwaitable<void>(request);
+}
+
+internal::OperationAwaitable<void> MakeDirectory(const char* path, uint32_t mode) {
+  internal::Request request = FileRequest(IoOpcode::kMakeDirectory, path);
+  request.args.open = {.flags = 0, .mode = mode};
+  return internal::OperationAwaitable<void>(request);
 }
 
 internal::OperationAwaitable<void> Close(int fd) {

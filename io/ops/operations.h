@@ -29,6 +29,10 @@
 #include "plait/runtime/task/home_wait.h"
 #include "plait/runtime/task/promise.h"
 
+namespace plait::sys {
+struct RawFileStatus;
+}
+
 namespace plait::io {
 namespace internal {
 
@@ -112,6 +116,27 @@ internal::OperationAwaitable<void> Connect(int fd, const ::sockaddr* address, si
 // Waits until one of `events` (kPollReadable, kPollWritable) holds; gives those that do, and
 // kPollError or kPollHangUp.
 internal::OperationAwaitable<uint32_t> Poll(int fd, uint32_t events);
+
+// One message of a datagram socket, or a part of a stream, with what comes along (addresses,
+// descriptors): recvmsg and sendmsg, with their flags. `message` and all it points to live until
+// the co_await has returned. How many bytes.
+internal::OperationAwaitable<size_t> ReceiveMessage(int socket, ::msghdr* message, int flags = 0);
+internal::OperationAwaitable<size_t> SendMessage(int socket, ::msghdr* message, int flags = 0);
+
+// --- files: the strings live until the co_await has returned; relative paths begin at the working
+// directory. Once begun they are not cancelled. ---
+
+// open(2): `flags` are O_RDONLY and so on. A descriptor, close-on-exec.
+internal::OperationAwaitable<int> Open(const char* path, int flags, uint32_t mode = 0666);
+internal::OperationAwaitable<void> Sync(int fd, bool data_only = false);
+// Of the file itself where `path` is a symbolic link and `follow` is false.
+internal::OperationAwaitable<void> Status(const char* path, sys::RawFileStatus* out,
+                                          bool follow = true);
+internal::OperationAwaitable<void> Status(int fd, sys::RawFileStatus* out);
+internal::OperationAwaitable<void> Rename(const char* path, const char* new_path);
+internal::OperationAwaitable<void> Unlink(const char* path);
+internal::OperationAwaitable<void> RemoveDirectory(const char* path);
+internal::OperationAwaitable<void> MakeDirectory(const char* path, uint32_t mode = 0777);
 
 // Ends what is pending on `fd` with absl::CancelledError, and closes it. Not cancelled itself: the
 // descriptor is closed whatever becomes of the task.

@@ -30,9 +30,38 @@ int64_t TryOnce(const IoOperation& operation, bool socket) noexcept {
       return calls.Write(fd, args.const_data, args.size);
     case IoOpcode::kAccept:
       return calls.Accept(fd, args.address, args.address_size_out);
-    default:
-      return -EINVAL;
+    case IoOpcode::kReceiveMessage:
+      return calls.ReceiveMessage(fd, args.message, static_cast<int>(args.flags));
+    case IoOpcode::kSendMessage:
+      return calls.SendMessage(fd, args.message, static_cast<int>(args.flags));
+    case IoOpcode::kSync:
+      return calls.Sync(fd, (args.flags & kSyncData) != 0);
+    case IoOpcode::kStatus:
+      return calls.Status(fd, args.path, static_cast<int>(args.flags),
+                          static_cast<sys::RawFileStatus*>(args.status_out));
+    case IoOpcode::kOpen:
+      return calls.Open(fd, args.path, static_cast<int>(args.open.flags), args.open.mode);
+    case IoOpcode::kRename:
+      return calls.Rename(fd, args.path, args.new_path);
+    case IoOpcode::kUnlink:
+      return calls.Unlink(fd, args.path, static_cast<int>(args.flags));
+    case IoOpcode::kMakeDirectory:
+      return calls.MakeDirectory(fd, args.path, args.open.mode);
+    case IoOpcode::kConnect:
+    case IoOpcode::kPoll:
+    case IoOpcode::kClose:
+      break;  // not tried like this
   }
+  return -EINVAL;
+}
+
+bool IsTransfer(const IoOperation& operation) noexcept {
+  return operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite;
+}
+
+// Goes on where the last one on the same file ended, and so has to wait for that.
+bool UsesFilePosition(const IoOperation& operation) noexcept {
+  return IsTransfer(operation) && operation.args.offset < 0;
 }
 
 // A system call that a signal interrupted is made again: nothing has happened yet.
@@ -141,7 +170,8 @@ int ReadinessReactor::SetUp(int fd) {
 
 ReadinessReactor::Direction& ReadinessReactor::DirectionOf(Descriptor& descriptor,
                                                            const IoOperation& operation) noexcept {
-  const bool reads = operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kAccept;
+  const bool reads = operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kAccept ||
+                     operation.opcode == IoOpcode::kReceiveMessage;
   return reads ? descriptor.read : descriptor.write;
 }
 
@@ -163,9 +193,10 @@ void ReadinessReactor::Complete(IoOperation& operation, int64_t result) noexcept
 void ReadinessReactor::Submit(IoOperation& operation) noexcept {
   ++in_flight_;
   operation.reactor_slot[0] = operation.reactor_slot[1] = nullptr;
+  if (NamesAFile(operation)) return StartBlocking(operation);
   if (operation.fd < 0) return Complete(operation, -EBADF);
   if (operation.opcode == IoOpcode::kClose) return SubmitClose(operation);
-  const bool transfer = operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite;
+  const bool transfer = IsTransfer(operation);
   if (transfer) operation.args.size = std::min(operation.args.size, kMaxTransfer);
   if (Find(operation.fd) == nullptr) {
     const int set_up = SetUp(operation.fd);
@@ -174,7 +205,8 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
   Descriptor& descriptor = *Find(operation.fd);
   if (descriptor.close != nullptr) return Complete(operation, -EBADF);
   if (operation.opcode == IoOpcode::kPoll) return SubmitPoll(descriptor, operation);
-  if (descriptor.kind == Kind::kFile) return SubmitBlocking(descriptor, operation);
+  const bool blocks = operation.opcode == IoOpcode::kSync || operation.opcode == IoOpcode::kStatus;
+  if (blocks || descriptor.kind == Kind::kFile) return SubmitBlocking(descriptor, operation);
   if (operation.opcode == IoOpcode::kConnect) return SubmitConnect(descriptor, operation);
   Direction& direction = DirectionOf(descriptor, operation);
   if (direction.parked.first == nullptr && direction.maybe_ready && Try(descriptor, operation)) {
@@ -200,8 +232,8 @@ bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexc
   // where there was urgent data, at which a read stops. Not other kinds: a short read from a
   // terminal or a datagram socket, or from a Unix socket that passes descriptors along, says
   // nothing about what is behind it.
-  if (tcp && result > 0 && operation.opcode != IoOpcode::kAccept && !descriptor.broken &&
-      !descriptor.urgent && static_cast<size_t>(result) < operation.args.size) {
+  if (tcp && result > 0 && IsTransfer(operation) && !descriptor.broken && !descriptor.urgent &&
+      static_cast<size_t>(result) < operation.args.size) {
     direction.maybe_ready = false;
   }
   Complete(operation, result);
@@ -309,20 +341,27 @@ void ReadinessReactor::Cancel(IoOperation& operation) noexcept {
 // --- regular files ---
 
 void ReadinessReactor::SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept {
-  const bool transfer = operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite;
-  if (!transfer) return Complete(operation, -ENOTSOCK);
+  const bool socket_operation =
+      operation.opcode == IoOpcode::kAccept || operation.opcode == IoOpcode::kConnect ||
+      operation.opcode == IoOpcode::kReceiveMessage || operation.opcode == IoOpcode::kSendMessage;
+  if (socket_operation) return Complete(operation, -ENOTSOCK);
   if (blocking_ == nullptr) return Complete(operation, -EPERM);
   Direction& direction = DirectionOf(descriptor, operation);
-  if (operation.args.offset < 0 && direction.file_busy) {
+  if (UsesFilePosition(operation) && direction.file_busy) {
     direction.parked.PushBack(operation);
   } else {
-    StartBlocking(descriptor, operation);
+    StartBlockingOn(descriptor, operation);
   }
 }
 
-void ReadinessReactor::StartBlocking(Descriptor& descriptor, IoOperation& operation) noexcept {
-  if (operation.args.offset < 0) DirectionOf(descriptor, operation).file_busy = true;
+void ReadinessReactor::StartBlockingOn(Descriptor& descriptor, IoOperation& operation) noexcept {
+  if (UsesFilePosition(operation)) DirectionOf(descriptor, operation).file_busy = true;
   ++descriptor.blocking_operations;
+  StartBlocking(operation);
+}
+
+void ReadinessReactor::StartBlocking(IoOperation& operation) noexcept {
+  if (blocking_ == nullptr) return Complete(operation, -EPERM);
   // The operation itself is what the executor runs; its own run function waits in the scratch
   // meanwhile.
   operation.reactor_slot[0] = reinterpret_cast<void*>(operation.run);
@@ -349,13 +388,14 @@ void ReadinessReactor::ServeBlocking() noexcept {
     auto& operation = static_cast<IoOperation&>(*item);
     operation.run = reinterpret_cast<WorkItem::RunFunction>(operation.reactor_slot[0]);
     Complete(operation, operation.result);
+    if (NamesAFile(operation)) continue;
     Descriptor& descriptor = *Find(operation.fd);
-    if (operation.args.offset < 0) {
+    if (UsesFilePosition(operation)) {
       Direction& direction = DirectionOf(descriptor, operation);
       direction.file_busy = false;
       if (IoOperation* const parked = direction.parked.first; parked != nullptr) {
         direction.parked.Remove(*parked);
-        StartBlocking(descriptor, *parked);
+        StartBlockingOn(descriptor, *parked);
       }
     }
     if (--descriptor.blocking_operations == 0 && descriptor.close != nullptr) {

@@ -10,9 +10,9 @@
 //
 // A descriptor that was used here must be closed through kClose and not behind the reactor's back:
 // the number would be used again and the registration be another's. The reactor makes descriptors
-// non-blocking. Regular files are always "ready", and would block: their reads and writes go to an
-// injected executor. Those at a position run side by side there; of those that go on where the last
-// one ended, one per direction at a time.
+// non-blocking. Regular files are always "ready", and would block: their reads and writes, and all
+// that names a file, go to an injected executor. Those at a position run side by side there; of
+// those that go on where the last one ended, one per direction at a time.
 #ifndef PLAIT_IO_READINESS_READINESS_REACTOR_H_
 #define PLAIT_IO_READINESS_READINESS_REACTOR_H_
 
@@ -105,7 +105,8 @@ class ReadinessReactor : public Reactor {
   void SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitClose(IoOperation& operation) noexcept;
   void SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
-  void StartBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
+  void StartBlockingOn(Descriptor& descriptor, IoOperation& operation) noexcept;
+  void StartBlocking(IoOperation& operation) noexcept;
   static void RunBlocking(WorkItem& item) noexcept;
 
   // True when it was completed; false when it has to wait.

@@ -136,5 +136,106 @@ int FaultInjection::EpollWait(int epoll, epoll_event* events, int count,
   const int error = Before(kEpollWait, epoll);
   return error < 0 ? error : SystemCalls::EpollWait(epoll, events, count, timeout);
 }
+ssize_t FaultInjection::ReceiveMessage(int fd, msghdr* message, int flags) noexcept {
+  const int error = Before(kReceiveMessage, fd);
+  return error < 0 ? error : SystemCalls::ReceiveMessage(fd, message, flags);
+}
+ssize_t FaultInjection::SendMessage(int fd, const msghdr* message, int flags) noexcept {
+  const int error = Before(kSendMessage, fd);
+  return error < 0 ? error : SystemCalls::SendMessage(fd, message, flags);
+}
+ssize_t FaultInjection::SendFile(int to, int from, int64_t offset, size_t size) noexcept {
+  const int error = Before(kSendFile, to, &size);
+  return error < 0 ? error : SystemCalls::SendFile(to, from, offset, size);
+}
+int FaultInjection::Shutdown(int fd, int how) noexcept {
+  const int error = Before(kShutdown, fd);
+  return error < 0 ? error : SystemCalls::Shutdown(fd, how);
+}
+int FaultInjection::SocketPair(int domain, int type, int protocol, int (&fds)[2]) noexcept {
+  const int error = Before(kSocketPair, -1);
+  return error < 0 ? error : SystemCalls::SocketPair(domain, type, protocol, fds);
+}
+int FaultInjection::SocketName(int fd, sockaddr* address, socklen_t* size) noexcept {
+  const int error = Before(kSocketName, fd);
+  return error < 0 ? error : SystemCalls::SocketName(fd, address, size);
+}
+int FaultInjection::PeerName(int fd, sockaddr* address, socklen_t* size) noexcept {
+  const int error = Before(kPeerName, fd);
+  return error < 0 ? error : SystemCalls::PeerName(fd, address, size);
+}
+int FaultInjection::SocketOption(int fd, int level, int name, void* value,
+                                 socklen_t* size) noexcept {
+  const int error = Before(kSocketOption, fd);
+  return error < 0 ? error : SystemCalls::SocketOption(fd, level, name, value, size);
+}
+int FaultInjection::SetSocketOption(int fd, int level, int name, const void* value,
+                                    socklen_t size) noexcept {
+  const int error = Before(kSetSocketOption, fd);
+  return error < 0 ? error : SystemCalls::SetSocketOption(fd, level, name, value, size);
+}
+int FaultInjection::Pipe(int (&fds)[2]) noexcept {
+  const int error = Before(kPipe, -1);
+  return error < 0 ? error : SystemCalls::Pipe(fds);
+}
+int FaultInjection::Open(int directory, const char* path, int flags, unsigned mode) noexcept {
+  const int error = Before(kOpen, -1);
+  return error < 0 ? error : SystemCalls::Open(directory, path, flags, mode);
+}
+int FaultInjection::Sync(int fd, bool data_only) noexcept {
+  const int error = Before(kSync, fd);
+  return error < 0 ? error : SystemCalls::Sync(fd, data_only);
+}
+int FaultInjection::Truncate(int fd, int64_t size) noexcept {
+  const int error = Before(kTruncate, fd);
+  return error < 0 ? error : SystemCalls::Truncate(fd, size);
+}
+int FaultInjection::Status(int directory, const char* path, int flags,
+                           RawFileStatus* out) noexcept {
+  const int error = Before(kStatus, directory);
+  return error < 0 ? error : SystemCalls::Status(directory, path, flags, out);
+}
+int FaultInjection::Rename(int directory, const char* path, const char* new_path) noexcept {
+  const int error = Before(kRename, -1);
+  return error < 0 ? error : SystemCalls::Rename(directory, path, new_path);
+}
+int FaultInjection::Unlink(int directory, const char* path, int flags) noexcept {
+  const int error = Before(kUnlink, -1);
+  return error < 0 ? error : SystemCalls::Unlink(directory, path, flags);
+}
+int FaultInjection::MakeDirectory(int directory, const char* path, unsigned mode) noexcept {
+  const int error = Before(kMakeDirectory, -1);
+  return error < 0 ? error : SystemCalls::MakeDirectory(directory, path, mode);
+}
+int FaultInjection::ListDirectory(const char* path,
+                                  void (*visit)(void* context, const dirent& entry),
+                                  void* context) noexcept {
+  const int error = Before(kListDirectory, -1);
+  return error < 0 ? error : SystemCalls::ListDirectory(path, visit, context);
+}
+int FaultInjection::MakeTemporaryFile(char* name) noexcept {
+  const int error = Before(kMakeTemporaryFile, -1);
+  return error < 0 ? error : SystemCalls::MakeTemporaryFile(name);
+}
+int FaultInjection::MakeTemporaryDirectory(char* name) noexcept {
+  const int error = Before(kMakeTemporaryDirectory, -1);
+  return error < 0 ? error : SystemCalls::MakeTemporaryDirectory(name);
+}
+int FaultInjection::IoUringSetup(unsigned entries, io_uring_params* params) noexcept {
+  const int error = Before(kIoUringSetup, -1);
+  return error < 0 ? error : SystemCalls::IoUringSetup(entries, params);
+}
+int FaultInjection::IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsigned flags,
+                                 const void* argument, size_t argument_size) noexcept {
+  const int error = Before(kIoUringEnter, ring);
+  return error < 0
+             ? error
+             : SystemCalls::IoUringEnter(ring, submit, wait_for, flags, argument, argument_size);
+}
+int FaultInjection::IoUringRegister(int ring, unsigned what, const void* argument,
+                                    unsigned count) noexcept {
+  const int error = Before(kIoUringRegister, ring);
+  return error < 0 ? error : SystemCalls::IoUringRegister(ring, what, argument, count);
+}
 
 }  // namespace plait::sys

@@ -50,6 +50,29 @@ class FaultInjection final : public SystemCalls {
     kEpollCreate,
     kEpollControl,
     kEpollWait,
+    kReceiveMessage,
+    kSendMessage,
+    kSendFile,
+    kShutdown,
+    kSocketPair,
+    kSocketName,
+    kPeerName,
+    kSocketOption,
+    kSetSocketOption,
+    kPipe,
+    kOpen,
+    kSync,
+    kTruncate,
+    kStatus,
+    kRename,
+    kUnlink,
+    kMakeDirectory,
+    kListDirectory,
+    kMakeTemporaryFile,
+    kMakeTemporaryDirectory,
+    kIoUringSetup,
+    kIoUringEnter,
+    kIoUringRegister,
     kCalls,  // how many there are
   };
 
@@ -98,6 +121,33 @@ class FaultInjection final : public SystemCalls {
   int EpollControl(int epoll, int op, int fd, epoll_event* event) noexcept override;
   int EpollWait(int epoll, epoll_event* events, int count,
                 const timespec* timeout) noexcept override;
+  ssize_t ReceiveMessage(int fd, msghdr* message, int flags) noexcept override;
+  ssize_t SendMessage(int fd, const msghdr* message, int flags) noexcept override;
+  ssize_t SendFile(int to, int from, int64_t offset, size_t size) noexcept override;
+  int Shutdown(int fd, int how) noexcept override;
+  int SocketPair(int domain, int type, int protocol, int (&fds)[2]) noexcept override;
+  int SocketName(int fd, sockaddr* address, socklen_t* size) noexcept override;
+  int PeerName(int fd, sockaddr* address, socklen_t* size) noexcept override;
+  int SocketOption(int fd, int level, int name, void* value, socklen_t* size) noexcept override;
+  int SetSocketOption(int fd, int level, int name, const void* value,
+                      socklen_t size) noexcept override;
+  int Pipe(int (&fds)[2]) noexcept override;
+  int Open(int directory, const char* path, int flags, unsigned mode) noexcept override;
+  int Sync(int fd, bool data_only) noexcept override;
+  int Truncate(int fd, int64_t size) noexcept override;
+  int Status(int directory, const char* path, int flags, RawFileStatus* out) noexcept override;
+  int Rename(int directory, const char* path, const char* new_path) noexcept override;
+  int Unlink(int directory, const char* path, int flags) noexcept override;
+  int MakeDirectory(int directory, const char* path, unsigned mode) noexcept override;
+  int ListDirectory(const char* path, void (*visit)(void* context, const dirent& entry),
+                    void* context) noexcept override;
+  int MakeTemporaryFile(char* name) noexcept override;
+  int MakeTemporaryDirectory(char* name) noexcept override;
+  int IoUringSetup(unsigned entries, io_uring_params* params) noexcept override;
+  int IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsigned flags,
+                   const void* argument, size_t argument_size) noexcept override;
+  int IoUringRegister(int ring, unsigned what, const void* argument,
+                      unsigned count) noexcept override;
 
  private:
   struct Fault {

@@ -1,13 +1,19 @@
 #include "plait/io/system/system_calls.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +25,27 @@ namespace {
 template <class R>
 R OrErrno(R result) noexcept {
   return result < 0 ? static_cast<R>(-errno) : result;
+}
+
+// A write to a pipe nobody reads raises SIGPIPE in this thread, and write has no flag against it:
+// hold the signal back and take it away again if it was ours.
+template <class F>
+ssize_t WithoutSigpipe(F write) noexcept {
+  sigset_t pipe_signal;
+  sigset_t before;
+  sigset_t pending;
+  ::sigemptyset(&pipe_signal);
+  ::sigaddset(&pipe_signal, SIGPIPE);
+  ::sigpending(&pending);
+  ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+  const ssize_t result = OrErrno(write());
+  if (result == -EPIPE && ::sigismember(&pending, SIGPIPE) == 0) {
+    const timespec no_wait{};
+    while (::sigtimedwait(&pipe_signal, nullptr, &no_wait) < 0 && errno == EINTR) {
+    }
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return result;
 }
 
 // epoll_pwait2 is younger than the oldest kernels we run on; without it the timeout is rounded up
@@ -41,23 +68,7 @@ ssize_t SystemCalls::Read(int fd, void* data, size_t size) noexcept {
   return OrErrno(::read(fd, data, size));
 }
 ssize_t SystemCalls::Write(int fd, const void* data, size_t size) noexcept {
-  // A write to a pipe nobody reads raises SIGPIPE in this thread, and write has no flag against it:
-  // hold the signal back and take it away again if it was ours.
-  sigset_t pipe_signal;
-  sigset_t before;
-  sigset_t pending;
-  ::sigemptyset(&pipe_signal);
-  ::sigaddset(&pipe_signal, SIGPIPE);
-  ::sigpending(&pending);
-  ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-  const ssize_t result = OrErrno(::write(fd, data, size));
-  if (result == -EPIPE && ::sigismember(&pending, SIGPIPE) == 0) {
-    const timespec no_wait{};
-    while (::sigtimedwait(&pipe_signal, nullptr, &no_wait) < 0 && errno == EINTR) {
-    }
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return result;
+  return WithoutSigpipe([&]() noexcept { return ::write(fd, data, size); });
 }
 ssize_t SystemCalls::ReadAt(int fd, void* data, size_t size, int64_t offset) noexcept {
   return OrErrno(::pread(fd, data, size, offset));
@@ -85,6 +96,32 @@ int SystemCalls::Bind(int fd, const sockaddr* address, socklen_t size) noexcept 
   return OrErrno(::bind(fd, address, size));
 }
 int SystemCalls::Listen(int fd, int backlog) noexcept { return OrErrno(::listen(fd, backlog)); }
+ssize_t SystemCalls::ReceiveMessage(int fd, msghdr* message, int flags) noexcept {
+  return OrErrno(::recvmsg(fd, message, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+}
+ssize_t SystemCalls::SendMessage(int fd, const msghdr* message, int flags) noexcept {
+  return OrErrno(::sendmsg(fd, message, flags | MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+ssize_t SystemCalls::SendFile(int to, int from, int64_t offset, size_t size) noexcept {
+  return WithoutSigpipe([&]() noexcept -> ssize_t { return ::sendfile(to, from, &offset, size); });
+}
+int SystemCalls::Shutdown(int fd, int how) noexcept { return OrErrno(::shutdown(fd, how)); }
+int SystemCalls::SocketPair(int domain, int type, int protocol, int (&fds)[2]) noexcept {
+  return OrErrno(::socketpair(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol, fds));
+}
+int SystemCalls::SocketName(int fd, sockaddr* address, socklen_t* size) noexcept {
+  return OrErrno(::getsockname(fd, address, size));
+}
+int SystemCalls::PeerName(int fd, sockaddr* address, socklen_t* size) noexcept {
+  return OrErrno(::getpeername(fd, address, size));
+}
+int SystemCalls::SocketOption(int fd, int level, int name, void* value, socklen_t* size) noexcept {
+  return OrErrno(::getsockopt(fd, level, name, value, size));
+}
+int SystemCalls::SetSocketOption(int fd, int level, int name, const void* value,
+                                 socklen_t size) noexcept {
+  return OrErrno(::setsockopt(fd, level, name, value, size));
+}
 int SystemCalls::SocketError(int fd) noexcept {
   int error = 0;
   socklen_t size = sizeof(error);
@@ -108,6 +145,56 @@ int SystemCalls::PollNow(int fd, short events) noexcept {
   const int ready = ::poll(&poll_fd, 1, 0);
   return ready < 0 ? -errno : poll_fd.revents;
 }
+int SystemCalls::Pipe(int (&fds)[2]) noexcept {
+  return OrErrno(::pipe2(fds, O_CLOEXEC | O_NONBLOCK));
+}
+int SystemCalls::Open(int directory, const char* path, int flags, unsigned mode) noexcept {
+  return OrErrno(::openat(directory, path, flags | O_CLOEXEC, mode));
+}
+int SystemCalls::Sync(int fd, bool data_only) noexcept {
+  return OrErrno(data_only ? ::fdatasync(fd) : ::fsync(fd));
+}
+int SystemCalls::Truncate(int fd, int64_t size) noexcept { return OrErrno(::ftruncate(fd, size)); }
+int SystemCalls::Status(int directory, const char* path, int flags, RawFileStatus* out) noexcept {
+  static_assert(sizeof(struct statx) <= sizeof(RawFileStatus));
+  const int empty = directory >= 0 && *path == '\0' ? AT_EMPTY_PATH : 0;
+  return OrErrno(::statx(directory, path, flags | empty, STATX_BASIC_STATS | STATX_BTIME,
+                         reinterpret_cast<struct statx*>(out->bytes)));
+}
+int SystemCalls::Rename(int directory, const char* path, const char* new_path) noexcept {
+  return OrErrno(::renameat(directory, path, directory, new_path));
+}
+int SystemCalls::Unlink(int directory, const char* path, int flags) noexcept {
+  return OrErrno(::unlinkat(directory, path, flags));
+}
+int SystemCalls::MakeDirectory(int directory, const char* path, unsigned mode) noexcept {
+  return OrErrno(::mkdirat(directory, path, mode));
+}
+int SystemCalls::ListDirectory(const char* path, void (*visit)(void* context, const dirent& entry),
+                               void* context) noexcept {
+  DIR* const directory = ::opendir(path);
+  if (directory == nullptr) return -errno;
+  int error = 0;
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = ::readdir(directory);
+    if (entry == nullptr) {
+      error = errno;
+      break;
+    }
+    const char* const name = entry->d_name;
+    if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'))) continue;
+    visit(context, *entry);
+  }
+  ::closedir(directory);
+  return -error;
+}
+int SystemCalls::MakeTemporaryFile(char* name) noexcept {
+  return OrErrno(::mkostemp(name, O_CLOEXEC));
+}
+int SystemCalls::MakeTemporaryDirectory(char* name) noexcept {
+  return ::mkdtemp(name) == nullptr ? -errno : 0;
+}
 int SystemCalls::EventFd() noexcept { return OrErrno(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
 int SystemCalls::SignalEventFd(int fd) noexcept { return OrErrno(::eventfd_write(fd, 1)); }
 int SystemCalls::EpollCreate() noexcept { return OrErrno(::epoll_create1(EPOLL_CLOEXEC)); }
@@ -125,6 +212,19 @@ int SystemCalls::EpollWait(int epoll, epoll_event* events, int count,
     has_pwait2.store(false, plait::internal::kRelaxed);
   }
   return EpollWaitMilliseconds(epoll, events, count, timeout);
+}
+
+int SystemCalls::IoUringSetup(unsigned entries, io_uring_params* params) noexcept {
+  return static_cast<int>(OrErrno(::syscall(SYS_io_uring_setup, entries, params)));
+}
+int SystemCalls::IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsigned flags,
+                              const void* argument, size_t argument_size) noexcept {
+  return static_cast<int>(OrErrno(
+      ::syscall(SYS_io_uring_enter, ring, submit, wait_for, flags, argument, argument_size)));
+}
+int SystemCalls::IoUringRegister(int ring, unsigned what, const void* argument,
+                                 unsigned count) noexcept {
+  return static_cast<int>(OrErrno(::syscall(SYS_io_uring_register, ring, what, argument, count)));
 }
 
 SystemCalls& RealSystemCalls() noexcept {

@@ -16,10 +16,17 @@
 
 #include "plait/runtime/core/atomic.h"
 
+struct dirent;
 struct epoll_event;
+struct io_uring_params;
 struct timespec;
 
 namespace plait::sys {
+
+// What the system says of a file, in its own layout; see file_status.h.
+struct RawFileStatus {
+  alignas(8) char bytes[256];
+};
 
 class SystemCalls {
  public:
@@ -37,10 +44,35 @@ class SystemCalls {
   virtual int Socket(int domain, int type, int protocol) noexcept;  // non-blocking
   virtual int Bind(int fd, const sockaddr* address, socklen_t size) noexcept;
   virtual int Listen(int fd, int backlog) noexcept;
+  virtual ssize_t ReceiveMessage(int fd, msghdr* message, int flags) noexcept;     // close-on-exec
+  virtual ssize_t SendMessage(int fd, const msghdr* message, int flags) noexcept;  // no SIGPIPE
+  virtual ssize_t SendFile(int to, int from, int64_t offset, size_t size) noexcept;  // no SIGPIPE
+  virtual int Shutdown(int fd, int how) noexcept;
+  virtual int SocketPair(int domain, int type, int protocol, int (&fds)[2]) noexcept;
+  virtual int SocketName(int fd, sockaddr* address, socklen_t* size) noexcept;
+  virtual int PeerName(int fd, sockaddr* address, socklen_t* size) noexcept;
+  virtual int SocketOption(int fd, int level, int name, void* value, socklen_t* size) noexcept;
+  virtual int SetSocketOption(int fd, int level, int name, const void* value,
+                              socklen_t size) noexcept;
   virtual int SocketError(int fd) noexcept;     // SO_ERROR, as -errno or 0
   virtual int SocketProtocol(int fd) noexcept;  // SO_PROTOCOL; -ENOTSOCK for other descriptors
   virtual int SetNonBlocking(int fd) noexcept;
   virtual int PollNow(int fd, short events) noexcept;  // poll with no timeout: revents
+  virtual int Pipe(int (&fds)[2]) noexcept;            // close-on-exec, non-blocking
+  virtual int Open(int directory, const char* path, int flags,
+                   unsigned mode) noexcept;  // also
+                                             // close-on-exec
+  virtual int Sync(int fd, bool data_only) noexcept;
+  virtual int Truncate(int fd, int64_t size) noexcept;
+  virtual int Status(int directory, const char* path, int flags, RawFileStatus* out) noexcept;
+  virtual int Rename(int directory, const char* path, const char* new_path) noexcept;
+  virtual int Unlink(int directory, const char* path, int flags) noexcept;
+  virtual int MakeDirectory(int directory, const char* path, unsigned mode) noexcept;
+  // Calls `visit(context, entry)` for each entry but "." and "..".
+  virtual int ListDirectory(const char* path, void (*visit)(void* context, const dirent& entry),
+                            void* context) noexcept;
+  virtual int MakeTemporaryFile(char* name) noexcept;  // mkostemp, close-on-exec
+  virtual int MakeTemporaryDirectory(char* name) noexcept;
   virtual int EventFd() noexcept;
   virtual int SignalEventFd(int fd) noexcept;  // adds one
   virtual int EpollCreate() noexcept;
@@ -48,6 +80,11 @@ class SystemCalls {
   // Null timeout: for ever.
   virtual int EpollWait(int epoll, epoll_event* events, int count,
                         const timespec* timeout) noexcept;
+  virtual int IoUringSetup(unsigned entries, io_uring_params* params) noexcept;
+  virtual int IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsigned flags,
+                           const void* argument, size_t argument_size) noexcept;
+  virtual int IoUringRegister(int ring, unsigned what, const void* argument,
+                              unsigned count) noexcept;
 };
 
 // The system itself.

@@ -15,6 +15,7 @@
 
 #include "plait/runtime/core/work_item.h"
 
+struct msghdr;
 struct sockaddr;
 
 namespace plait {
@@ -28,7 +29,23 @@ enum class IoOpcode : uint8_t {
   kConnect,  // address, size: 0 once connected
   kPoll,     // events: the subset of them, plus kPollError and kPollHangUp, that holds
   kClose,    // 0; other operations on the descriptor are delivered as -ECANCELED, before this one
+  // Sockets. One message, or what of a stream its parts hold; in order with kRead and kWrite.
+  kReceiveMessage,  // message, flags: recvmsg; descriptors that come along are close-on-exec
+  kSendMessage,     // message, flags: sendmsg. Never raises SIGPIPE
+  // Files. These and transfers of regular files may take long; a cancel comes too late for one that
+  // has begun.
+  kSync,    // flags (kSyncData or 0): fsync
+  kStatus,  // path, status_out, flags: of what `path` names; of `fd` itself where it is "" and `fd`
+            // is one
+  // `fd` is the directory that `path` is relative to, or AT_FDCWD; it stays open meanwhile.
+  kOpen,           // path, open: a descriptor, close-on-exec
+  kRename,         // path, new_path: both relative to `fd`
+  kUnlink,         // path, flags (AT_REMOVEDIR or 0)
+  kMakeDirectory,  // path, open.mode
 };
+
+// IoArgs::flags of kSync: the data, and of the file's properties only what reading it back needs.
+inline constexpr uint32_t kSyncData = 1;
 
 // Bits of IoArgs::events and of the result of kPoll.
 inline constexpr uint32_t kPollReadable = 1;
@@ -42,13 +59,24 @@ struct IoArgs {
     const void* const_data;           // kWrite
     ::sockaddr* address;              // kAccept
     const ::sockaddr* const_address;  // kConnect
+    ::msghdr* message;                // kReceiveMessage, kSendMessage
+    const char* path;                 // kStatus and all that name a file
   };
   union {
     size_t size = 0;             // kRead, kWrite, kConnect
     uint32_t* address_size_out;  // kAccept: in, the room at `address`; out, the address's size
     uint32_t events;             // kPoll
+    void* status_out;            // kStatus: a sys::RawFileStatus
+    const char* new_path;        // kRename
+    struct {
+      uint32_t flags;
+      uint32_t mode;
+    } open;  // kOpen, kMakeDirectory
   };
-  int64_t offset = -1;
+  union {
+    int64_t offset = -1;  // kRead, kWrite
+    uint32_t flags;       // of the system call of that name
+  };
 };
 
 struct IoOperation : WorkItem {
@@ -61,6 +89,21 @@ struct IoOperation : WorkItem {
   // The reactor's scratch, between Submit and delivery.
   void* reactor_slot[2] = {};
 };
+
+// Whether `operation` is about what a path names, and so belongs to no descriptor.
+inline bool NamesAFile(const IoOperation& operation) noexcept {
+  switch (operation.opcode) {
+    case IoOpcode::kStatus:
+      return operation.fd < 0 || *operation.args.path != '\0';
+    case IoOpcode::kOpen:
+    case IoOpcode::kRename:
+    case IoOpcode::kUnlink:
+    case IoOpcode::kMakeDirectory:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace plait
 

@@ -15,6 +15,7 @@
 #include "plait/runtime/core/deadline.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/io_operation.h"
+#include "plait/runtime/core/multishot.h"
 #include "plait/runtime/core/work_item.h"
 
 namespace plait {
@@ -52,7 +53,22 @@ class Reactor {
   // coalesce.
   virtual void Wake() noexcept = 0;
 
-  // Owner thread. Operations submitted and not yet delivered.
+  // Owner thread. Begins to accept connections on `fd`, or to receive from it (kAccept, kRead),
+  // over and over; see multishot.h. Null where operations one after another are as good. `owner`
+  // lives until it is stopped. No operations of the same kind on `fd` meanwhile.
+  virtual Multishot* StartMultishot(IoOpcode opcode, int fd, MultishotOwner& owner) noexcept {
+    static_cast<void>(opcode), static_cast<void>(fd), static_cast<void>(owner);
+    return nullptr;
+  }
+  // Owner thread. The owner hears no more of it. Results that wait are given back: connections are
+  // closed, data is dropped. Before `fd` is closed.
+  virtual void StopMultishot(Multishot& shots) noexcept { static_cast<void>(shots); }
+  // Owner thread. Gives a result that was taken back to the reactor.
+  virtual void ReturnShot(Multishot& shots, Shot& shot) noexcept {
+    static_cast<void>(shots), static_cast<void>(shot);
+  }
+
+  // Owner thread. Operations submitted and not yet delivered, and multishots that have not ended.
   virtual size_t in_flight() const noexcept = 0;
 };
 
