@@ -20,10 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <ostream>
-#include <string>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
@@ -33,24 +30,12 @@
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/task/spawn.h"
+#include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
-
-struct ReactorFactory {
-  // Letters and digits: it stands in the tests' names.
-  std::string name;
-  // A new reactor, whose regular files, if it cannot do better, are read and written on `blocking`,
-  // which may be null.
-  std::function<absl::StatusOr<std::unique_ptr<Reactor>>(Executor* blocking)> make;
-
-  static std::string Name(const testing::TestParamInfo<ReactorFactory>& info) {
-    return info.param.name;
-  }
-  friend void PrintTo(const ReactorFactory& factory, std::ostream* out) { *out << factory.name; }
-};
 
 // An operation that takes note of its deliveries.
 struct TestOperation : IoOperation {
