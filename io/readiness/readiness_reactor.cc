@@ -3,74 +3,26 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <time.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "plait/io/reactor/try_operation.h"
+#include "plait/io/reactor/wait_time.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/check.h"
-#include "plait/runtime/core/spin_lock.h"
 
 namespace plait {
+
+using internal::IsInput;
+using internal::IsTransfer;
+using internal::TryOperation;
+
 namespace {
-
-int64_t TryOnce(const IoOperation& operation, bool socket) noexcept {
-  sys::SystemCalls& calls = sys::Calls();
-  const IoArgs& args = operation.args;
-  const int fd = operation.fd;
-  switch (operation.opcode) {
-    case IoOpcode::kRead:
-      if (args.offset >= 0) return calls.ReadAt(fd, args.data, args.size, args.offset);
-      if (socket) return calls.Receive(fd, args.data, args.size);
-      return calls.Read(fd, args.data, args.size);
-    case IoOpcode::kWrite:
-      if (args.offset >= 0) return calls.WriteAt(fd, args.const_data, args.size, args.offset);
-      if (socket) return calls.Send(fd, args.const_data, args.size);
-      return calls.Write(fd, args.const_data, args.size);
-    case IoOpcode::kAccept:
-      return calls.Accept(fd, args.address, args.address_size_out);
-    case IoOpcode::kReceiveMessage:
-      return calls.ReceiveMessage(fd, args.message, static_cast<int>(args.flags));
-    case IoOpcode::kSendMessage:
-      return calls.SendMessage(fd, args.message, static_cast<int>(args.flags));
-    case IoOpcode::kSync:
-      return calls.Sync(fd, (args.flags & kSyncData) != 0);
-    case IoOpcode::kStatus:
-      return calls.Status(fd, args.path, static_cast<int>(args.flags),
-                          static_cast<sys::RawFileStatus*>(args.status_out));
-    case IoOpcode::kOpen:
-      return calls.Open(fd, args.path, static_cast<int>(args.open.flags), args.open.mode);
-    case IoOpcode::kRename:
-      return calls.Rename(fd, args.path, args.new_path);
-    case IoOpcode::kUnlink:
-      return calls.Unlink(fd, args.path, static_cast<int>(args.flags));
-    case IoOpcode::kMakeDirectory:
-      return calls.MakeDirectory(fd, args.path, args.open.mode);
-    case IoOpcode::kConnect:
-    case IoOpcode::kPoll:
-    case IoOpcode::kClose:
-      break;  // not tried like this
-  }
-  return -EINVAL;
-}
-
-bool IsTransfer(const IoOperation& operation) noexcept {
-  return operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kWrite;
-}
 
 // Goes on where the last one on the same file ended, and so has to wait for that.
 bool UsesFilePosition(const IoOperation& operation) noexcept {
   return IsTransfer(operation) && operation.args.offset < 0;
-}
-
-// A system call that a signal interrupted is made again: nothing has happened yet.
-int64_t TryUninterrupted(const IoOperation& operation, bool socket) noexcept {
-  int64_t result = 0;
-  do {
-    result = TryOnce(operation, socket);
-  } while (result == -EINTR);
-  return result;
 }
 
 // As `size` bytes were asked for, at most 2^31 - 1 are ever moved, so that the result fits.
@@ -78,53 +30,11 @@ constexpr size_t kMaxTransfer = 0x7fff'f000;  // what Linux moves at most in one
 
 }  // namespace
 
-// --- lists ---
-
-void ReadinessReactor::OperationList::PushBack(IoOperation& operation) noexcept {
-  operation.next = nullptr;
-  operation.reactor_slot[0] = this;
-  operation.reactor_slot[1] = last;
-  if (last == nullptr) {
-    first = &operation;
-  } else {
-    last->next = &operation;
-  }
-  last = &operation;
-}
-
-void ReadinessReactor::OperationList::PushFront(IoOperation& operation) noexcept {
-  operation.next = first;
-  operation.reactor_slot[0] = this;
-  operation.reactor_slot[1] = nullptr;
-  if (first == nullptr) {
-    last = &operation;
-  } else {
-    first->reactor_slot[1] = &operation;
-  }
-  first = &operation;
-}
-
-void ReadinessReactor::OperationList::Remove(IoOperation& operation) noexcept {
-  auto* const before = static_cast<IoOperation*>(operation.reactor_slot[1]);
-  auto* const after = static_cast<IoOperation*>(operation.next);
-  if (before == nullptr) {
-    first = after;
-  } else {
-    before->next = after;
-  }
-  if (after == nullptr) {
-    last = before;
-  } else {
-    after->reactor_slot[1] = before;
-  }
-  operation.reactor_slot[0] = nullptr;
-}
-
 // --- descriptors ---
 
 void ReadinessReactor::Retire() noexcept {
   PLAIT_CHECK(in_flight_ == 0, "a reactor was destroyed with operations in flight");
-  for (int round = 0; posters_.load(internal::kAcquire) != 0; ++round) internal::SpinWait(round);
+  blocking_.Retire();
 }
 
 ReadinessReactor::~ReadinessReactor() = default;
@@ -170,9 +80,7 @@ int ReadinessReactor::SetUp(int fd) {
 
 ReadinessReactor::Direction& ReadinessReactor::DirectionOf(Descriptor& descriptor,
                                                            const IoOperation& operation) noexcept {
-  const bool reads = operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kAccept ||
-                     operation.opcode == IoOpcode::kReceiveMessage;
-  return reads ? descriptor.read : descriptor.write;
+  return IsInput(operation) ? descriptor.read : descriptor.write;
 }
 
 ReadinessReactor::OperationList& ReadinessReactor::ListOf(Descriptor& descriptor,
@@ -193,7 +101,10 @@ void ReadinessReactor::Complete(IoOperation& operation, int64_t result) noexcept
 void ReadinessReactor::Submit(IoOperation& operation) noexcept {
   ++in_flight_;
   operation.reactor_slot[0] = operation.reactor_slot[1] = nullptr;
-  if (NamesAFile(operation)) return StartBlocking(operation);
+  if (NamesAFile(operation)) {
+    if (!blocking_.Start(operation)) Complete(operation, -EPERM);
+    return;
+  }
   if (operation.fd < 0) return Complete(operation, -EBADF);
   if (operation.opcode == IoOpcode::kClose) return SubmitClose(operation);
   const bool transfer = IsTransfer(operation);
@@ -222,7 +133,7 @@ bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexc
   Direction& direction = DirectionOf(descriptor, operation);
   if (operation.opcode == IoOpcode::kConnect) return TryConnect(direction, operation);
   const bool tcp = descriptor.kind == Kind::kTcpSocket;
-  const int64_t result = TryUninterrupted(operation, tcp || descriptor.kind == Kind::kOtherSocket);
+  const int64_t result = TryOperation(operation, tcp || descriptor.kind == Kind::kOtherSocket);
   if (result == -EAGAIN || result == -EWOULDBLOCK) {
     direction.maybe_ready = false;
     return false;
@@ -333,7 +244,7 @@ void ReadinessReactor::FinishClose(IoOperation& operation) noexcept {
 }
 
 void ReadinessReactor::Cancel(IoOperation& operation) noexcept {
-  if (operation.reactor_slot[0] == nullptr || operation.run == &RunBlocking) return;
+  if (operation.reactor_slot[0] == nullptr || internal::BlockingOperations::Runs(operation)) return;
   ListOf(*Find(operation.fd), operation).Remove(operation);
   Complete(operation, -ECANCELED);
 }
@@ -345,63 +256,37 @@ void ReadinessReactor::SubmitBlocking(Descriptor& descriptor, IoOperation& opera
       operation.opcode == IoOpcode::kAccept || operation.opcode == IoOpcode::kConnect ||
       operation.opcode == IoOpcode::kReceiveMessage || operation.opcode == IoOpcode::kSendMessage;
   if (socket_operation) return Complete(operation, -ENOTSOCK);
-  if (blocking_ == nullptr) return Complete(operation, -EPERM);
   Direction& direction = DirectionOf(descriptor, operation);
   if (UsesFilePosition(operation) && direction.file_busy) {
     direction.parked.PushBack(operation);
   } else {
-    StartBlockingOn(descriptor, operation);
+    StartBlocking(descriptor, operation);
   }
 }
 
-void ReadinessReactor::StartBlockingOn(Descriptor& descriptor, IoOperation& operation) noexcept {
+void ReadinessReactor::StartBlocking(Descriptor& descriptor, IoOperation& operation) noexcept {
+  if (!blocking_.Start(operation)) return Complete(operation, -EPERM);
   if (UsesFilePosition(operation)) DirectionOf(descriptor, operation).file_busy = true;
   ++descriptor.blocking_operations;
-  StartBlocking(operation);
-}
-
-void ReadinessReactor::StartBlocking(IoOperation& operation) noexcept {
-  if (blocking_ == nullptr) return Complete(operation, -EPERM);
-  // The operation itself is what the executor runs; its own run function waits in the scratch
-  // meanwhile.
-  operation.reactor_slot[0] = reinterpret_cast<void*>(operation.run);
-  operation.reactor_slot[1] = this;
-  operation.run = &RunBlocking;
-  blocking_->Schedule(operation);
-}
-
-void ReadinessReactor::RunBlocking(WorkItem& item) noexcept {
-  auto& operation = static_cast<IoOperation&>(item);
-  auto& self = *static_cast<ReadinessReactor*>(operation.reactor_slot[1]);
-  operation.result = static_cast<int32_t>(TryUninterrupted(operation, /*socket=*/false));
-  // Counted, so that the reactor is not destroyed before Wake has returned. See
-  // EventLoop::PostFromOutside.
-  self.posters_.fetch_add(1, internal::kAcquire);
-  if (self.blocking_done_.Push(operation)) self.Wake();
-  self.posters_.fetch_sub(1, internal::kRelease);
 }
 
 void ReadinessReactor::ServeBlocking() noexcept {
-  WorkQueue done;
-  blocking_done_.Drain(done);
-  while (WorkItem* item = done.Pop()) {
-    auto& operation = static_cast<IoOperation&>(*item);
-    operation.run = reinterpret_cast<WorkItem::RunFunction>(operation.reactor_slot[0]);
+  blocking_.Drain([this](IoOperation& operation) {
     Complete(operation, operation.result);
-    if (NamesAFile(operation)) continue;
+    if (NamesAFile(operation)) return;
     Descriptor& descriptor = *Find(operation.fd);
     if (UsesFilePosition(operation)) {
       Direction& direction = DirectionOf(descriptor, operation);
       direction.file_busy = false;
       if (IoOperation* const parked = direction.parked.first; parked != nullptr) {
         direction.parked.Remove(*parked);
-        StartBlockingOn(descriptor, *parked);
+        StartBlocking(descriptor, *parked);
       }
     }
     if (--descriptor.blocking_operations == 0 && descriptor.close != nullptr) {
       FinishClose(*std::exchange(descriptor.close, nullptr));
     }
-  }
+  });
 }
 
 // --- polling ---
@@ -444,26 +329,15 @@ void ReadinessReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) n
   constexpr int kMaxPollsWithoutWait = 8;
   ServeBlocking();
   const bool must_not_block =
-      !completed_.empty() || deadline == Deadline::Immediate() || !blocking_done_.PrepareToSleep();
+      !completed_.empty() || deadline == Deadline::Immediate() || !blocking_.PrepareToSleep();
   if (completed_.empty() || ++polls_without_wait_ >= kMaxPollsWithoutWait) {
     polls_without_wait_ = 0;
-    timespec timeout{};
-    const timespec* timeout_or_never = &timeout;
-    if (!must_not_block) {
-      if (deadline.is_infinite()) {
-        timeout_or_never = nullptr;
-      } else {
-        const Deadline now = clock.Now();
-        if (deadline > now) {
-          const int64_t wait = deadline.nanos() - now.nanos();
-          timeout = {.tv_sec = wait / 1'000'000'000, .tv_nsec = wait % 1'000'000'000};
-        }
-      }
-    }
+    const internal::WaitTime wait =
+        must_not_block ? internal::WaitTime() : internal::WaitTime(deadline, clock);
     ReadinessEvent events[kEventsPerWait];
     // Interrupted, or failed for a reason that the next call will meet again: nothing is lost,
     // return early.
-    const int count = WaitForEvents(timeout_or_never, events);
+    const int count = WaitForEvents(wait.get(), events);
     for (int i = 0; i < count; ++i) Handle(events[i]);
     ServeBlocking();
   }

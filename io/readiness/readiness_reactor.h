@@ -20,10 +20,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "plait/runtime/core/atomic.h"
+#include "plait/io/reactor/blocking_operations.h"
+#include "plait/io/reactor/operation_list.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
-#include "plait/runtime/core/inbox.h"
 #include "plait/runtime/core/reactor.h"
 
 namespace plait {
@@ -49,7 +49,7 @@ class ReadinessReactor : public Reactor {
 
  protected:
   // `blocking` may be null: operations on regular files then end with -EPERM. Outlives the reactor.
-  explicit ReadinessReactor(Executor* blocking) : blocking_(blocking) {}
+  explicit ReadinessReactor(Executor* blocking) : blocking_(blocking, *this) {}
 
   // To be called first in the destructor of what derives from this, as long as Wake works: waits
   // for other threads that are still inside of it. No operation may be in flight (CHECK).
@@ -66,16 +66,8 @@ class ReadinessReactor : public Reactor {
                             ReadinessEvent (&events)[kEventsPerWait]) noexcept = 0;
 
  private:
-  // Doubly linked through IoOperation::next and reactor_slot[1]; reactor_slot[0] is not null while
-  // in a list.
-  struct OperationList {
-    IoOperation* first = nullptr;
-    IoOperation* last = nullptr;
+  using OperationList = internal::OperationList;
 
-    void PushBack(IoOperation& operation) noexcept;
-    void PushFront(IoOperation& operation) noexcept;
-    void Remove(IoOperation& operation) noexcept;
-  };
   struct Direction {
     OperationList parked;
     bool maybe_ready = false;  // never while operations are parked, outside of Serve
@@ -105,9 +97,7 @@ class ReadinessReactor : public Reactor {
   void SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitClose(IoOperation& operation) noexcept;
   void SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
-  void StartBlockingOn(Descriptor& descriptor, IoOperation& operation) noexcept;
-  void StartBlocking(IoOperation& operation) noexcept;
-  static void RunBlocking(WorkItem& item) noexcept;
+  void StartBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
 
   // True when it was completed; false when it has to wait.
   bool Try(Descriptor& descriptor, IoOperation& operation) noexcept;
@@ -119,15 +109,12 @@ class ReadinessReactor : public Reactor {
   void FinishClose(IoOperation& operation) noexcept;
   void Complete(IoOperation& operation, int64_t result) noexcept;
 
-  Executor* const blocking_;
+  internal::BlockingOperations blocking_;
   std::vector<Descriptor> descriptors_;  // by number
   WorkQueue completed_;
   size_t in_flight_ = 0;
   size_t undelivered_ = 0;  // in completed_
   int polls_without_wait_ = 0;
-
-  internal::Inbox blocking_done_;
-  internal::Atomic<int> posters_{0};
 };
 
 }  // namespace plait
