@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -134,6 +135,7 @@ int SystemCalls::SocketProtocol(int fd) noexcept {
   if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0) return -errno;
   return protocol;
 }
+unsigned SystemCalls::InterfaceIndex(const char* name) noexcept { return ::if_nametoindex(name); }
 int SystemCalls::SetNonBlocking(int fd) noexcept {
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0) return -errno;

@@ -56,6 +56,7 @@ class SystemCalls {
                               socklen_t size) noexcept;
   virtual int SocketError(int fd) noexcept;     // SO_ERROR, as -errno or 0
   virtual int SocketProtocol(int fd) noexcept;  // SO_PROTOCOL; -ENOTSOCK for other descriptors
+  virtual unsigned InterfaceIndex(const char* name) noexcept;  // if_nametoindex; 0 if there is none
   virtual int SetNonBlocking(int fd) noexcept;
   virtual int PollNow(int fd, short events) noexcept;  // poll with no timeout: revents
   virtual int Pipe(int (&fds)[2]) noexcept;            // close-on-exec, non-blocking
