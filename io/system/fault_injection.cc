@@ -237,5 +237,42 @@ int FaultInjection::IoUringRegister(int ring, unsigned what, const void* argumen
   const int error = Before(kIoUringRegister, ring);
   return error < 0 ? error : SystemCalls::IoUringRegister(ring, what, argument, count);
 }
+int FaultInjection::Spawn(const SpawnRequest& request) noexcept {
+  const int error = Before(kSpawn, -1);
+  return error < 0 ? error : SystemCalls::Spawn(request);
+}
+int FaultInjection::OpenProcess(int pid) noexcept {
+  const int error = Before(kOpenProcess, -1);
+  return error < 0 ? error : SystemCalls::OpenProcess(pid);
+}
+int FaultInjection::SignalProcess(int pidfd, int signal, bool group) noexcept {
+  const int error = Before(kSignalProcess, pidfd);
+  return error < 0 ? error : SystemCalls::SignalProcess(pidfd, signal, group);
+}
+int FaultInjection::SignalPid(int pid, int signal, bool group) noexcept {
+  const int error = Before(kSignalPid, -1);
+  return error < 0 ? error : SystemCalls::SignalPid(pid, signal, group);
+}
+int FaultInjection::TakeExit(int pidfd, int pid, ProcessExit* out) noexcept {
+  const int error = Before(kTakeExit, pidfd);
+  return error < 0 ? error : SystemCalls::TakeExit(pidfd, pid, out);
+}
+int FaultInjection::WaitReadable(int fd, int timeout_ms) noexcept {
+  const int error = Before(kWaitReadable, fd);
+  return error < 0 ? error : SystemCalls::WaitReadable(fd, timeout_ms);
+}
+int FaultInjection::Duplicate(int fd, int at_least) noexcept {
+  const int error = Before(kDuplicate, fd);
+  return error < 0 ? error : SystemCalls::Duplicate(fd, at_least);
+}
+int FaultInjection::SetBlocking(int fd) noexcept {
+  const int error = Before(kSetBlocking, fd);
+  return error < 0 ? error : SystemCalls::SetBlocking(fd);
+}
+int FaultInjection::SignalAction(int signal, const struct sigaction* action,
+                                 struct sigaction* old) noexcept {
+  const int error = Before(kSignalAction, -1);
+  return error < 0 ? error : SystemCalls::SignalAction(signal, action, old);
+}
 
 }  // namespace plait::sys

@@ -73,6 +73,15 @@ class FaultInjection final : public SystemCalls {
     kIoUringSetup,
     kIoUringEnter,
     kIoUringRegister,
+    kSpawn,
+    kOpenProcess,
+    kSignalProcess,
+    kSignalPid,
+    kTakeExit,
+    kWaitReadable,
+    kDuplicate,
+    kSetBlocking,
+    kSignalAction,
     kCalls,  // how many there are
   };
 
@@ -148,6 +157,16 @@ class FaultInjection final : public SystemCalls {
                    const void* argument, size_t argument_size) noexcept override;
   int IoUringRegister(int ring, unsigned what, const void* argument,
                       unsigned count) noexcept override;
+  int Spawn(const SpawnRequest& request) noexcept override;
+  int OpenProcess(int pid) noexcept override;
+  int SignalProcess(int pidfd, int signal, bool group) noexcept override;
+  int SignalPid(int pid, int signal, bool group) noexcept override;
+  int TakeExit(int pidfd, int pid, ProcessExit* out) noexcept override;
+  int WaitReadable(int fd, int timeout_ms) noexcept override;
+  int Duplicate(int fd, int at_least) noexcept override;
+  int SetBlocking(int fd) noexcept override;
+  int SignalAction(int signal, const struct sigaction* action,
+                   struct sigaction* old) noexcept override;
 
  private:
   struct Fault {

@@ -19,9 +19,13 @@
 struct dirent;
 struct epoll_event;
 struct io_uring_params;
+struct sigaction;
 struct timespec;
 
 namespace plait::sys {
+
+struct ProcessExit;
+struct SpawnRequest;
 
 // What the system says of a file, in its own layout; see file_status.h.
 struct RawFileStatus {
@@ -86,6 +90,23 @@ class SystemCalls {
                            const void* argument, size_t argument_size) noexcept;
   virtual int IoUringRegister(int ring, unsigned what, const void* argument,
                               unsigned count) noexcept;
+
+  // Processes and signals; see process_calls.h.
+  virtual int Spawn(const SpawnRequest& request) noexcept;  // posix_spawn: the process's number
+  virtual int OpenProcess(int pid) noexcept;                // pidfd_open, close-on-exec
+  // Where `group`, every process of the group that it leads. pidfd_send_signal, and by number.
+  virtual int SignalProcess(int pidfd, int signal, bool group) noexcept;
+  virtual int SignalPid(int pid, int signal, bool group) noexcept;
+  // Takes the exit of a child, never waiting: 1 when it has ended, else 0. By number where `pidfd`
+  // is negative.
+  virtual int TakeExit(int pidfd, int pid, ProcessExit* out) noexcept;
+  // Blocks until `fd` is readable or the time is over: 1 or 0.
+  virtual int WaitReadable(int fd, int timeout_ms) noexcept;
+  virtual int Duplicate(int fd, int at_least) noexcept;  // close-on-exec
+  virtual int SetBlocking(int fd) noexcept;
+  // Of these at least one is not null: sigaction.
+  virtual int SignalAction(int signal, const struct sigaction* action,
+                           struct sigaction* old) noexcept;
 };
 
 // The system itself.
