@@ -1,0 +1,36 @@
+#include "plait/io/ops/owned_descriptor.h"
+
+#include "absl/status/status.h"
+#include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/task/spawn.h"
+#include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_local.h"
+
+namespace plait::io {
+namespace {
+
+// Not a Task<Status>, which would not run on a loop that is being closed.
+Task<void> CloseIt(int fd) {
+  const absl::Status closed = co_await Close(fd);
+  static_cast<void>(closed);  // closed it is, and there is nobody to tell of anything else
+}
+
+}  // namespace
+
+void OwnedDescriptor::Reset() noexcept {
+  const int fd = Release();
+  if (fd < 0) return;
+  Worker* const worker = Worker::Current();
+  Executor* const executor = plait::internal::thread_state.local_executor;
+  if (worker == nullptr || worker->reactor() == nullptr || executor == nullptr) {
+    sys::Calls().Close(fd);
+    return;
+  }
+  // Eager: in a task the reactor hears of it here and now, on the thread that dropped it.
+  const TaskLocals none;
+  Spawn(CloseIt(fd), {.name = "close", .executor = executor, .eager = true, .context = &none});
+}
+
+}  // namespace plait::io

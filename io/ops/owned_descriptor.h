@@ -1,0 +1,51 @@
+// OwnedDescriptor: a descriptor that is closed in the end, through the reactor that knows it.
+//
+//   plait::io::OwnedDescriptor pipe(fd);
+//   absl::StatusOr<size_t> n = co_await plait::io::Read(pipe.get(), absl::MakeSpan(buffer));
+//   absl::Status closed = co_await pipe.Close();   // or leave it to the destructor
+//
+// A reactor remembers the descriptors that it was given, so one that was used on it must not be
+// closed behind its back: the next descriptor with that number would be taken for the old one.
+// Threads: one at a time. Lifetime: drop it on a thread of the executor that used it, or when that
+// executor is gone; there the close is a task of the executor, which Run and EventLoop::Close wait
+// for. On a thread without a reactor it is closed at once.
+#ifndef PLAIT_IO_OPS_OWNED_DESCRIPTOR_H_
+#define PLAIT_IO_OPS_OWNED_DESCRIPTOR_H_
+
+#include <utility>
+
+#include "plait/io/ops/operations.h"
+
+namespace plait::io {
+
+class OwnedDescriptor {
+ public:
+  OwnedDescriptor() = default;
+  // Takes `fd`, or nothing where it is negative.
+  explicit OwnedDescriptor(int fd) noexcept : fd_(fd) {}
+  OwnedDescriptor(OwnedDescriptor&& other) noexcept : fd_(other.Release()) {}
+  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~OwnedDescriptor() { Reset(); }
+
+  bool valid() const noexcept { return fd_ >= 0; }
+  // -1 when there is none.
+  int get() const noexcept { return fd_; }
+  // The caller's from now on.
+  [[nodiscard]] int Release() noexcept { return std::exchange(fd_, -1); }
+
+  // co_await: ends what is pending on it with absl::CancelledError, and closes it. Without one,
+  // FailedPrecondition.
+  internal::OperationAwaitable<void> Close() noexcept { return io::Close(Release()); }
+  // Closes it without anybody waiting.
+  void Reset() noexcept;
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace plait::io
+
+#endif  // PLAIT_IO_OPS_OWNED_DESCRIPTOR_H_
