@@ -1,0 +1,213 @@
+// ReactorSuite: delivery through Poll, and descriptors that cannot do it.
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+
+#include <climits>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "gtest/gtest.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/work_item.h"
+#include "plait/runtime/testing/guarded_buffer.h"
+#include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/sockets.h"
+
+namespace plait {
+namespace {
+
+// --- delivery. Traps: reentry (Submit and Cancel expect that nothing is delivered inside of them),
+// park ---
+
+TEST_P(ReactorSuite, HasAName) { EXPECT_FALSE(reactor().name().empty()); }
+
+TEST_P(ReactorSuite, AReadOfWaitingDataIsDeliveredOnceThroughPoll) {
+  FdPair pair = MakeSocketPair();
+  WriteAll(pair.second.get(), "hello");
+  GuardedBuffer buffer(100);
+  ReadOperation read(pair.first.get(), buffer.span());
+  EXPECT_EQ(Do(read), 5);
+  EXPECT_EQ(buffer.text(5), "hello");
+  buffer.Release();
+  ExpectNothingMore();
+  EXPECT_EQ(read.deliveries, 1);
+}
+
+TEST_P(ReactorSuite, AReadWaitsForDataThatComesLater) {
+  FdPair pair = MakeSocketPair();
+  GuardedBuffer buffer(100);
+  ReadOperation read(pair.first.get(), buffer.span());
+  Submit(read);
+  ExpectNothingMore();
+  WriteAll(pair.second.get(), "later");
+  Await(read);
+  EXPECT_EQ(read.result, 5);
+  EXPECT_EQ(buffer.text(5), "later");
+}
+
+TEST_P(ReactorSuite, AReadWaitsForDataThatAnotherThreadWrites) {
+  FdPair pair = MakeTcpPair();
+  constexpr int kRounds = 500;
+  Thread peer = StartThread("peer", [&] {
+    for (int i = 0; i < kRounds; ++i) {
+      WriteAll(pair.second.get(), "ping");
+      EXPECT_EQ(ReadExactly(pair.second.get(), 4), "pong");
+    }
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    GuardedBuffer buffer(4);
+    ReadOperation read(pair.first.get(), buffer.span());
+    ASSERT_EQ(Do(read), 4);
+    GuardedBuffer answer("pong");
+    WriteOperation write(pair.first.get(), answer.text(4));
+    ASSERT_EQ(Do(write), 4);
+  }
+  peer.join();
+}
+
+TEST_P(ReactorSuite, AnOperationMaySubmitItselfAgainWhenItIsDelivered) {
+  FdPair pair = MakeSocketPair();
+  WriteAll(pair.second.get(), std::string(10, 'x'));
+  GuardedBuffer buffer(1);
+  ReadOperation read(pair.first.get(), buffer.span());
+  read.on_delivery = [&] {
+    if (read.deliveries < 10) Submit(read);
+  };
+  Submit(read);
+  while (read.deliveries < 10) PollOnce(Deadline::Infinite());
+  EXPECT_EQ(reactor().in_flight(), 0u);
+  ExpectNothingMore();
+}
+
+TEST_P(ReactorSuite, OperationsInFlightAreCounted) {
+  FdPair pair = MakeSocketPair();
+  EXPECT_EQ(reactor().in_flight(), 0u);
+  GuardedBuffer buffer(1);
+  ReadOperation read(pair.first.get(), buffer.span());
+  PollOperation poll(pair.first.get(), kPollReadable);
+  Submit(read);
+  Submit(poll);
+  EXPECT_EQ(reactor().in_flight(), 2u);
+  Cancel(read);
+  Cancel(poll);
+  Await(read);
+  Await(poll);
+  EXPECT_EQ(reactor().in_flight(), 0u);
+}
+
+TEST_P(ReactorSuite, DestroyingItWithAnOperationInFlightIsAProgrammingError) {
+  EXPECT_DEATH(
+      {
+        FdPair pair = MakeSocketPair();
+        GuardedBuffer buffer(1);
+        ReadOperation read(pair.first.get(), buffer.span());
+        std::unique_ptr<Reactor> mortal = MakeReactor(nullptr);
+        mortal->Submit(read);
+        mortal = nullptr;
+      },
+      "a reactor was destroyed with operations in flight");
+}
+
+TEST_P(ReactorSuite, TwoReactorsMayWatchTheTwoEndsOfOnePair) {
+  FdPair pair = MakeSocketPair();
+  std::unique_ptr<Reactor> other = MakeReactor(nullptr);
+  GuardedBuffer buffer(5);
+  ReadOperation read(pair.first.get(), buffer.span());
+  Submit(read);
+  int64_t turn = 0;
+  WriteOperation write(pair.second.get(), "hello");
+  write.next_turn = &turn;
+  other->Submit(write);
+  WorkQueue ready;
+  while (ready.empty()) other->Poll(Deadline::Infinite(), Clock::Real(), ready);
+  EXPECT_EQ(write.result, 5);
+  Await(read);
+  EXPECT_EQ(buffer.text(5), "hello");
+}
+
+// --- descriptors that cannot do it. Line 47 ---
+
+TEST_P(ReactorSuite, ADescriptorThatIsNotOpenFailsThroughPoll) {
+  OwnedFd closed = MakeTcpSocket();
+  const int number = closed.get();
+  closed.Reset();
+  char byte = 'x';
+  sockaddr_in address{};
+  for (const int fd : {-1, INT_MIN, number, 1'000'000, INT_MAX}) {
+    SCOPED_TRACE(fd);
+    ReadOperation read(fd, absl::MakeSpan(&byte, 1));
+    WriteOperation write(fd, absl::string_view(&byte, 1));
+    AcceptOperation accept(fd);
+    ConnectOperation connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+    PollOperation poll(fd, kPollReadable);
+    CloseOperation close(fd);
+    ReadOperation read_at(fd, absl::MakeSpan(&byte, 1), 0);
+    for (TestOperation* operation :
+         std::vector<TestOperation*>{&read, &write, &accept, &connect, &poll, &close, &read_at}) {
+      EXPECT_EQ(Do(*operation), -EBADF) << static_cast<int>(operation->opcode);
+    }
+  }
+  ExpectNothingMore();
+}
+
+TEST_P(ReactorSuite, Line47ADescriptorThatCannotDoItFailsAtOnce) {
+  FdPair pipe = MakePipe();
+  FdPair pair = MakeSocketPair();
+  FdPair tcp = MakeTcpPair();
+  TcpListener listener = MakeTcpListener();
+  OwnedFd unconnected = MakeTcpSocket();
+  OwnedFd folder(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  GuardedBuffer buffer(8);
+  {
+    SCOPED_TRACE("the ends of a pipe, the wrong way round");
+    ReadOperation read(pipe.second.get(), buffer.span());
+    EXPECT_EQ(Do(read), -EBADF);
+    WriteOperation write(pipe.first.get(), "x");
+    EXPECT_EQ(Do(write), -EBADF);
+    AcceptOperation accept(pipe.first.get());
+    EXPECT_EQ(Do(accept), -ENOTSOCK);
+    sockaddr_in address{};
+    ConnectOperation connect(pipe.second.get(), reinterpret_cast<sockaddr*>(&address),
+                             sizeof(address));
+    EXPECT_EQ(Do(connect), -ENOTSOCK);
+  }
+  {
+    SCOPED_TRACE("accept on what does not listen");
+    AcceptOperation accept(pair.first.get());
+    EXPECT_EQ(Do(accept), -EINVAL);
+    AcceptOperation accept_tcp(tcp.first.get());
+    EXPECT_EQ(Do(accept_tcp), -EINVAL);
+  }
+  {
+    SCOPED_TRACE("transfers where there is no connection");
+    ReadOperation read(listener.fd.get(), buffer.span());
+    EXPECT_EQ(Do(read), -ENOTCONN);
+    ReadOperation read_unconnected(unconnected.get(), buffer.span());
+    EXPECT_EQ(Do(read_unconnected), -ENOTCONN);
+    WriteOperation write(unconnected.get(), "x");
+    EXPECT_EQ(Do(write), -EPIPE);
+  }
+  {
+    SCOPED_TRACE("positions in what has none");
+    ReadOperation read(tcp.second.get(), buffer.span(), 0);
+    EXPECT_EQ(Do(read), -ESPIPE);
+    WriteOperation write(tcp.second.get(), "x", 0);
+    EXPECT_EQ(Do(write), -ESPIPE);
+  }
+  {
+    SCOPED_TRACE("a folder");
+    ReadOperation read(folder.get(), buffer.span());
+    EXPECT_EQ(Do(read), -EISDIR);
+    AcceptOperation accept(folder.get());
+    EXPECT_EQ(Do(accept), -ENOTSOCK);
+  }
+  ExpectNothingMore();
+}
+
+}  // namespace
+}  // namespace plait
