@@ -45,6 +45,36 @@ TEST_P(ReactorSuite, Line35CloseEndsWhatIsPendingOnceAndIsDeliveredLast) {
   EXPECT_EQ(reactor().in_flight(), 0u);
 }
 
+TEST_P(ReactorSuite, Line36NothingComesAfterACloseWasDelivered) {
+  for (int i = 0; i < 50; ++i) {
+    FdPair pair = i % 2 == 0 ? MakeSocketPair() : MakeTcpPair();
+    FillUp(pair.first.get());
+    GuardedBuffer buffer(10);
+    ReadOperation read(pair.first.get(), buffer.span());
+    WriteOperation write(pair.first.get(), buffer.text(10));
+    PollOperation poll(pair.first.get(), kPollReadable | kPollWritable);
+    const std::vector<TestOperation*> all = {&read, &write, &poll};
+    for (TestOperation* operation : all) Submit(*operation);
+    // What each waits for happens before the close, in the same turn, or after it.
+    if (i % 3 == 0) WriteAll(pair.second.get(), "data");
+    if (i % 5 == 0) PollOnce(Deadline::Immediate());
+    if (i % 3 == 1) Drain(pair.second.get());
+    CloseOperation close(pair.first.Release());
+    Submit(close);
+    if (i % 7 == 0) pair.second.Reset();
+    Await(close);
+    EXPECT_EQ(reactor().in_flight(), 0u);
+    for (TestOperation* operation : all) {
+      EXPECT_EQ(operation->deliveries, 1);
+      EXPECT_LT(operation->turn, close.turn);
+    }
+    buffer.Release();
+    pair.second.Reset();
+    ExpectNothingMore();
+    for (TestOperation* operation : all) EXPECT_EQ(operation->deliveries, 1);
+  }
+}
+
 TEST_P(ReactorSuite, Line34CloseDuringAConnectCancelsIt) {
   FullListener full = MakeFullListener();
   OwnedFd client = MakeTcpSocket();

@@ -12,8 +12,11 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/core/environment.h"
 #include "plait/runtime/testing/allocations.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
@@ -100,7 +103,27 @@ TEST_P(ReactorSuite, AnOperationAllocatesNothing) {
   EXPECT_EQ(AllocationCount() - before, 0);
 }
 
-// --- running out of descriptors. Line 42 ---
+// --- running out of descriptors. Lines 41, 42 ---
+
+// No descriptor can be made while it lives.
+class NoDescriptorsLeft {
+ public:
+  NoDescriptorsLeft() {
+    PLAIT_CHECK(::getrlimit(RLIMIT_NOFILE, &limit_) == 0, "getrlimit");
+    // The next free number is one too many.
+    const OwnedFd next(::dup(0));
+    PLAIT_CHECK(next.get() >= 0, "dup");
+    const rlimit none_left{.rlim_cur = static_cast<rlim_t>(next.get()),
+                           .rlim_max = limit_.rlim_max};
+    PLAIT_CHECK(::setrlimit(RLIMIT_NOFILE, &none_left) == 0, "setrlimit");
+  }
+  NoDescriptorsLeft(const NoDescriptorsLeft&) = delete;
+  NoDescriptorsLeft& operator=(const NoDescriptorsLeft&) = delete;
+  ~NoDescriptorsLeft() { PLAIT_CHECK(::setrlimit(RLIMIT_NOFILE, &limit_) == 0, "setrlimit"); }
+
+ private:
+  rlimit limit_{};
+};
 
 TEST_P(ReactorSuite, Line42AFailedAcceptKeepsTheListener) {
   TcpListener listener = MakeTcpListener();
@@ -113,20 +136,50 @@ TEST_P(ReactorSuite, Line42AFailedAcceptKeepsTheListener) {
   first.Take();
   OwnedFd second = MakeTcpSocket();
   ASSERT_EQ(::connect(second.get(), listener.name(), sizeof(sockaddr_in)), 0);
-  rlimit limit{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
   {
-    // The next free number is one too many.
-    const OwnedFd next(::dup(client.get()));
-    const rlimit none_left{.rlim_cur = static_cast<rlim_t>(next.get()), .rlim_max = limit.rlim_max};
-    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none_left), 0);
+    const NoDescriptorsLeft scope;
+    AcceptOperation fails(listener.fd.get());
+    EXPECT_EQ(Do(fails), -EMFILE);
   }
-  AcceptOperation fails(listener.fd.get());
-  EXPECT_EQ(Do(fails), -EMFILE);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
   AcceptOperation works(listener.fd.get());
   ASSERT_GE(Do(works), 0);
   works.Take();
+}
+
+// How often to try again is the server's business; the reactor only must not go round in circles
+// while a connection waits that nobody can take.
+TEST_P(ReactorSuite, Line41AConnectionThatFindsNoDescriptorDoesNotMakePollSpin) {
+  TcpListener listener = MakeTcpListener();
+  AcceptOperation first(listener.fd.get());
+  Submit(first);
+  OwnedFd taken = MakeTcpSocket();
+  ASSERT_EQ(::connect(taken.get(), listener.name(), sizeof(sockaddr_in)), 0);
+  Await(first);
+  first.Take();
+  FdPair quiet = MakeSocketPair();
+  GuardedBuffer buffer(1);
+  ReadOperation waits(quiet.first.get(), buffer.span());
+  Submit(waits);
+  OwnedFd client = MakeTcpSocket();
+  {
+    const NoDescriptorsLeft scope;
+    ASSERT_EQ(::connect(client.get(), listener.name(), sizeof(sockaddr_in)), 0);
+    AcceptOperation fails(listener.fd.get());
+    EXPECT_EQ(Do(fails), -EMFILE);
+    const Deadline deadline = In(absl::Milliseconds(20));
+    int polls = 0;
+    while (Clock::Real().Now() < deadline) {
+      PollOnce(deadline);
+      ++polls;
+    }
+    EXPECT_LT(polls, 50);
+  }
+  // It recovers without another connection coming.
+  AcceptOperation works(listener.fd.get());
+  ASSERT_GE(Do(works), 0);
+  works.Take();
+  Cancel(waits);
+  Await(waits);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "plait/runtime/testing/sockets.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -193,6 +194,15 @@ void SetBufferSizes(int fd, int bytes) {
 void CloseWithReset(OwnedFd fd) {
   const linger at_once{.l_onoff = 1, .l_linger = 0};
   Checked(::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), "setsockopt");
+}
+
+int CountOpenDescriptors() {
+  DIR* const folder = ::opendir("/proc/self/fd");
+  PLAIT_CHECK(folder != nullptr, strerror(errno));
+  int count = -1;  // the folder's own
+  while (const dirent* const entry = ::readdir(folder)) count += entry->d_name[0] != '.' ? 1 : 0;
+  ::closedir(folder);
+  return count;
 }
 
 std::string Pattern(size_t size, unsigned seed) {

@@ -100,6 +100,9 @@ void SetBufferSizes(int fd, int bytes);
 // Closes with a reset instead of an orderly end.
 void CloseWithReset(OwnedFd fd);
 
+// How many descriptors this process has open.
+int CountOpenDescriptors();
+
 // `size` bytes, different at every place, that a shift or a swap of parts changes.
 std::string Pattern(size_t size, unsigned seed = 1);
 
