@@ -1,8 +1,11 @@
-// The shared suites, over the event loop on the machine's clock and on a test clock.
+// The shared suites, over the event loop with every reactor, on the machine's clock and on a test
+// clock.
 #include <memory>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/executor_suite.h"
 #include "plait/runtime/testing/sync_suite.h"
 #include "plait/runtime/testing/task_suite.h"
@@ -11,22 +14,25 @@
 namespace plait {
 namespace {
 
-std::unique_ptr<Executor> MakeLoop(Clock* clock) {
-  return std::make_unique<EventLoop>(MakeEpollReactor(), EventLoopOptions{.clock = clock});
+std::vector<ExecutorFactory> Loops() {
+  std::vector<ExecutorFactory> loops;
+  for (const ReactorFactory& reactor : AllReactors()) {
+    const auto make = [make_reactor = reactor.make](Clock* clock) -> std::unique_ptr<Executor> {
+      return std::make_unique<EventLoop>(make_reactor(nullptr), EventLoopOptions{.clock = clock});
+    };
+    loops.push_back({.name = reactor.name, .make = make});
+    loops.push_back(
+        {.name = absl::StrCat(reactor.name, "TestClock"), .make = make, .virtual_time = true});
+  }
+  return loops;
 }
 
-const ExecutorFactory kOnRealTime{.name = "Epoll", .make = MakeLoop};
-const ExecutorFactory kOnTestTime{.name = "EpollTestClock", .make = MakeLoop, .virtual_time = true};
-
-INSTANTIATE_TEST_SUITE_P(EventLoop, ExecutorSuite, testing::Values(kOnRealTime, kOnTestTime),
+INSTANTIATE_TEST_SUITE_P(EventLoop, ExecutorSuite, testing::ValuesIn(Loops()),
                          ExecutorFactory::Name);
-INSTANTIATE_TEST_SUITE_P(EventLoop, TaskSuite, testing::Values(kOnRealTime, kOnTestTime),
-                         ExecutorFactory::Name);
-INSTANTIATE_TEST_SUITE_P(EventLoop, TimerSuite, testing::Values(kOnRealTime, kOnTestTime),
-                         ExecutorFactory::Name);
-INSTANTIATE_TEST_SUITE_P(EventLoop, SyncSuite, testing::Values(kOnRealTime, kOnTestTime),
-                         ExecutorFactory::Name);
-INSTANTIATE_TEST_SUITE_P(EventLoop, SyncTimerSuite, testing::Values(kOnRealTime, kOnTestTime),
+INSTANTIATE_TEST_SUITE_P(EventLoop, TaskSuite, testing::ValuesIn(Loops()), ExecutorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(EventLoop, TimerSuite, testing::ValuesIn(Loops()), ExecutorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(EventLoop, SyncSuite, testing::ValuesIn(Loops()), ExecutorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(EventLoop, SyncTimerSuite, testing::ValuesIn(Loops()),
                          ExecutorFactory::Name);
 
 }  // namespace
