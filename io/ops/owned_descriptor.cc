@@ -1,11 +1,12 @@
 #include "plait/io/ops/owned_descriptor.h"
 
 #include "absl/status/status.h"
+#include "plait/io/ops/operations.h"
 #include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/spawn.h"
-#include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_local.h"
 
 namespace plait::io {
@@ -17,14 +18,26 @@ Task<void> CloseIt(int fd) {
   static_cast<void>(closed);  // closed it is, and there is nobody to tell of anything else
 }
 
+bool HasReactor() noexcept {
+  Worker* const worker = Worker::Current();
+  return worker != nullptr && worker->reactor() != nullptr;
+}
+
 }  // namespace
+
+Task<absl::Status> OwnedDescriptor::CloseOwned(OwnedDescriptor descriptor) {
+  if (descriptor.valid() && !HasReactor()) {
+    descriptor.Reset();
+    co_return absl::OkStatus();
+  }
+  co_return co_await io::Close(descriptor.Release());
+}
 
 void OwnedDescriptor::Reset() noexcept {
   const int fd = Release();
   if (fd < 0) return;
-  Worker* const worker = Worker::Current();
   Executor* const executor = plait::internal::thread_state.local_executor;
-  if (worker == nullptr || worker->reactor() == nullptr || executor == nullptr) {
+  if (executor == nullptr || !HasReactor()) {
     sys::Calls().Close(fd);
     return;
   }

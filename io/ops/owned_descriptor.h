@@ -14,7 +14,8 @@
 
 #include <utility>
 
-#include "plait/io/ops/operations.h"
+#include "absl/status/status.h"
+#include "plait/runtime/task/task.h"
 
 namespace plait::io {
 
@@ -36,13 +37,15 @@ class OwnedDescriptor {
   // The caller's from now on.
   [[nodiscard]] int Release() noexcept { return std::exchange(fd_, -1); }
 
-  // co_await: ends what is pending on it with absl::CancelledError, and closes it. Without one,
-  // FailedPrecondition.
-  internal::OperationAwaitable<void> Close() noexcept { return io::Close(Release()); }
+  // co_await: ends what is pending on it with absl::CancelledError, and closes it; not cancelled
+  // itself. FailedPrecondition where there is none.
+  Task<absl::Status> Close() { return CloseOwned(std::move(*this)); }
   // Closes it without anybody waiting.
   void Reset() noexcept;
 
  private:
+  static Task<absl::Status> CloseOwned(OwnedDescriptor descriptor);
+
   int fd_ = -1;
 };
 

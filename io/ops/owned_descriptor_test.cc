@@ -13,10 +13,12 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
+#include "plait/io/ops/operations.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait::io {
@@ -130,10 +132,31 @@ TEST(OwnedDescriptorOutsideTest, OutsideOfAllExecutorsItIsClosedAtOnce) {
   EXPECT_TRUE(IsOpen(number));
   moved.Reset();
   EXPECT_FALSE(IsOpen(number));
+  // A close that is never awaited closes all the same.
+  FdPair other = MakePipe();
+  const int unawaited = other.first.get();
+  OwnedDescriptor dropped(other.first.Release());
+  {
+    const Task<absl::Status> close = dropped.Close();
+  }
+  EXPECT_FALSE(IsOpen(unawaited));
   OwnedDescriptor given_away(pipe.second.get());
   EXPECT_EQ(given_away.Release(), pipe.second.get());
   given_away.Reset();
   EXPECT_TRUE(IsOpen(pipe.second.get()));
+}
+
+TEST(OwnedDescriptorOutsideTest, OnAnExecutorWithoutAReactorItIsClosedToo) {
+  ThreadExecutor executor;
+  FdPair pipe = MakePipe();
+  const int number = pipe.first.get();
+  const auto body = [&]() -> Task<absl::Status> {
+    OwnedDescriptor reader(pipe.first.Release());
+    co_return co_await reader.Close();
+  };
+  const absl::Status closed = BlockOn(executor, body());
+  EXPECT_TRUE(closed.ok()) << closed;
+  EXPECT_FALSE(IsOpen(number));
 }
 
 }  // namespace
