@@ -24,7 +24,19 @@ absl::Status About(const ProcessState& state, absl::string_view what, const absl
   return absl::Status(status.code(), absl::StrCat(what, state.name(), ": ", status.message()));
 }
 
-Task<absl::Status> WriteAll(const ProcessState& state, io::OwnedDescriptor pipe,
+// Of a transfer that was cut short. First the process is killed: it must not take the end of its
+// input, which comes with the close, for that of the whole. Each transfer closes its own pipe, as
+// it is on the thread whose reactor knows it.
+Task<void> End(ProcessState& state, io::OwnedDescriptor& pipe, const absl::Status& outcome) {
+  if (!outcome.ok()) {
+    const absl::Status killed = state.Kill();
+    static_cast<void>(killed);  // if not, KillAndReap sees to it
+  }
+  const absl::Status closed = co_await pipe.Close();
+  static_cast<void>(closed);
+}
+
+Task<absl::Status> WriteAll(ProcessState& state, io::OwnedDescriptor& pipe,
                             absl::string_view text) {
   absl::Status outcome;
   while (!text.empty()) {
@@ -38,13 +50,12 @@ Task<absl::Status> WriteAll(const ProcessState& state, io::OwnedDescriptor pipe,
     }
     text.remove_prefix(*count);
   }
-  const absl::Status closed = co_await pipe.Close();
-  static_cast<void>(closed);
+  co_await End(state, pipe, outcome);
   co_return outcome;
 }
 
 // `left`: how many bytes may still come, through this pipe and the other.
-Task<absl::Status> ReadAll(const ProcessState& state, io::OwnedDescriptor pipe, std::string& all,
+Task<absl::Status> ReadAll(ProcessState& state, io::OwnedDescriptor& pipe, std::string& all,
                            Atomic<int64_t>& left) {
   absl::Status outcome;
   size_t size = 0;
@@ -67,8 +78,7 @@ Task<absl::Status> ReadAll(const ProcessState& state, io::OwnedDescriptor pipe, 
     }
   }
   all.resize(size);
-  const absl::Status closed = co_await pipe.Close();
-  static_cast<void>(closed);
+  co_await End(state, pipe, outcome);
   co_return outcome;
 }
 
@@ -88,11 +98,11 @@ Task<absl::StatusOr<ProcessOutput>> Communicate(std::shared_ptr<ProcessState> st
   constexpr size_t kMost = std::numeric_limits<int64_t>::max();
   Atomic<int64_t> left{static_cast<int64_t>(std::min(max_output, kMost))};
   std::vector<Task<absl::Status>> transfers;
-  if (input.valid()) transfers.push_back(WriteAll(*state, std::move(input), text));
+  if (input.valid()) transfers.push_back(WriteAll(*state, input, text));
   if (output.valid()) {
-    transfers.push_back(ReadAll(*state, std::move(output), result.output, left));
+    transfers.push_back(ReadAll(*state, output, result.output, left));
   }
-  if (error.valid()) transfers.push_back(ReadAll(*state, std::move(error), result.error, left));
+  if (error.valid()) transfers.push_back(ReadAll(*state, error, result.error, left));
   absl::Status transferred = co_await Gather(std::move(transfers));
   if (transferred.ok()) {
     const absl::StatusOr<ExitStatus> ended = co_await WaitForExit(state);

@@ -350,22 +350,22 @@ TEST_P(ProcessTest, OutsideOfALoopTheDropReapsWhatItKilled) {
 
 TEST_P(ProcessTest, AThousandStartsLeaveNoDescriptorAndNoZombie) {
   const int rounds = Rounds(1000);
-  const auto some = [&]() -> Task<void> {
-    for (int i = 0; i < rounds; ++i) {
-      Process process = StartScript("exit 0");
-      if (i % 2 == 0) {
-        const absl::StatusOr<ExitStatus> ended = co_await process.Wait();
-        EXPECT_TRUE(ended.ok() && ended->ok()) << ended.status();
-      }
+  ProcessOptions options;
+  options.arguments = {"/bin/true"};
+  options.input = options.output = Stdio::Pipe();
+  const auto start = [&](bool wait) -> Task<void> {
+    absl::StatusOr<Process> process = Process::Start(options);
+    EXPECT_TRUE(process.ok()) << process.status();
+    if (wait) {
+      const absl::StatusOr<ExitStatus> ended = co_await process->Wait();
+      EXPECT_TRUE(ended.ok() && ended->ok()) << ended.status();
     }
+  };
+  const auto some = [&]() -> Task<void> {
+    for (int i = 0; i < rounds; ++i) co_await start(/*wait=*/i % 2 == 0);
     co_await UntilNoChildren();
   };
-  const auto warm_up = [&]() -> Task<void> {
-    Process process = StartScript("exit 0");
-    const absl::StatusOr<ExitStatus> ended = co_await process.Wait();
-    EXPECT_TRUE(ended.ok()) << ended.status();
-  };
-  RunTask(warm_up);
+  RunTask([&] { return start(/*wait=*/true); });
   const absl::Status idle = loop().Run();
   EXPECT_TRUE(idle.ok()) << idle;
   const int before = OpenDescriptors();
