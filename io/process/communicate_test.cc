@@ -19,6 +19,7 @@
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {

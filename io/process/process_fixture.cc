@@ -1,9 +1,5 @@
 #include "plait/io/process/process_fixture.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <sys/wait.h>
-
 #include <utility>
 
 #include "absl/types/span.h"
@@ -23,20 +19,6 @@ int Rounds(int rounds) {
 #endif
 #endif
   return rounds;
-}
-
-int OpenDescriptors() {
-  DIR* const directory = ::opendir("/proc/self/fd");
-  PLAIT_CHECK(directory != nullptr, "there is no /proc/self/fd");
-  int count = 0;
-  while (::readdir(directory) != nullptr) ++count;
-  ::closedir(directory);
-  return count;
-}
-
-bool HasChildren() {
-  siginfo_t info = {};
-  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
 }
 
 Process StartScript(const std::string& script, bool own_group) {

@@ -1,5 +1,5 @@
-// What the tests of processes share: a loop over the reactor under test, shell scripts as children,
-// and a look at what is left of descriptors and children.
+// What the tests of processes share: a loop over the reactor under test, and shell scripts as
+// children.
 #ifndef PLAIT_IO_PROCESS_PROCESS_FIXTURE_H_
 #define PLAIT_IO_PROCESS_PROCESS_FIXTURE_H_
 
@@ -10,6 +10,7 @@
 #include "plait/io/process/process.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task.h"
+#include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
@@ -17,12 +18,6 @@ namespace plait {
 
 // How often to do what is slow, fewer times under a sanitizer.
 int Rounds(int rounds);
-
-// How many descriptors this process has open.
-int OpenDescriptors();
-
-// Whether this process has children, zombies included.
-bool HasChildren();
 
 // `sh -c script` with pipes to and from its standard input and output, in a group of its own where
 // asked for; a failure to start it ends the test program.
