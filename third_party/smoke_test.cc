@@ -1,5 +1,6 @@
 // Every dependency is found, compiles, links and runs.
 
+#include <ares.h>
 #include <liburing.h>
 
 #include <string>
@@ -53,6 +54,12 @@ TEST(ThirdParty, BoostContextLinks) {
   int seven = 0;
   context::jump_fcontext(there, &seven);
   EXPECT_EQ(seven, 7);
+}
+
+TEST(ThirdParty, CAresLinks) {
+  int version = 0;
+  ares_version(&version);
+  EXPECT_EQ(version >> 16, 1);
 }
 
 TEST(ThirdParty, ProtobufLinks) {

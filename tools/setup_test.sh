@@ -43,6 +43,7 @@ for argument; do
     protobuf-compiler-grpc) tool=grpc_cpp_plugin ;;
     g++ | pkg-config | python3) tool=\$argument ;;
     libabsl-dev) touch $machine/pc/absl_base.pc; continue ;;
+    libc-ares-dev) touch $machine/pc/libcares.pc; continue ;;
     libgmock-dev) touch $machine/pc/gmock_main.pc; continue ;;
     lib*-dev) argument=\${argument#lib}; touch $machine/pc/{,lib}\${argument%-dev}.pc; continue ;;
     *) continue ;;

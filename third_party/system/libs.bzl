@@ -84,6 +84,7 @@ ABSEIL = {
 LIBS = {
     # It brings no pkg-config module.
     "boost.context": {"boost.context": ["-lboost_context"]},
+    "com_github_cares_cares": {"ares": ["libcares"]},
     "com_github_google_benchmark": {
         "benchmark": ["benchmark", "-lpthread"],
         "benchmark_main": ["-lbenchmark_main", "benchmark", "-lpthread"],
