@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
@@ -86,17 +87,17 @@ bool OperationAwaiter::CancelOperation(HomeWait& wait) noexcept {
   return false;  // it is delivered all the same
 }
 
-absl::StatusOr<int32_t> OperationAwaiter::TakeResult() const {
+absl::StatusOr<int32_t> OperationAwaiter::TakeResult(absl::string_view name) const {
+  const bool failed = HomeWait::home() == nullptr || result < 0;
+  if (!failed) return result;
+  if (name.empty() && NamesAFile(*this)) name = args.path;
+  const std::string what = name.empty()
+                               ? absl::StrCat(NameOf(opcode), " (fd ", fd, ")")
+                               : absl::StrCat(NameOf(opcode), " \"", absl::Utf8SafeCHexEscape(name), "\"");
   if (HomeWait::home() == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(NameOf(opcode), ": this executor has no reactor"));
+    return absl::FailedPreconditionError(absl::StrCat(what, ": this executor has no reactor"));
   }
-  if (result < 0) {
-    const std::string subject =
-        NamesAFile(*this) ? absl::StrCat("\"", args.path, "\"") : absl::StrCat("(fd ", fd, ")");
-    return ErrnoToStatus(result, absl::StrCat(NameOf(opcode), " ", subject));
-  }
-  return result;
+  return ErrnoToStatus(result, what);
 }
 
 }  // namespace internal

@@ -24,6 +24,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/task/home_wait.h"
@@ -55,7 +56,8 @@ class OperationAwaiter : private plait::internal::HomeWait, private IoOperation 
 
  protected:
   ~OperationAwaiter() = default;
-  absl::StatusOr<int32_t> TakeResult() const;
+  // `name`, where it is not empty, is what an error calls the file that the descriptor is of.
+  absl::StatusOr<int32_t> TakeResult(absl::string_view name = {}) const;
 
  private:
   bool Suspend(plait::internal::PromiseBase& waiter) noexcept;

@@ -157,6 +157,13 @@ int SystemCalls::Sync(int fd, bool data_only) noexcept {
   return OrErrno(data_only ? ::fdatasync(fd) : ::fsync(fd));
 }
 int SystemCalls::Truncate(int fd, int64_t size) noexcept { return OrErrno(::ftruncate(fd, size)); }
+int SystemCalls::DropCache(int fd) noexcept {
+#ifdef POSIX_FADV_DONTNEED
+  return -::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+#else
+  return ::fcntl(fd, F_GETFD) < 0 ? -errno : 0;
+#endif
+}
 int SystemCalls::Status(int directory, const char* path, int flags, RawFileStatus* out) noexcept {
   static_assert(sizeof(struct statx) <= sizeof(RawFileStatus));
   const int empty = directory >= 0 && *path == '\0' ? AT_EMPTY_PATH : 0;

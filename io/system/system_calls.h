@@ -69,6 +69,8 @@ class SystemCalls {
                                              // close-on-exec
   virtual int Sync(int fd, bool data_only) noexcept;
   virtual int Truncate(int fd, int64_t size) noexcept;
+  // Asks the system to forget what it keeps of the file in memory; 0 where there is no such call.
+  virtual int DropCache(int fd) noexcept;
   virtual int Status(int directory, const char* path, int flags, RawFileStatus* out) noexcept;
   virtual int Rename(int directory, const char* path, const char* new_path) noexcept;
   virtual int Unlink(int directory, const char* path, int flags) noexcept;

@@ -1,80 +1,28 @@
-// ReactorSuite: files by name: open, status, rename, unlink, mkdir, and fsync.
+// ReactorSuite: files by name: open, status, rename, unlink, mkdir, and fsync, as raw operations.
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
-#include "plait/io/ops/operations.h"
 #include "plait/io/system/file_status.h"
-#include "plait/runtime/core/check.h"
-#include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/guarded_buffer.h"
+#include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/test_folder.h"
 
 namespace plait {
 namespace {
-
-// A folder of its own for a test, gone with all that is in it in the end.
-class TestFolder {
- public:
-  TestFolder() {
-    const char* const root = ::getenv("TEST_TMPDIR");
-    path_ = absl::StrCat(root == nullptr ? "/tmp" : root, "/files.XXXXXX");
-    PLAIT_CHECK(::mkdtemp(path_.data()) != nullptr, "mkdtemp");
-  }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-  ~TestFolder() {
-    const auto remove = [](const char* path, const struct stat*, int, FTW*) {
-      return ::remove(path);
-    };
-    PLAIT_CHECK(::nftw(path_.c_str(), remove, 16, FTW_DEPTH | FTW_PHYS) == 0, "nftw");
-  }
-
-  const std::string& path() const { return path_; }
-  std::string operator/(absl::string_view name) const { return absl::StrCat(path_, "/", name); }
-  // Makes a file that holds `content`.
-  std::string Write(absl::string_view name, absl::string_view content) const {
-    const std::string path = *this / name;
-    const OwnedFd file(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-    PLAIT_CHECK(file.get() >= 0, "open");
-    WriteAll(file.get(), content);
-    return path;
-  }
-
- private:
-  std::string path_;
-};
-
-bool Exists(const std::string& path) {
-  struct stat status;
-  return ::lstat(path.c_str(), &status) == 0;
-}
-
-int OpenDescriptors() {
-  int count = 0;
-  for (int fd = 0; fd < 1024; ++fd) count += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
-  return count;
-}
 
 // The path is on pages of its own, which nobody can read once the operation was delivered.
 struct PathOperation : TestOperation {
@@ -231,8 +179,8 @@ TEST_P(ReactorSuite, FilesAndDirectoriesAreMadeRenamedAndRemoved) {
   folder.Write("made/file", "content");
   RenameOperation rename(folder / "made/file", folder / "moved");
   EXPECT_EQ(Do(rename), 0);
-  EXPECT_FALSE(Exists(folder / "made/file"));
-  EXPECT_TRUE(Exists(folder / "moved"));
+  EXPECT_FALSE(PathExists(folder / "made/file"));
+  EXPECT_TRUE(PathExists(folder / "moved"));
   folder.Write("other", "other");
   RenameOperation over(folder / "moved", folder / "other");
   EXPECT_EQ(Do(over), 0);
@@ -240,10 +188,10 @@ TEST_P(ReactorSuite, FilesAndDirectoriesAreMadeRenamedAndRemoved) {
   EXPECT_EQ(FileContent(other.get()), "content");
   UnlinkOperation unlink(folder / "other");
   EXPECT_EQ(Do(unlink), 0);
-  EXPECT_FALSE(Exists(folder / "other"));
+  EXPECT_FALSE(PathExists(folder / "other"));
   UnlinkOperation remove(folder / "made", AT_REMOVEDIR);
   EXPECT_EQ(Do(remove), 0);
-  EXPECT_FALSE(Exists(folder / "made"));
+  EXPECT_FALSE(PathExists(folder / "made"));
 }
 
 TEST_P(ReactorSuite, PathsMayBeRelativeToADirectorysDescriptor) {
@@ -257,14 +205,14 @@ TEST_P(ReactorSuite, PathsMayBeRelativeToADirectorysDescriptor) {
   Close(file);
   RenameOperation rename("made/file", "made/moved", directory.get());
   EXPECT_EQ(Do(rename), 0);
-  EXPECT_TRUE(Exists(folder / "made/moved"));
+  EXPECT_TRUE(PathExists(folder / "made/moved"));
   StatusOperation status("made/moved", 0, directory.get());
   EXPECT_EQ(Do(status), 0);
   UnlinkOperation unlink("made/moved", 0, directory.get());
   EXPECT_EQ(Do(unlink), 0);
   UnlinkOperation remove("made", AT_REMOVEDIR, directory.get());
   EXPECT_EQ(Do(remove), 0);
-  EXPECT_FALSE(Exists(folder / "made"));
+  EXPECT_FALSE(PathExists(folder / "made"));
 }
 
 TEST_P(ReactorSuite, FilesAndDirectoriesAreSynced) {
@@ -332,9 +280,9 @@ TEST_P(ReactorSuite, FileOperationsThatFailSayWhyThroughPoll) {
   Close(pipe.second);
   Close(sockets.first);
   // Whatever failed has changed nothing.
-  EXPECT_TRUE(Exists(file));
-  EXPECT_TRUE(Exists(full));
-  EXPECT_FALSE(Exists(none));
+  EXPECT_TRUE(PathExists(file));
+  EXPECT_TRUE(PathExists(full));
+  EXPECT_FALSE(PathExists(none));
 }
 
 TEST_P(ReactorSuite, WithoutABlockingExecutorFileOperationsWorkOrAreRefused) {
@@ -347,9 +295,9 @@ TEST_P(ReactorSuite, WithoutABlockingExecutorFileOperationsWorkOrAreRefused) {
     return result >= 0;
   };
   MakeDirectoryOperation make(folder / "made");
-  EXPECT_EQ(works_or_is_refused(make), Exists(folder / "made"));
+  EXPECT_EQ(works_or_is_refused(make), PathExists(folder / "made"));
   OpenOperation open(folder / "opened", O_CREAT | O_RDWR);
-  EXPECT_EQ(works_or_is_refused(open), Exists(folder / "opened"));
+  EXPECT_EQ(works_or_is_refused(open), PathExists(folder / "opened"));
   const OwnedFd opened = open.Take();
   StatusOperation by_name(folder / "file");
   works_or_is_refused(by_name);
@@ -358,9 +306,10 @@ TEST_P(ReactorSuite, WithoutABlockingExecutorFileOperationsWorkOrAreRefused) {
   SyncOperation sync(file.get());
   works_or_is_refused(sync);
   RenameOperation rename(folder / "file", folder / "renamed");
-  EXPECT_EQ(works_or_is_refused(rename), Exists(folder / "renamed"));
-  UnlinkOperation unlink(Exists(folder / "file") ? folder / "file" : folder / "renamed");
-  EXPECT_EQ(works_or_is_refused(unlink), !Exists(folder / "file") && !Exists(folder / "renamed"));
+  EXPECT_EQ(works_or_is_refused(rename), PathExists(folder / "renamed"));
+  UnlinkOperation unlink(PathExists(folder / "file") ? folder / "file" : folder / "renamed");
+  EXPECT_EQ(works_or_is_refused(unlink),
+            !PathExists(folder / "file") && !PathExists(folder / "renamed"));
   EXPECT_EQ(reactor().in_flight(), 0u);
   Close(file);
 }
@@ -416,12 +365,12 @@ TEST_P(ReactorSuite, ACancelledFileOperationEndsOnceAndTellsTheTruth) {
     Await(status);
     status.raw->Release();
     ASSERT_TRUE(make.result == 0 || make.result == -ECANCELED) << make.result;
-    ASSERT_EQ(Exists(made), make.result == 0);
+    ASSERT_EQ(PathExists(made), make.result == 0);
     if (make.result == 0) {
       ASSERT_EQ(::rmdir(made.c_str()), 0);
     }
     ASSERT_TRUE(open.result >= 0 || open.result == -ECANCELED) << open.result;
-    ASSERT_EQ(Exists(opened), open.result >= 0);
+    ASSERT_EQ(PathExists(opened), open.result >= 0);
     if (open.result >= 0) {
       OwnedFd file = open.Take();
       Close(file);
@@ -535,106 +484,6 @@ TEST_P(ReactorSuite, ManyFilesAreMadeWrittenAndSyncedAtOnce) {
     EXPECT_EQ(unlink.result, 0);
   }
   ReplaceReactor(nullptr);
-}
-
-// --- by tasks. Traps: cancel that races completion ---
-
-TEST_P(ReactorSuite, TasksOpenNameAndRemoveFiles) {
-  const TestFolder folder;
-  const std::string made = folder / "made";
-  const std::string path = folder / "made/file";
-  const std::string moved = folder / "made/moved";
-  const auto body = [&]() -> Task<absl::Status> {
-    co_await OrReturn(io::MakeDirectory(made.c_str()));
-    const int fd = co_await OrReturn(io::Open(path.c_str(), O_CREAT | O_RDWR));
-    co_await OrReturn(io::WriteAt(fd, absl::MakeConstSpan("hello", 5), 0));
-    co_await OrReturn(io::Sync(fd));
-    co_await OrReturn(io::Sync(fd, /*data_only=*/true));
-    sys::RawFileStatus raw;
-    co_await OrReturn(io::Status(fd, &raw));
-    EXPECT_EQ(sys::Decode(raw).size, 5u);
-    co_await OrReturn(io::Close(fd));
-    co_await OrReturn(io::Rename(path.c_str(), moved.c_str()));
-    co_await OrReturn(io::Status(moved.c_str(), &raw));
-    EXPECT_EQ(sys::Decode(raw).kind, FileKind::kRegular);
-    co_await OrReturn(io::Unlink(moved.c_str()));
-    co_await OrReturn(io::RemoveDirectory(made.c_str()));
-    co_return absl::OkStatus();
-  };
-  const absl::Status status = RunTask(body);
-  EXPECT_TRUE(status.ok()) << status;
-  EXPECT_FALSE(Exists(made));
-}
-
-TEST_P(ReactorSuite, AFileOperationThatFailedNamesItselfAndThePath) {
-  const TestFolder folder;
-  const std::string path = folder / "none";
-  const auto body = [&]() -> Task<void> {
-    sys::RawFileStatus raw;
-    const absl::StatusOr<int> opened = co_await io::Open(path.c_str(), O_RDONLY);
-    const absl::Status status = co_await io::Status(path.c_str(), &raw);
-    const absl::Status renamed = co_await io::Rename(path.c_str(), (path + "2").c_str());
-    const absl::Status unlinked = co_await io::Unlink(path.c_str());
-    const absl::Status removed = co_await io::RemoveDirectory(path.c_str());
-    for (const auto& [what, got] :
-         std::vector<std::pair<const char*, absl::Status>>{{"open", opened.status()},
-                                                           {"stat", status},
-                                                           {"rename", renamed},
-                                                           {"unlink", unlinked},
-                                                           {"unlink", removed}}) {
-      EXPECT_TRUE(absl::IsNotFound(got)) << got;
-      EXPECT_TRUE(absl::StrContains(got.message(), absl::StrCat(what, " \"", path, "\"")))
-          << got.message();
-    }
-  };
-  RunTask(body);
-}
-
-TEST_P(ReactorSuite, ATaskThatWasCancelledBeforeItOpensDoesNotOpen) {
-  const TestFolder folder;
-  const std::string path = folder / "new";
-  const auto child = [&]() -> Task<absl::Status> {
-    co_await Yield();
-    const absl::StatusOr<int> opened = co_await io::Open(path.c_str(), O_CREAT | O_RDWR);
-    co_return opened.status();
-  };
-  const auto body = [&]() -> Task<absl::Status> {
-    JoinHandle<absl::Status> handle = Spawn(child());
-    co_await Yield();
-    handle.Cancel();
-    co_return co_await handle;
-  };
-  EXPECT_TRUE(absl::IsCancelled(RunTask(body)));
-  EXPECT_FALSE(Exists(path));
-}
-
-TEST_P(ReactorSuite, ACancelFromAnotherThreadRacesAFileOperation) {
-  const TestFolder folder;
-  const std::string path = folder / "made";
-  for (int i = 0; i < 200; ++i) {
-    absl::Notification begun;
-    JoinHandle<absl::Status> handle;
-    const auto child = [&]() -> Task<absl::Status> {
-      begun.Notify();
-      co_return co_await io::MakeDirectory(path.c_str());
-    };
-    const auto body = [&]() -> Task<absl::Status> {
-      handle = Spawn(child());
-      Thread canceller = StartThread("canceller", [&] {
-        begun.WaitForNotification();
-        handle.Cancel();
-      });
-      absl::Status status = co_await handle;
-      canceller.join();
-      co_return status;
-    };
-    const absl::Status status = RunTask(body);
-    ASSERT_TRUE(status.ok() || absl::IsCancelled(status)) << status;
-    ASSERT_EQ(Exists(path), status.ok());
-    if (status.ok()) {
-      ASSERT_EQ(::rmdir(path.c_str()), 0);
-    }
-  }
 }
 
 }  // namespace
