@@ -25,7 +25,7 @@ namespace plait {
 struct RunOptions {
   // "event_loop", or empty for the default: what the build flag //:scheduler says.
   std::string scheduler;
-  // "epoll", "auto", or empty for the default; see io/auto_reactor.
+  // "epoll", "io_uring", "auto", ... or empty for the default; see io/auto_reactor.
   std::string reactor;
   // Where functions that block run: Offload's, and the reads and writes of regular files on
   // reactors that have no better way; outlives the call. Null for a BlockingPool of the call's own,

@@ -55,6 +55,10 @@ void ExpectManners(const std::string& path) {
     ExpectRefused(path,
                   RunProgram(path, {"--reactor=epoll"}, {.refused_system_call = SYS_epoll_create1}),
                   "epoll");
+    ExpectRefused(
+        path,
+        RunProgram(path, {"--reactor=io_uring!"}, {.refused_system_call = SYS_io_uring_setup}),
+        "io_uring");
   }
 }
 

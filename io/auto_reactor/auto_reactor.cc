@@ -1,11 +1,15 @@
 #include "plait/io/auto_reactor/auto_reactor.h"
 
+#include <cstdio>
 #include <cstdlib>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/io_uring/io_uring_reactor.h"
+#include "plait/runtime/core/atomic.h"
 
 // What the build flag //:reactor says.
 #ifndef PLAIT_DEFAULT_REACTOR
@@ -13,8 +17,49 @@
 #endif
 
 namespace plait {
+namespace {
 
-std::vector<std::string> ReactorNames() { return {"epoll"}; }
+using MadeReactor = absl::StatusOr<std::unique_ptr<Reactor>>;
+
+struct Kind {
+  const char* name;
+  MadeReactor (*make)(Executor* blocking);
+};
+
+constexpr Kind kEpoll = {
+    "epoll", [](Executor* blocking) { return MakeEpollReactor({.blocking = blocking}); }};
+constexpr Kind kIoUring = {
+    "io_uring", [](Executor* blocking) { return MakeIoUringReactor({.blocking = blocking}); }};
+
+// The best first.
+constexpr Kind kKinds[] = {kIoUring, kEpoll};
+
+void TellFallback(const ReactorOptions& options, const absl::Status& refusal) {
+  const std::string sentence = absl::StrCat(
+      "epoll takes the place of io_uring, which this system refuses: ", refusal.message(),
+      " (PLAIT_REACTOR=epoll chooses it at once)");
+  if (options.on_fallback != nullptr) return options.on_fallback(sentence);
+  static constinit internal::Atomic<bool> told{false};
+  if (!told.exchange(true, internal::kRelaxed))
+    std::fprintf(stderr, "plait: %s\n", sentence.c_str());
+}
+
+// io_uring, or epoll where the system refuses that.
+MadeReactor MakeBest(const ReactorOptions& options) {
+  MadeReactor best = kIoUring.make(options.blocking);
+  if (best.ok()) return best;
+  MadeReactor next = kEpoll.make(options.blocking);
+  if (next.ok()) TellFallback(options, best.status());
+  return next;
+}
+
+}  // namespace
+
+std::vector<std::string> ReactorNames() {
+  std::vector<std::string> names;
+  for (const Kind& kind : kKinds) names.emplace_back(kind.name);
+  return names;
+}
 
 absl::StatusOr<std::unique_ptr<Reactor>> MakeReactor(absl::string_view name,
                                                      ReactorOptions options) {
@@ -28,7 +73,10 @@ absl::StatusOr<std::unique_ptr<Reactor>> MakeReactor(absl::string_view name,
       name = PLAIT_DEFAULT_REACTOR;
     }
   }
-  if (name == "epoll" || name == "auto") return MakeEpollReactor({.blocking = options.blocking});
+  if (name == "auto" || name == kIoUring.name) return MakeBest(options);
+  for (const Kind& kind : kKinds) {
+    if (absl::StripSuffix(name, "!") == kind.name) return kind.make(options.blocking);
+  }
   return absl::InvalidArgumentError(absl::StrCat("unknown reactor \"", name, "\"", origin,
                                                  "; this build has: auto, ",
                                                  absl::StrJoin(ReactorNames(), ", ")));

@@ -2,6 +2,7 @@
 #ifndef PLAIT_IO_AUTO_REACTOR_AUTO_REACTOR_H_
 #define PLAIT_IO_AUTO_REACTOR_AUTO_REACTOR_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,12 +18,21 @@ struct ReactorOptions {
   // Where reads and writes of regular files run on reactors that have no better way; outlives the
   // reactor. May be null.
   Executor* blocking = nullptr;
+  // Told, in one sentence, when the system refuses io_uring and another reactor takes its place.
+  // Null: a line on standard error, the first time in a process.
+  std::function<void(absl::string_view)> on_fallback = nullptr;
 };
 
 // `name` is one of ReactorNames(), "auto" for the best that the system allows, or empty for the
 // default: the environment variable PLAIT_REACTOR if it is set and not empty, else what the build
-// flag //:reactor says. InvalidArgument names what there is when the name is unknown; another error
-// says why this system refuses.
+// flag //:reactor says.
+//
+// Sandboxes often forbid io_uring. Where the system refuses it, after a real operation was tried,
+// "io_uring" and "auto" give epoll and say why; "io_uring!" is io_uring or an error. Any name may
+// have the exclamation mark.
+//
+// InvalidArgument names what there is when the name is unknown; another error says why this system
+// refuses.
 absl::StatusOr<std::unique_ptr<Reactor>> MakeReactor(absl::string_view name = "",
                                                      ReactorOptions options = {});
 

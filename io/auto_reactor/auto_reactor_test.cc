@@ -1,6 +1,7 @@
 #include "plait/io/auto_reactor/auto_reactor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include <memory>
@@ -99,6 +100,75 @@ TEST(AutoReactorTest, WhatTheSystemRefusesIsAStatus) {
   const sys::ScopedSystemCalls scope(faults);
   faults.FailNext(sys::FaultInjection::kEpollCreate, EMFILE);
   EXPECT_EQ(MakeReactor("epoll").status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+// What a sandbox (EPERM), an old kernel (ENOSYS) and a small machine (ENOMEM) say to the first
+// call, and what a filter may say to a later one.
+struct Refusal {
+  sys::FaultInjection::Call call;
+  int error;
+  const char* words;
+};
+constexpr Refusal kRefusals[] = {
+    {sys::FaultInjection::kIoUringSetup, EPERM, "io_uring_setup: Operation not permitted (EPERM)"},
+    {sys::FaultInjection::kIoUringSetup, ENOSYS, "ENOSYS"},
+    {sys::FaultInjection::kIoUringSetup, ENOMEM, "ENOMEM"},
+    {sys::FaultInjection::kIoUringRegister, EPERM, "io_uring_register"},
+    {sys::FaultInjection::kIoUringEnter, EPERM, "io_uring_enter"},
+};
+
+TEST(AutoReactorTest, WhereIoUringIsRefusedEpollTakesItsPlaceAndTheReasonIsTold) {
+  const ScopedChoice none(nullptr);
+  for (const Refusal& refusal : kRefusals) {
+    SCOPED_TRACE(refusal.words);
+    sys::FaultInjection faults;
+    const sys::ScopedSystemCalls scope(faults);
+    for (const char* name : {"auto", "io_uring"}) {
+      faults.FailAll(refusal.call, refusal.error);
+      std::vector<std::string> told;
+      const absl::StatusOr<std::unique_ptr<Reactor>> reactor = MakeReactor(
+          name, {.on_fallback = [&](absl::string_view sentence) { told.emplace_back(sentence); }});
+      ASSERT_TRUE(reactor.ok()) << reactor.status();
+      EXPECT_EQ((*reactor)->name(), "epoll");
+      ASSERT_EQ(told.size(), 1u);
+      EXPECT_TRUE(absl::StrContains(told[0], refusal.words)) << told[0];
+      EXPECT_FALSE(absl::StrContains(told[0], "\n")) << told[0];
+    }
+  }
+}
+
+TEST(AutoReactorTest, IoUringThatIsRequiredIsAnErrorWhereItIsRefused) {
+  for (const Refusal& refusal : kRefusals) {
+    SCOPED_TRACE(refusal.words);
+    sys::FaultInjection faults;
+    const sys::ScopedSystemCalls scope(faults);
+    faults.FailAll(refusal.call, refusal.error);
+    const absl::Status status = MakeReactor("io_uring!").status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_TRUE(absl::StrContains(status.message(), refusal.words)) << status;
+  }
+  const absl::StatusOr<std::unique_ptr<Reactor>> reactor = MakeReactor("io_uring!");
+  ASSERT_TRUE(reactor.ok()) << reactor.status();
+  EXPECT_EQ((*reactor)->name(), "io_uring");
+}
+
+TEST(AutoReactorTest, ARefusedProbeLeavesNoDescriptorOpen) {
+  sys::FaultInjection faults;
+  const sys::ScopedSystemCalls scope(faults);
+  const auto open_descriptors = [] {
+    int count = 0;
+    for (int fd = 0; fd < 1000; ++fd) count += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+    return count;
+  };
+  const int before = open_descriptors();
+  for (const Refusal& refusal : kRefusals) {
+    faults.FailAll(refusal.call, refusal.error);
+    EXPECT_FALSE(MakeReactor("io_uring!").ok());
+    faults.Clear(refusal.call);
+  }
+  faults.FailNext(sys::FaultInjection::kEventFd, EMFILE);
+  EXPECT_FALSE(MakeReactor("io_uring!").ok());
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 }  // namespace

@@ -1,6 +1,10 @@
 #include "plait/io/system/fault_injection.h"
 
+#include <errno.h>
+
 #include <algorithm>
+
+#include "plait/runtime/core/io_operation.h"
 
 namespace plait::sys {
 
@@ -182,6 +186,10 @@ int FaultInjection::Open(int directory, const char* path, int flags, unsigned mo
   const int error = Before(kOpen, -1);
   return error < 0 ? error : SystemCalls::Open(directory, path, flags, mode);
 }
+int64_t FaultInjection::Seek(int fd, int64_t offset, int whence) noexcept {
+  const int error = Before(kSeek, fd);
+  return error < 0 ? error : SystemCalls::Seek(fd, offset, whence);
+}
 int FaultInjection::Sync(int fd, bool data_only) noexcept {
   const int error = Before(kSync, fd);
   return error < 0 ? error : SystemCalls::Sync(fd, data_only);
@@ -273,6 +281,50 @@ int FaultInjection::SignalAction(int signal, const struct sigaction* action,
                                  struct sigaction* old) noexcept {
   const int error = Before(kSignalAction, -1);
   return error < 0 ? error : SystemCalls::SignalAction(signal, action, old);
+}
+
+int FaultInjection::BeforeOperation(const IoOperation& operation, bool socket,
+                                    size_t* size) noexcept {
+  const auto call = [&]() -> Call {
+    const bool positioned = operation.args.offset >= 0;
+    switch (operation.opcode) {
+      case IoOpcode::kRead:
+        return positioned ? kReadAt : socket ? kReceive : kRead;
+      case IoOpcode::kWrite:
+        return positioned ? kWriteAt : socket ? kSend : kWrite;
+      case IoOpcode::kAccept:
+        return kAccept;
+      case IoOpcode::kConnect:
+        return kConnect;
+      case IoOpcode::kPoll:
+        return kPollNow;
+      case IoOpcode::kClose:
+        return kClose;
+      case IoOpcode::kReceiveMessage:
+        return kReceiveMessage;
+      case IoOpcode::kSendMessage:
+        return kSendMessage;
+      case IoOpcode::kSync:
+        return kSync;
+      case IoOpcode::kStatus:
+        return kStatus;
+      case IoOpcode::kOpen:
+        return kOpen;
+      case IoOpcode::kRename:
+        return kRename;
+      case IoOpcode::kUnlink:
+        return kUnlink;
+      case IoOpcode::kMakeDirectory:
+        return kMakeDirectory;
+    }
+    return kCalls;
+  }();
+  int error = 0;
+  do {
+    error = Before(call, operation.fd, size);
+  } while (error == -EINTR);  // nobody sees it: the kernel goes on by itself
+  // Nor that there is nothing yet.
+  return error == -EAGAIN ? 0 : error;
 }
 
 }  // namespace plait::sys

@@ -61,6 +61,7 @@ class FaultInjection final : public SystemCalls {
     kSetSocketOption,
     kPipe,
     kOpen,
+    kSeek,
     kSync,
     kTruncate,
     kStatus,
@@ -142,6 +143,7 @@ class FaultInjection final : public SystemCalls {
                       socklen_t size) noexcept override;
   int Pipe(int (&fds)[2]) noexcept override;
   int Open(int directory, const char* path, int flags, unsigned mode) noexcept override;
+  int64_t Seek(int fd, int64_t offset, int whence) noexcept override;
   int Sync(int fd, bool data_only) noexcept override;
   int Truncate(int fd, int64_t size) noexcept override;
   int Status(int directory, const char* path, int flags, RawFileStatus* out) noexcept override;
@@ -167,6 +169,8 @@ class FaultInjection final : public SystemCalls {
   int SetBlocking(int fd) noexcept override;
   int SignalAction(int signal, const struct sigaction* action,
                    struct sigaction* old) noexcept override;
+  // Counts and hits operations as the calls of the same name.
+  int BeforeOperation(const IoOperation& operation, bool socket, size_t* size) noexcept override;
 
  private:
   struct Fault {

@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -18,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "plait/io/system/sigpipe.h"
 #include "plait/runtime/core/check.h"
 
 namespace plait::sys {
@@ -26,27 +25,6 @@ namespace {
 template <class R>
 R OrErrno(R result) noexcept {
   return result < 0 ? static_cast<R>(-errno) : result;
-}
-
-// A write to a pipe nobody reads raises SIGPIPE in this thread, and write has no flag against it:
-// hold the signal back and take it away again if it was ours.
-template <class F>
-ssize_t WithoutSigpipe(F write) noexcept {
-  sigset_t pipe_signal;
-  sigset_t before;
-  sigset_t pending;
-  ::sigemptyset(&pipe_signal);
-  ::sigaddset(&pipe_signal, SIGPIPE);
-  ::sigpending(&pending);
-  ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-  const ssize_t result = OrErrno(write());
-  if (result == -EPIPE && ::sigismember(&pending, SIGPIPE) == 0) {
-    const timespec no_wait{};
-    while (::sigtimedwait(&pipe_signal, nullptr, &no_wait) < 0 && errno == EINTR) {
-    }
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return result;
 }
 
 // epoll_pwait2 is younger than the oldest kernels we run on; without it the timeout is rounded up
@@ -69,7 +47,7 @@ ssize_t SystemCalls::Read(int fd, void* data, size_t size) noexcept {
   return OrErrno(::read(fd, data, size));
 }
 ssize_t SystemCalls::Write(int fd, const void* data, size_t size) noexcept {
-  return WithoutSigpipe([&]() noexcept { return ::write(fd, data, size); });
+  return WithoutSigpipe([&]() noexcept { return OrErrno(::write(fd, data, size)); });
 }
 ssize_t SystemCalls::ReadAt(int fd, void* data, size_t size, int64_t offset) noexcept {
   return OrErrno(::pread(fd, data, size, offset));
@@ -104,7 +82,7 @@ ssize_t SystemCalls::SendMessage(int fd, const msghdr* message, int flags) noexc
   return OrErrno(::sendmsg(fd, message, flags | MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 ssize_t SystemCalls::SendFile(int to, int from, int64_t offset, size_t size) noexcept {
-  return WithoutSigpipe([&]() noexcept -> ssize_t { return ::sendfile(to, from, &offset, size); });
+  return WithoutSigpipe([&]() noexcept { return OrErrno(::sendfile(to, from, &offset, size)); });
 }
 int SystemCalls::Shutdown(int fd, int how) noexcept { return OrErrno(::shutdown(fd, how)); }
 int SystemCalls::SocketPair(int domain, int type, int protocol, int (&fds)[2]) noexcept {
@@ -152,6 +130,9 @@ int SystemCalls::Pipe(int (&fds)[2]) noexcept {
 }
 int SystemCalls::Open(int directory, const char* path, int flags, unsigned mode) noexcept {
   return OrErrno(::openat(directory, path, flags | O_CLOEXEC, mode));
+}
+int64_t SystemCalls::Seek(int fd, int64_t offset, int whence) noexcept {
+  return OrErrno(int64_t{::lseek(fd, offset, whence)});
 }
 int SystemCalls::Sync(int fd, bool data_only) noexcept {
   return OrErrno(data_only ? ::fdatasync(fd) : ::fsync(fd));
@@ -234,6 +215,11 @@ int SystemCalls::IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsi
 int SystemCalls::IoUringRegister(int ring, unsigned what, const void* argument,
                                  unsigned count) noexcept {
   return static_cast<int>(OrErrno(::syscall(SYS_io_uring_register, ring, what, argument, count)));
+}
+
+int SystemCalls::BeforeOperation(const IoOperation& operation, bool socket, size_t* size) noexcept {
+  static_cast<void>(operation), static_cast<void>(socket), static_cast<void>(size);
+  return 0;
 }
 
 SystemCalls& RealSystemCalls() noexcept {

@@ -22,6 +22,10 @@ struct io_uring_params;
 struct sigaction;
 struct timespec;
 
+namespace plait {
+struct IoOperation;
+}
+
 namespace plait::sys {
 
 struct ProcessExit;
@@ -67,6 +71,7 @@ class SystemCalls {
   virtual int Open(int directory, const char* path, int flags,
                    unsigned mode) noexcept;  // also
                                              // close-on-exec
+  virtual int64_t Seek(int fd, int64_t offset, int whence) noexcept;
   virtual int Sync(int fd, bool data_only) noexcept;
   virtual int Truncate(int fd, int64_t size) noexcept;
   // Asks the system to forget what it keeps of the file in memory; 0 where there is no such call.
@@ -109,6 +114,10 @@ class SystemCalls {
   // Of these at least one is not null: sigaction.
   virtual int SignalAction(int signal, const struct sigaction* action,
                            struct sigaction* old) noexcept;
+  // What a reactor that hands whole operations to the kernel asks first, where a test has installed
+  // something: 0, or what the operation is to end with instead, as -errno; may make `*size`
+  // smaller, where it is not null.
+  virtual int BeforeOperation(const IoOperation& operation, bool socket, size_t* size) noexcept;
 };
 
 // The system itself.
@@ -118,9 +127,14 @@ namespace internal {
 extern constinit plait::internal::Atomic<SystemCalls*> installed;
 }
 
+// What a test has put in force, or null.
+inline SystemCalls* Installed() noexcept {
+  return internal::installed.load(plait::internal::kAcquire);
+}
+
 // What is in force now.
 inline SystemCalls& Calls() noexcept {
-  SystemCalls* calls = internal::installed.load(plait::internal::kAcquire);
+  SystemCalls* const calls = Installed();
   if (calls != nullptr) [[unlikely]]
     return *calls;
   return RealSystemCalls();

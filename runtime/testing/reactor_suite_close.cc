@@ -165,10 +165,12 @@ TEST_P(ReactorSuite, Line37ANumberThatIsUsedAgainGetsNoEventOfTheOldDescriptor) 
     old.second.Reset();
     CloseOperation close(old.first.Release());
     Submit(close);
-    // The number is free as soon as the close is done, for some before Poll.
-    FdPair fresh = MakeSocketPair();
-    if (fresh.first.get() == number || fresh.second.get() == number) ++reused;
+    // The number is free as soon as the close is done: on some reactors before Poll, on all after.
+    FdPair fresh;
+    if (i % 4 < 2) fresh = MakeSocketPair();
     Await(close);
+    if (i % 4 >= 2) fresh = MakeSocketPair();
+    if (fresh.first.get() == number || fresh.second.get() == number) ++reused;
     Await(read);
     Await(poll);
     buffer.Release();
@@ -185,7 +187,7 @@ TEST_P(ReactorSuite, Line37ANumberThatIsUsedAgainGetsNoEventOfTheOldDescriptor) 
     Close(fresh.first);
     Close(fresh.second);
   }
-  EXPECT_GT(reused, 100) << "the numbers were not used again: this test says nothing";
+  EXPECT_GE(reused, 100) << "the numbers were not used again: this test says nothing";
 }
 
 TEST_P(ReactorSuite, ADescriptorThatLivesOnAsADuplicateIsNotWatchedAnyMore) {

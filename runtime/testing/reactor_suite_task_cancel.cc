@@ -105,6 +105,13 @@ TEST_P(ReactorSuite, Line54DataAndACancelInOneTurnLoseNothing) {
     for (int i = 0; i < 300; ++i) {
       JoinHandle<absl::StatusOr<std::string>> reader = Spawn(ReadSome(pair.first.get(), 10));
       co_await Yield();
+      if (i % 7 == 0) {
+        // And where nothing arrives, the cancel is what ends it.
+        reader.Cancel();
+        const absl::StatusOr<std::string> nothing = co_await reader;
+        EXPECT_TRUE(absl::IsCancelled(nothing.status())) << nothing.status();
+        continue;
+      }
       WriteAll(pair.second.get(), "hello");
       for (int yields = 0; yields < i % 5; ++yields) co_await Yield();
       reader.Cancel();
@@ -121,8 +128,8 @@ TEST_P(ReactorSuite, Line54DataAndACancelInOneTurnLoseNothing) {
     }
   };
   RunTask(body);
-  EXPECT_GT(cancelled, 0);
-  EXPECT_EQ(cancelled + arrived, 300);
+  // Which of them is first is for the system to say.
+  EXPECT_EQ(cancelled + arrived, 257);
 }
 
 // The cancel comes from another thread while the loop waits, or is about to, or delivers.

@@ -1,0 +1,66 @@
+// The reactor for Linux's io_uring(7), over liburing.
+//
+// Operations are written into a queue that the kernel shares, and go to it together: a turn of the
+// loop is one system call, which submits what is new, waits, and brings what has completed. Regular
+// files are read and written by the kernel, without threads of ours. Connections can be accepted,
+// and data received, over and over by one request into buffers that the reactor lends (see
+// runtime/core/multishot.h).
+//
+// Kernel: 5.15 or later. What a later one does better is used where it is there: deferred task
+// work (6.1), a ring that one thread submits to (6.0), provided buffer rings (5.19), multishot
+// accept (5.19) and receive (6.0), zero-copy send (6.0).
+//
+// Threads: the thread that first submits or polls is the ring's; another may take over where
+// nothing is in flight (CHECK). Operations of one kind on one descriptor are with the kernel one at
+// a time, so that they are served in order. A descriptor that was used here is closed through
+// kClose. There are no linked timeouts: each would be a second request in the kernel, where a timer
+// of ours costs 40 ns and no system call.
+#ifndef PLAIT_IO_IO_URING_IO_URING_REACTOR_H_
+#define PLAIT_IO_IO_URING_IO_URING_REACTOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/reactor.h"
+
+namespace plait {
+
+// What to do without, as on a kernel that lacks it.
+struct IoUringWithout {
+  bool deferred_task_work = false;
+  bool single_issuer = false;
+  bool registered_ring = false;
+  bool multishot = false;        // accept, receive, poll
+  bool file_operations = false;  // open, status, rename, unlink, mkdir
+  bool zero_copy_send = false;
+};
+
+struct IoUringOptions {
+  // Where what this kernel's io_uring cannot do to files runs; outlives the reactor. Null: it ends
+  // with -EPERM.
+  Executor* blocking = nullptr;
+  // Operations that are submitted together; a power of two up to 32,768. More go in several calls.
+  unsigned entries = 256;
+  // What multishots receive into: so many bytes each; so many at first, and at most.
+  unsigned buffer_size = 4096;
+  unsigned first_buffers = 128;
+  unsigned max_buffers = 1024;  // a power of two up to 32,768
+  // Sockets send at least so many bytes without a copy. A write is then delivered only when the
+  // kernel needs its memory no more, which takes until the peer has acknowledged it, and a cancel
+  // waits for that too; over loopback the kernel copies all the same. So: never, if not asked for.
+  size_t zero_copy_bytes = std::numeric_limits<size_t>::max();
+  IoUringWithout without;
+};
+
+// An error when the system refuses (a sandbox, no memory, an old kernel), with the call that it
+// refused. A real operation has been tried.
+absl::StatusOr<std::unique_ptr<Reactor>> MakeIoUringReactor(IoUringOptions options = {});
+
+}  // namespace plait
+
+#endif  // PLAIT_IO_IO_URING_IO_URING_REACTOR_H_

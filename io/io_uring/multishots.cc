@@ -1,0 +1,282 @@
+#include "plait/io/io_uring/multishots.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "plait/io/system/system_calls.h"
+
+namespace plait::internal {
+namespace {
+
+constexpr unsigned kGroup = 0;  // the only group of buffers
+constexpr size_t kPerBlock = 64;
+constexpr size_t kPage = 4096;
+
+}  // namespace
+
+void Multishots::FreeMemory::operator()(void* memory) const noexcept { ::free(memory); }
+
+Multishots::Multishots(MultishotHost& host, const IoUringOptions& options)
+    : host_(host), options_(options) {}
+
+Multishots::~Multishots() = default;
+
+void Multishots::Probe(const Ring& ring, const IoUringWithout& without) noexcept {
+  // Zero-copy send came with the kernel that came with multishot receive, which has no operation of
+  // its own to look for.
+  accepts_ = receives_ = !without.multishot && ring.supports(IORING_OP_SEND_ZC);
+}
+
+// --- buffers ---
+
+bool Multishots::MakeBuffers(Ring& ring) noexcept {
+  if (buffer_shots_ != nullptr) return true;
+  const unsigned count = options_.max_buffers;
+  void* queue = nullptr;
+  void* memory = nullptr;
+  // Untouched, and so without real memory, as long as they are not provided.
+  if (::posix_memalign(&queue, kPage, count * sizeof(io_uring_buf)) != 0) return false;
+  buffer_ring_.reset(static_cast<io_uring_buf_ring*>(queue));
+  if (::posix_memalign(&memory, kPage, size_t{count} * options_.buffer_size) != 0) return false;
+  buffer_memory_.reset(static_cast<char*>(memory));
+  io_uring_buf_reg registration{};
+  registration.ring_addr = reinterpret_cast<uint64_t>(queue);
+  registration.ring_entries = count;
+  registration.bgid = kGroup;
+  io_uring_buf_ring_init(buffer_ring_.get());
+  const int result =
+      sys::Calls().IoUringRegister(ring.fd(), IORING_REGISTER_PBUF_RING, &registration, 1);
+  if (result < 0) return false;
+  buffer_shots_.reset(new (std::nothrow) Shot[count]);
+  if (buffer_shots_ == nullptr) return false;
+  for (unsigned i = 0; i < count; ++i) {
+    buffer_shots_[i].data = buffer_memory_.get() + size_t{i} * options_.buffer_size;
+  }
+  Provide(0, std::min(options_.first_buffers, count));
+  return true;
+}
+
+void Multishots::Provide(unsigned first, unsigned count) noexcept {
+  const int mask = io_uring_buf_ring_mask(options_.max_buffers);
+  for (unsigned i = 0; i < count; ++i) {
+    io_uring_buf_ring_add(buffer_ring_.get(), buffer_shots_[first + i].data, options_.buffer_size,
+                          static_cast<unsigned short>(first + i), mask, static_cast<int>(i));
+  }
+  io_uring_buf_ring_advance(buffer_ring_.get(), static_cast<int>(count));
+  provided_ = std::max(provided_, first + count);
+}
+
+void Multishots::GiveBack(Shot& shot) noexcept {
+  if (IsBuffer(shot)) {
+    --lent_buffers_;
+    Provide(static_cast<unsigned>(&shot - buffer_shots_.get()), 1);
+    WakeStarved();
+  } else {
+    shot.next = free_shots_;
+    free_shots_ = &shot;
+  }
+}
+
+Shot* Multishots::NewAcceptShot() noexcept {
+  if (free_shots_ == nullptr) {
+    accept_blocks_.push_back(std::make_unique<Shot[]>(kPerBlock));
+    for (size_t i = 0; i < kPerBlock; ++i) {
+      accept_blocks_.back()[i].next = free_shots_;
+      free_shots_ = &accept_blocks_.back()[i];
+    }
+  }
+  return std::exchange(free_shots_, free_shots_->next);
+}
+
+void Multishots::WakeStarved() noexcept {
+  // One for each buffer that is returned, the one that has waited longest.
+  if (starved_.empty() || buffers_with_kernel() == 0) return;
+  UringMultishot& shots = *starved_.front();
+  starved_.erase(starved_.begin());
+  Armed(shots);
+}
+
+// --- a multishot's life ---
+
+UringMultishot* Multishots::Start(Ring& ring, IoOpcode opcode, int fd,
+                                  MultishotOwner& owner) noexcept {
+  if (opcode == IoOpcode::kRead && !MakeBuffers(ring)) {
+    receives_ = false;
+    return nullptr;
+  }
+  if (free_ == nullptr) {
+    blocks_.push_back(std::make_unique<UringMultishot[]>(kPerBlock));
+    for (size_t i = 0; i < kPerBlock; ++i) {
+      blocks_.back()[i].next_free_ = free_;
+      free_ = &blocks_.back()[i];
+    }
+  }
+  UringMultishot& shots = *std::exchange(free_, free_->next_free_);
+  shots.owner_ = &owner;
+  shots.opcode_ = opcode;
+  shots.fd_ = fd;
+  shots.ended_ = shots.cancelling_ = false;
+  shots.end_ = 0;
+  shots.counted_ = true;
+  ++in_flight_;
+  Armed(shots);
+  return &shots;
+}
+
+void Multishots::Armed(UringMultishot& shots) noexcept {
+  shots.state_ = UringMultishot::State::kArmed;
+  shots.cancelling_ = false;
+  ++armed_;
+  host_.Arm(shots);
+}
+
+void Multishots::Prepare(io_uring_sqe& entry, const UringMultishot& shots) noexcept {
+  if (shots.opcode_ == IoOpcode::kAccept) {
+    io_uring_prep_multishot_accept(&entry, shots.fd_, nullptr, nullptr,
+                                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return;
+  }
+  io_uring_prep_recv_multishot(&entry, shots.fd_, nullptr, 0, 0);
+  entry.flags |= IOSQE_BUFFER_SELECT;
+  entry.buf_group = kGroup;
+}
+
+void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion) noexcept {
+  int32_t result = completion.res;
+  const bool has_buffer = (completion.flags & IORING_CQE_F_BUFFER) != 0;
+  Shot* shot = nullptr;
+  if (has_buffer) {
+    shot = &buffer_shots_[completion.flags >> IORING_CQE_BUFFER_SHIFT];
+    ++lent_buffers_;
+  } else if (shots.opcode_ == IoOpcode::kAccept && result >= 0) {
+    shot = NewAcceptShot();
+  }
+  if (shot != nullptr) {
+    shot->result = result;
+    const bool useful = shots.opcode_ == IoOpcode::kAccept || result > 0;
+    if (useful && shots.owner_ != this) {
+      Append(shots, *shot);
+    } else {
+      if (shots.opcode_ == IoOpcode::kAccept) sys::Calls().Close(result);
+      GiveBack(*shot);
+    }
+  }
+  if ((completion.flags & IORING_CQE_F_MORE) != 0) return;
+
+  // The last for this request, though not always the end of the matter.
+  --armed_;
+  const bool asked = std::exchange(shots.cancelling_, false);
+  shots.state_ = UringMultishot::State::kEnded;
+  if (shots.owner_ == this) return FreeIfDone(shots);
+  const bool end_of_stream = shots.opcode_ == IoOpcode::kRead && result == 0;
+  if (end_of_stream || (result < 0 && result != -ENOBUFS && result != -ECANCELED)) {
+    return End(shots, result);
+  }
+  if (result == -ECANCELED && !asked) return End(shots, result);
+  if (asked || result == -ECANCELED) {
+    // Paused. What it waits for may have happened meanwhile.
+    if (shots.lent_ > Multishot::kMaxUntaken / 2) {
+      shots.state_ = UringMultishot::State::kPaused;
+      return;
+    }
+  }
+  if (result == -ENOBUFS && buffers_with_kernel() == 0) {
+    if (provided_ == options_.max_buffers) {
+      shots.state_ = UringMultishot::State::kStarved;
+      starved_.push_back(&shots);
+      return;
+    }
+    Provide(provided_, std::min(provided_, options_.max_buffers - provided_));
+  }
+  Armed(shots);
+}
+
+void Multishots::Append(UringMultishot& shots, Shot& shot) noexcept {
+  ++shots.lent_;
+  shots.Multishot::Append(shot);
+  if (!shots.queued_) {
+    shots.queued_ = true;
+    host_.Deliver(shots);
+  }
+  if (shots.lent_ >= Multishot::kMaxUntaken && !shots.cancelling_ &&
+      shots.state_ == UringMultishot::State::kArmed) {
+    shots.cancelling_ = true;
+    host_.Disarm(shots);
+  }
+}
+
+void Multishots::End(UringMultishot& shots, int32_t end) noexcept {
+  shots.ended_ = true;
+  shots.end_ = end;
+  if (std::exchange(shots.counted_, false)) --in_flight_;
+  if (!shots.queued_) {
+    shots.queued_ = true;
+    host_.Deliver(shots);
+  }
+}
+
+void Multishots::Return(UringMultishot& shots, Shot& shot) noexcept {
+  --shots.lent_;
+  GiveBack(shot);
+  if (shots.state_ == UringMultishot::State::kPaused && shots.owner_ != this &&
+      shots.lent_ <= Multishot::kMaxUntaken / 2) {
+    Armed(shots);
+  }
+  FreeIfDone(shots);
+}
+
+void Multishots::Stop(UringMultishot& shots) noexcept {
+  shots.owner_ = this;
+  if (std::exchange(shots.counted_, false)) --in_flight_;
+  if (shots.state_ == UringMultishot::State::kStarved) {
+    starved_.erase(std::find(starved_.begin(), starved_.end(), &shots));
+  }
+  if (shots.state_ == UringMultishot::State::kArmed) {
+    if (!std::exchange(shots.cancelling_, true)) host_.Disarm(shots);
+  } else {
+    shots.state_ = UringMultishot::State::kEnded;
+  }
+  while (Shot* const shot = shots.Take()) {
+    if (shots.opcode_ == IoOpcode::kAccept) sys::Calls().Close(shot->result);
+    --shots.lent_;
+    GiveBack(*shot);
+  }
+  FreeIfDone(shots);
+}
+
+void Multishots::FreeIfDone(UringMultishot& shots) noexcept {
+  if (shots.owner_ != this || shots.queued_ || shots.lent_ > 0 ||
+      shots.state_ != UringMultishot::State::kEnded) {
+    return;
+  }
+  shots.state_ = UringMultishot::State::kFree;
+  shots.next_free_ = free_;
+  free_ = &shots;
+}
+
+void Multishots::OnShots(Multishot& shots) noexcept {
+  FreeIfDone(static_cast<UringMultishot&>(shots));
+}
+
+void Multishots::RingClosed() noexcept {
+  armed_ = 0;
+  provided_ = 0;
+  lent_buffers_ = 0;
+  buffer_shots_ = nullptr;
+  starved_.clear();
+  for (const auto& block : blocks_) {
+    for (size_t i = 0; i < kPerBlock; ++i) {
+      if (block[i].state_ == UringMultishot::State::kFree) continue;
+      block[i].state_ = UringMultishot::State::kEnded;
+      block[i].cancelling_ = false;
+      FreeIfDone(block[i]);
+    }
+  }
+}
+
+}  // namespace plait::internal
