@@ -1,6 +1,7 @@
 #include "plait/io/io_uring/io_uring_reactor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -132,6 +133,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   void Ended(IoOperation& operation, const io_uring_cqe& completion) noexcept;
   void Finish(IoOperation& operation, int32_t result) noexcept;
   bool SendsWithoutCopy(const Descriptor& descriptor, const IoOperation& operation) const noexcept;
+  static bool MayWaitInOpen(const IoOperation& operation) noexcept;
   static bool RaisesSigpipe(Kind kind, const IoOperation& operation) noexcept;
   void Complete(IoOperation& operation, int64_t result) noexcept;
   void AskToEnd(IoOperation& operation) noexcept;
@@ -413,6 +415,7 @@ void IoUringReactor::Put(Descriptor* descriptor, IoOperation& operation) noexcep
     io_uring_prep_poll_add(entry, operation.fd, IsInput(operation) ? POLLIN : POLLOUT);
   } else {
     internal::Prepare(*entry, operation, kind == Kind::kSocket, (flags & kZeroCopy) != 0);
+    if (MayWaitInOpen(operation)) entry->flags |= IOSQE_ASYNC;
     if (RaisesSigpipe(kind, operation)) {
       ++pipe_writes_;
       // Where the kernel may go on with it at any time and not in Enter alone: on a thread of its
@@ -422,6 +425,12 @@ void IoUringReactor::Put(Descriptor* descriptor, IoOperation& operation) noexcep
   }
   entry->user_data = reinterpret_cast<uintptr_t>(&operation) | kOperation;
   ++with_kernel_;
+}
+
+// The kernel first opens without waiting, and a pipe that has a name then has no other end.
+bool IoUringReactor::MayWaitInOpen(const IoOperation& operation) noexcept {
+  return operation.opcode == IoOpcode::kOpen &&
+         (operation.args.open.flags & (O_NONBLOCK | O_EXCL | O_DIRECTORY)) == 0;
 }
 
 bool IoUringReactor::RaisesSigpipe(Kind kind, const IoOperation& operation) noexcept {
@@ -455,7 +464,8 @@ void IoUringReactor::Ended(IoOperation& operation, const io_uring_cqe& completio
       if ((usage & internal::kNotificationCopied) != 0) descriptor->copies = true;
       result = operation.result;
     }
-    if (result == -EOPNOTSUPP) {
+    // Not for this kind of socket, or the user may not lock more memory.
+    if (result == -EOPNOTSUPP || result == -ENOMEM || result == -ENOBUFS) {
       descriptor->copies = true;
       return PutAgain(operation, flags & ~uintptr_t{kZeroCopy});
     }

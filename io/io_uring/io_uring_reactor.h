@@ -45,7 +45,7 @@ struct IoUringOptions {
   // with -EPERM.
   Executor* blocking = nullptr;
   // Operations that are submitted together; a power of two up to 32,768. More go in several calls.
-  unsigned entries = 256;
+  unsigned entries = 128;
   // What multishots receive into: so many bytes each; so many at first, and at most.
   unsigned buffer_size = 4096;
   unsigned first_buffers = 128;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/atomic.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define PLAIT_TSAN 1
@@ -56,12 +57,17 @@ unsigned FlagsOf(int attempt, const IoUringWithout& without) {
 absl::Status Ring::Open(const IoUringOptions& options) {
   io_uring_params params{};
   int fd = -EINVAL;
+  int patience = 50;
   for (int attempt = 0; attempt < 3 && fd == -EINVAL; ++attempt) {
-    params = {};
-    params.flags = FlagsOf(attempt, options.without);
-    // A turn may complete many times what it submits, as multishots do.
-    params.cq_entries = options.entries * 16;
-    fd = sys::Calls().IoUringSetup(options.entries, &params);
+    do {
+      params = {};
+      params.flags = FlagsOf(attempt, options.without);
+      // A turn may complete many times what it submits, as multishots do.
+      params.cq_entries = options.entries * 8;
+      fd = sys::Calls().IoUringSetup(options.entries, &params);
+      // A user may lock only so much memory (RLIMIT_MEMLOCK), and the kernel gives back that of
+      // rings which were closed a while later.
+    } while (fd == -ENOMEM && --patience > 0 && sys::Calls().WaitReadable(-1, 1) >= 0);
   }
   if (fd < 0) return ErrnoToStatus(fd, "io_uring reactor: io_uring_setup");
   // Waiting with a timeout, completions that are never dropped, reads at a file's own position.
@@ -89,6 +95,9 @@ absl::Status Ring::Open(const IoUringOptions& options) {
 }
 
 absl::Status Ring::Try(const IoUringOptions& options) {
+  // A process that could once can make rings still, or is told so when it makes the next.
+  static constinit Atomic<bool> tried{false};
+  if (tried.load(kRelaxed) && sys::Installed() == nullptr) return absl::OkStatus();
   IoUringOptions small = options;
   small.entries = 1;
   small.without.registered_ring = true;
@@ -100,6 +109,7 @@ absl::Status Ring::Try(const IoUringOptions& options) {
   if (entered < 0) return ErrnoToStatus(entered, "io_uring reactor: io_uring_enter");
   int result = -EIO;
   ring.Reap([&](const io_uring_cqe& completion) { result = completion.res; });
+  if (result == 0) tried.store(true, kRelaxed);
   return ErrnoToStatus(result, "io_uring reactor: a first operation");
 }
 
