@@ -295,9 +295,11 @@ TEST_P(ReactorSuite, WithoutABlockingExecutorFileOperationsWorkOrAreRefused) {
     return result >= 0;
   };
   MakeDirectoryOperation make(folder / "made");
-  EXPECT_EQ(works_or_is_refused(make), PathExists(folder / "made"));
+  const bool make_works = works_or_is_refused(make);
+  EXPECT_EQ(make_works, PathExists(folder / "made"));
   OpenOperation open(folder / "opened", O_CREAT | O_RDWR);
-  EXPECT_EQ(works_or_is_refused(open), PathExists(folder / "opened"));
+  const bool open_works = works_or_is_refused(open);
+  EXPECT_EQ(open_works, PathExists(folder / "opened"));
   const OwnedFd opened = open.Take();
   StatusOperation by_name(folder / "file");
   works_or_is_refused(by_name);
@@ -306,10 +308,11 @@ TEST_P(ReactorSuite, WithoutABlockingExecutorFileOperationsWorkOrAreRefused) {
   SyncOperation sync(file.get());
   works_or_is_refused(sync);
   RenameOperation rename(folder / "file", folder / "renamed");
-  EXPECT_EQ(works_or_is_refused(rename), PathExists(folder / "renamed"));
+  const bool rename_works = works_or_is_refused(rename);
+  EXPECT_EQ(rename_works, PathExists(folder / "renamed"));
   UnlinkOperation unlink(PathExists(folder / "file") ? folder / "file" : folder / "renamed");
-  EXPECT_EQ(works_or_is_refused(unlink),
-            !PathExists(folder / "file") && !PathExists(folder / "renamed"));
+  const bool unlink_works = works_or_is_refused(unlink);
+  EXPECT_EQ(unlink_works, !PathExists(folder / "file") && !PathExists(folder / "renamed"));
   EXPECT_EQ(reactor().in_flight(), 0u);
   Close(file);
 }
