@@ -51,8 +51,9 @@ struct IoUringOptions {
   unsigned first_buffers = 128;
   unsigned max_buffers = 1024;  // a power of two up to 32,768
   // Sockets send at least so many bytes without a copy. A write is then delivered only when the
-  // kernel needs its memory no more, which takes until the peer has acknowledged it, and a cancel
-  // waits for that too; over loopback the kernel copies all the same. So: never, if not asked for.
+  // kernel needs its memory no more, which takes until the peer has acknowledged it; a cancel and a
+  // close wait for that too, for ever where the peer never reads. Over loopback the kernel copies
+  // all the same. So: never, if not asked for.
   size_t zero_copy_bytes = std::numeric_limits<size_t>::max();
   IoUringWithout without;
 };

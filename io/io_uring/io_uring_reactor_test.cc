@@ -1,11 +1,24 @@
 #include "plait/io/io_uring/io_uring_reactor.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "plait/io/system/fault_injection.h"
+#include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/sockets.h"
 
 namespace plait {
 namespace {
@@ -18,7 +31,7 @@ ReactorFactory Variant(std::string name, IoUringOptions options) {
           }};
 }
 
-// As the kernel is; as older kernels are; with queues that are always full; sending without copies.
+// As the kernel is; as older kernels are; with queues that are always full.
 std::vector<ReactorFactory> Variants() {
   return {
       Variant("IoUring", {}),
@@ -29,12 +42,275 @@ std::vector<ReactorFactory> Variants() {
                                                    .file_operations = true,
                                                    .zero_copy_send = true}}),
       Variant("IoUringWithTinyQueues", {.entries = 1}),
-      Variant("IoUringWithoutCopies", {.zero_copy_bytes = 1}),
   };
 }
 
 INSTANTIATE_TEST_SUITE_P(IoUring, ReactorSuite, testing::ValuesIn(Variants()),
                          ReactorFactory::Name);
+
+class IoUringTest : public testing::Test {
+ protected:
+  explicit IoUringTest(IoUringOptions options = {}) : reactor_(*MakeIoUringReactor(options)) {}
+
+  void Replace(IoUringOptions options) {
+    reactor_ = nullptr;
+    reactor_ = *MakeIoUringReactor(options);
+  }
+  int32_t Do(TestOperation& operation) {
+    operation.next_turn = &turn_;
+    reactor_->Submit(operation);
+    while (!operation.delivered()) PollOnce(Deadline::Infinite());
+    return operation.result;
+  }
+  void PollOnce(Deadline deadline) {
+    WorkQueue ready;
+    reactor_->Poll(deadline, Clock::Real(), ready);
+    while (WorkItem* item = ready.Pop()) item->run(*item);
+  }
+  void PollTillQuiet() {
+    for (int i = 0; i < 32; ++i) PollOnce(Deadline::Immediate());
+  }
+
+  std::unique_ptr<Reactor> reactor_;
+  int64_t turn_ = 0;
+};
+
+// --- making one ---
+
+TEST_F(IoUringTest, OptionsThatMakeNoSenseAreRefused) {
+  for (const IoUringOptions& options :
+       {IoUringOptions{.entries = 0}, IoUringOptions{.entries = 3},
+        IoUringOptions{.entries = 65536}, IoUringOptions{.max_buffers = 100},
+        IoUringOptions{.buffer_size = 0}, IoUringOptions{.first_buffers = 0}}) {
+    EXPECT_EQ(MakeIoUringReactor(options).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+// --- sending without copies. Trap: buffer ---
+
+TEST_F(IoUringTest, WhatIsSentWithoutCopiesArrivesWholeAndItsMemoryIsFreeOnceItIsDelivered) {
+  Replace({.zero_copy_bytes = 1});
+  for (const bool tcp : {true, false}) {
+    SCOPED_TRACE(tcp ? "TCP" : "Unix, which cannot");
+    FdPair pair = tcp ? MakeTcpPair() : MakeSocketPair();
+    for (const size_t size : {size_t{1}, size_t{4096}, size_t{20'000}}) {
+      const std::string data = Pattern(size);
+      size_t sent = 0;
+      while (sent < size) {
+        GuardedBuffer buffer(absl::string_view(data).substr(sent));
+        WriteOperation write(pair.first.get(), buffer.text(buffer.size()));
+        const int32_t count = Do(write);
+        buffer.Release();
+        ASSERT_GT(count, 0);
+        sent += static_cast<size_t>(count);
+      }
+      EXPECT_TRUE(ReadExactly(pair.second.get(), size) == data);
+    }
+  }
+}
+
+// --- multishots. Traps: buffer, race ---
+
+// Takes everything there is whenever it is told.
+class Collector final : public MultishotOwner {
+ public:
+  explicit Collector(Reactor& reactor, bool take = true) : reactor_(reactor), take_(take) {}
+
+  void OnShots(Multishot& shots) noexcept override {
+    ++calls_;
+    if (take_) Take(shots);
+  }
+  void Take(Multishot& shots) {
+    while (Shot* const shot = shots.Take()) {
+      if (shot->data != nullptr) {
+        text_.append(shot->data, static_cast<size_t>(shot->result));
+      } else {
+        fds_.emplace_back(shot->result);
+      }
+      reactor_.ReturnShot(shots, *shot);
+    }
+  }
+  const std::string& text() const { return text_; }
+  const std::vector<OwnedFd>& fds() const { return fds_; }
+  int calls() const { return calls_; }
+
+ private:
+  Reactor& reactor_;
+  const bool take_;
+  std::string text_;
+  std::vector<OwnedFd> fds_;
+  int calls_ = 0;
+};
+
+TEST_F(IoUringTest, OneMultishotAcceptsManyConnections) {
+  TcpListener listener = MakeTcpListener();
+  Collector collector(*reactor_);
+  Multishot* const shots =
+      reactor_->StartMultishot(IoOpcode::kAccept, listener.fd.get(), collector);
+  ASSERT_NE(shots, nullptr);
+  EXPECT_EQ(reactor_->in_flight(), 1u);
+  std::vector<OwnedFd> clients;
+  for (size_t i = 0; i < 100; ++i) {
+    clients.push_back(MakeTcpSocket());
+    ASSERT_EQ(::connect(clients.back().get(), listener.name(), sizeof(sockaddr_in)), 0);
+    while (collector.fds().size() <= i) PollOnce(Deadline::Infinite());
+  }
+  for (size_t i = 0; i < clients.size(); ++i) {
+    WriteAll(clients[i].get(), "x");
+    EXPECT_EQ(ReadExactly(collector.fds()[i].get(), 1), "x");
+    EXPECT_EQ(::fcntl(collector.fds()[i].get(), F_GETFD), FD_CLOEXEC);
+  }
+  reactor_->StopMultishot(*shots);
+  EXPECT_EQ(reactor_->in_flight(), 0u);
+}
+
+TEST_F(IoUringTest, ConnectionsThatWereAcceptedAndNotTakenAreClosedWhenItIsStopped) {
+  TcpListener listener = MakeTcpListener();
+  Collector collector(*reactor_, /*take=*/false);
+  Multishot* const shots =
+      reactor_->StartMultishot(IoOpcode::kAccept, listener.fd.get(), collector);
+  ASSERT_NE(shots, nullptr);
+  OwnedFd client = MakeTcpSocket();
+  ASSERT_EQ(::connect(client.get(), listener.name(), sizeof(sockaddr_in)), 0);
+  while (collector.calls() == 0) PollOnce(Deadline::Infinite());
+  reactor_->StopMultishot(*shots);
+  EXPECT_EQ(ReadExactly(client.get(), 1), "") << "the peer is told of the end";
+}
+
+TEST_F(IoUringTest, OneMultishotReceivesAllThatComesAndThenTheEnd) {
+  FdPair pair = MakeTcpPair();
+  Collector collector(*reactor_);
+  Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+  ASSERT_NE(shots, nullptr);
+  const std::string data = Pattern(300'000);
+  for (size_t at = 0; at < data.size(); at += 1000) {
+    WriteAll(pair.second.get(), absl::string_view(data).substr(at, 1000));
+    while (collector.text().size() < at + 1000) PollOnce(Deadline::Infinite());
+  }
+  EXPECT_TRUE(collector.text() == data);
+  EXPECT_FALSE(shots->ended());
+  pair.second.Reset();
+  while (!shots->ended()) PollOnce(Deadline::Infinite());
+  EXPECT_EQ(shots->end(), 0);
+  EXPECT_EQ(reactor_->in_flight(), 0u);
+  reactor_->StopMultishot(*shots);
+}
+
+TEST_F(IoUringTest, AResetEndsAMultishotWithIt) {
+  FdPair pair = MakeTcpPair();
+  Collector collector(*reactor_);
+  Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+  ASSERT_NE(shots, nullptr);
+  PollTillQuiet();
+  CloseWithReset(std::move(pair.second));
+  while (!shots->ended()) PollOnce(Deadline::Infinite());
+  EXPECT_EQ(shots->end(), -ECONNRESET);
+  reactor_->StopMultishot(*shots);
+}
+
+TEST_F(IoUringTest, APeerThatIsNotReadFromIsNotReadForEver) {
+  FdPair pair = MakeTcpPair();
+  Collector collector(*reactor_, /*take=*/false);
+  Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+  ASSERT_NE(shots, nullptr);
+  // Far more than kMaxUntaken buffers hold.
+  size_t sent = 0;
+  for (int i = 0; i < 64; ++i) {
+    sent += FillUp(pair.second.get());
+    PollTillQuiet();
+  }
+  const size_t stuck = FillUp(pair.second.get());
+  EXPECT_EQ(stuck, 0u) << "the peer still gets rid of its data";
+  // Taken, it goes on, and all of it arrives.
+  while (collector.text().size() < sent) {
+    collector.Take(*shots);
+    PollOnce(Deadline::Immediate());
+  }
+  EXPECT_EQ(collector.text().size(), sent);
+  reactor_->StopMultishot(*shots);
+}
+
+TEST_F(IoUringTest, WhereBuffersAreFewAllAreServedAsTheyComeBack) {
+  Replace({.buffer_size = 16, .first_buffers = 1, .max_buffers = 2});
+  constexpr size_t kPairs = 20;
+  std::vector<FdPair> pairs;
+  std::vector<std::unique_ptr<Collector>> collectors;
+  std::vector<Multishot*> shots;
+  for (size_t i = 0; i < kPairs; ++i) {
+    pairs.push_back(MakeSocketPair());
+    collectors.push_back(std::make_unique<Collector>(*reactor_));
+    shots.push_back(
+        reactor_->StartMultishot(IoOpcode::kRead, pairs[i].first.get(), *collectors[i]));
+    ASSERT_NE(shots[i], nullptr);
+  }
+  const std::string data = Pattern(1000);
+  for (FdPair& pair : pairs) WriteAll(pair.second.get(), data);
+  for (size_t i = 0; i < kPairs; ++i) {
+    while (collectors[i]->text().size() < data.size()) PollOnce(Deadline::Infinite());
+    EXPECT_TRUE(collectors[i]->text() == data);
+  }
+  for (Multishot* const each : shots) reactor_->StopMultishot(*each);
+}
+
+TEST_F(IoUringTest, AMultishotMayBeStoppedWhileItsDeliveryIsOnItsWay) {
+  for (int i = 0; i < 100; ++i) {
+    FdPair pair = MakeSocketPair();
+    Collector collector(*reactor_, /*take=*/false);
+    Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+    ASSERT_NE(shots, nullptr);
+    WriteAll(pair.second.get(), "hello");
+    WorkQueue ready;
+    while (ready.empty()) reactor_->Poll(Deadline::Infinite(), Clock::Real(), ready);
+    reactor_->StopMultishot(*shots);
+    while (WorkItem* item = ready.Pop()) item->run(*item);
+    EXPECT_EQ(collector.calls(), 0) << "it was stopped";
+    CloseOperation close(pair.first.Release());
+    EXPECT_EQ(Do(close), 0);
+  }
+  PollTillQuiet();
+  EXPECT_EQ(reactor_->in_flight(), 0u);
+}
+
+TEST_F(IoUringTest, AnOldKernelHasNoMultishots) {
+  Replace({.without = {.multishot = true}});
+  TcpListener listener = MakeTcpListener();
+  Collector collector(*reactor_);
+  EXPECT_EQ(reactor_->StartMultishot(IoOpcode::kAccept, listener.fd.get(), collector), nullptr);
+}
+
+// --- cost, in system calls, and faults ---
+
+TEST_F(IoUringTest, ATurnIsOneSystemCallHoweverMuchItSubmits) {
+  std::vector<FdPair> pairs;
+  std::vector<std::unique_ptr<WriteOperation>> writes;
+  for (int i = 0; i < 50; ++i) pairs.push_back(MakeSocketPair());
+  sys::FaultInjection counts;
+  const sys::ScopedSystemCalls scope(counts);
+  PollOnce(Deadline::Immediate());
+  const int64_t before = counts.count(sys::FaultInjection::kIoUringEnter);
+  for (FdPair& pair : pairs) {
+    writes.push_back(std::make_unique<WriteOperation>(pair.first.get(), "x"));
+    writes.back()->next_turn = &turn_;
+    reactor_->Submit(*writes.back());
+  }
+  PollOnce(Deadline::Infinite());
+  EXPECT_EQ(counts.count(sys::FaultInjection::kIoUringEnter) - before, 1);
+  for (const auto& write : writes) EXPECT_EQ(write->result, 1);
+}
+
+TEST_F(IoUringTest, AnEnterThatIsRefusedForAWhileLosesNothing) {
+  FdPair pair = MakeSocketPair();
+  for (const int error : {EINTR, EAGAIN, EBUSY, ENOMEM}) {
+    sys::FaultInjection faults;
+    const sys::ScopedSystemCalls scope(faults);
+    faults.Fail(sys::FaultInjection::kIoUringEnter, error, {.times = 5});
+    GuardedBuffer buffer(5);
+    WriteOperation write(pair.second.get(), "hello");
+    EXPECT_EQ(Do(write), 5);
+    ReadOperation read(pair.first.get(), buffer.span());
+    EXPECT_EQ(Do(read), 5);
+  }
+}
 
 }  // namespace
 }  // namespace plait
