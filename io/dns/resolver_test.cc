@@ -355,29 +355,50 @@ std::string Junk(uint32_t& random, size_t size) {
   return junk;
 }
 
-TEST_P(ResolverTest, GarbageBeforeTheAnswerIsIgnored) {
-  DnsServer server([&](const DnsServer::Question& question) {
-    uint32_t random = question.id;
+// What comes before the answer, each time it is asked for.
+DnsServer::Handler AnswerAfter(std::vector<std::string> (*first)(const DnsServer::Question&)) {
+  return [first](const DnsServer::Question& question) {
+    std::vector<std::string> packets = first(question);
+    DnsReply right(question);
+    if (question.type == DnsType::kA) {
+      right.Address(question.name, *SocketAddress::ParseIp("10.0.0.1", 0));
+    }
+    packets.push_back(right.Packet());
+    return packets;
+  };
+}
+
+TEST_P(ResolverTest, AnswersToOtherQuestionsAreIgnored) {
+  DnsServer server(AnswerAfter([](const DnsServer::Question& question) {
     DnsQuestion other = question;
     other.name = "other.example";
     DnsQuestion late = question;
     ++late.id;
-    DnsReply right(question);
-    if (question.type == DnsType::kA) right.Address(question.name, Ip("10.0.0.1"));
     return std::vector<std::string>{
-        Junk(random, 1),
-        Junk(random, 11),
-        Junk(random, 12),
-        Junk(random, 500),
         DnsReply(other).Address(other.name, Ip("6.6.6.6")).Packet(),
         DnsReply(late).Address(late.name, Ip("6.6.6.6")).Packet(),
-        right.Packet(),
     };
-  });
+  }));
   const auto resolver = Make(Asking(server));
   const auto found = Resolve(*resolver, "www.example");
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_THAT(*found, ElementsAre(Ip("10.0.0.1")));
+}
+
+TEST_P(ResolverTest, GarbageIsNoAnswer) {
+  DnsServer server(AnswerAfter([](const DnsServer::Question& question) {
+    uint32_t random = question.id;
+    return std::vector<std::string>{Junk(random, 1), Junk(random, 11), Junk(random, 12),
+                                    Junk(random, 500)};
+  }));
+  const auto resolver = Make(Asking(server));
+  const auto found = Resolve(*resolver, "www.example");
+  // c-ares 1.18 waits for something better; 1.34 gives a server up that sends such things.
+  if (found.ok()) {
+    EXPECT_THAT(*found, ElementsAre(Ip("10.0.0.1")));
+  } else {
+    EXPECT_EQ(found.status().code(), absl::StatusCode::kUnavailable) << found.status();
+  }
 }
 
 // Answers that begin well and end in noise, cut anywhere or with bytes changed: each lookup ends,
