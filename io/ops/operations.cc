@@ -91,9 +91,9 @@ absl::StatusOr<int32_t> OperationAwaiter::TakeResult(absl::string_view name) con
   const bool failed = HomeWait::home() == nullptr || result < 0;
   if (!failed) return result;
   if (name.empty() && NamesAFile(*this)) name = args.path;
-  const std::string what = name.empty()
-                               ? absl::StrCat(NameOf(opcode), " (fd ", fd, ")")
-                               : absl::StrCat(NameOf(opcode), " \"", absl::Utf8SafeCHexEscape(name), "\"");
+  const std::string what =
+      name.empty() ? absl::StrCat(NameOf(opcode), " (fd ", fd, ")")
+                   : absl::StrCat(NameOf(opcode), " \"", absl::Utf8SafeCHexEscape(name), "\"");
   if (HomeWait::home() == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat(what, ": this executor has no reactor"));
   }
