@@ -48,6 +48,7 @@ absl::StatusCode CodeOf(int error) {
     case EISDIR:
     case ENOTDIR:
     case ENOTCONN:
+    case ELOOP:
     case ENOTEMPTY:
     case EPIPE:
     case ESHUTDOWN:

@@ -36,6 +36,7 @@ TEST(ErrnoStatusTest, CodesAreThoseThatACallerActsOn) {
            Case{EACCES, absl::StatusCode::kPermissionDenied},
            Case{EPERM, absl::StatusCode::kPermissionDenied},
            Case{EBADF, absl::StatusCode::kFailedPrecondition},
+           Case{ELOOP, absl::StatusCode::kFailedPrecondition},
            Case{EPIPE, absl::StatusCode::kFailedPrecondition},
            Case{EADDRINUSE, absl::StatusCode::kFailedPrecondition},
            Case{EMFILE, absl::StatusCode::kResourceExhausted},
