@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -78,7 +79,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   void Cancel(IoOperation& operation) noexcept override;
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept override;
   void Wake() noexcept override { sys::Calls().SignalEventFd(wake_); }
-  size_t in_flight() const noexcept override { return in_flight_ + multishots_.in_flight(); }
+  size_t in_flight() const noexcept override { return in_flight_; }
 
   Multishot* StartMultishot(IoOpcode opcode, int fd, MultishotOwner& owner) noexcept override;
   void StopMultishot(Multishot& shots) noexcept override {
@@ -105,7 +106,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
 
   // --- the ring ---
   void Own() noexcept {
-    if (owner_ != &internal::thread_state) [[unlikely]]
+    if (owner_ != internal::ThreadSerial()) [[unlikely]]
       TakeOver();
   }
   void TakeOver() noexcept;
@@ -149,7 +150,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   const IoUringOptions options_;
   const int wake_;
   internal::Ring ring_;
-  const void* owner_ = nullptr;  // the thread's state, once there is one
+  uint64_t owner_ = 0;  // the thread, once there is one
   internal::BlockingOperations blocking_;
   internal::Multishots multishots_;
 
@@ -175,10 +176,11 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
 IoUringReactor::~IoUringReactor() {
   PLAIT_CHECK(in_flight() == 0, "a reactor was destroyed with operations in flight");
   blocking_.Retire();
+  multishots_.Abandon();
   // Multishots that were stopped, and cancels: nobody waits for them, but their buffers are ours.
   // On another thread than the ring's the kernel is left to end them.
   constexpr int kPatience = 1000;
-  const bool owned = owner_ == &internal::thread_state;
+  const bool owned = owner_ == internal::ThreadSerial();
   for (int i = 0; owned && i < kPatience && (multishots_.armed() > 0 || with_kernel_ > 0); ++i) {
     const timespec moment{.tv_sec = 0, .tv_nsec = 10'000'000};
     Enter(1, &moment);
@@ -189,22 +191,26 @@ IoUringReactor::~IoUringReactor() {
 }
 
 void IoUringReactor::TakeOver() noexcept {
-  if (owner_ != nullptr) {
+  if (owner_ != 0) {
     PLAIT_CHECK(
-        in_flight_ == undelivered_ && multishots_.in_flight() == 0,
+        in_flight_ == undelivered_,
         "a loop over io_uring was run on by another thread while operations were in flight");
-    // The kernel knows the old thread; it ends what that left behind.
+    // The kernel knows the old thread; it ends what that left behind. What came is kept.
+    multishots_.BeginMove();
+    Reap();
     ring_.Close();
-    multishots_.RingClosed();
+    stalled_multishots_.clear();
+    stalled_cancels_.clear();
     with_kernel_ = 0;
     wake_armed_ = false;
     const absl::Status opened = ring_.Open(options_);
     PLAIT_CHECK(opened.ok(), opened.ToString());
   }
-  owner_ = &internal::thread_state;
+  const bool again = std::exchange(owner_, internal::ThreadSerial()) != 0;
   const absl::Status enabled = ring_.Enable();
   PLAIT_CHECK(enabled.ok(), enabled.ToString());
   multishots_.Probe(ring_, options_.without);
+  if (again) multishots_.Move(ring_);
   ArmWake();
 }
 

@@ -28,8 +28,9 @@ Multishots::~Multishots() = default;
 
 void Multishots::Probe(const Ring& ring, const IoUringWithout& without) noexcept {
   // Zero-copy send came with the kernel that came with multishot receive, which has no operation of
-  // its own to look for.
-  accepts_ = receives_ = !without.multishot && ring.supports(IORING_OP_SEND_ZC);
+  // its own to look for. Where the kernel goes on outside of Enter, data could be received into a
+  // ring that is being closed, and be lost.
+  accepts_ = receives_ = !without.multishot && ring.supports(IORING_OP_SEND_ZC) && ring.deferred();
 }
 
 // --- buffers ---
@@ -44,14 +45,8 @@ bool Multishots::MakeBuffers(Ring& ring) noexcept {
   buffer_ring_.reset(static_cast<io_uring_buf_ring*>(queue));
   if (::posix_memalign(&memory, kPage, size_t{count} * options_.buffer_size) != 0) return false;
   buffer_memory_.reset(static_cast<char*>(memory));
-  io_uring_buf_reg registration{};
-  registration.ring_addr = reinterpret_cast<uint64_t>(queue);
-  registration.ring_entries = count;
-  registration.bgid = kGroup;
-  io_uring_buf_ring_init(buffer_ring_.get());
-  const int result =
-      sys::Calls().IoUringRegister(ring.fd(), IORING_REGISTER_PBUF_RING, &registration, 1);
-  if (result < 0) return false;
+  if (!Register(ring)) return false;
+  lent_.resize(count);
   buffer_shots_.reset(new (std::nothrow) Shot[count]);
   if (buffer_shots_ == nullptr) return false;
   for (unsigned i = 0; i < count; ++i) {
@@ -59,6 +54,15 @@ bool Multishots::MakeBuffers(Ring& ring) noexcept {
   }
   Provide(0, std::min(options_.first_buffers, count));
   return true;
+}
+
+bool Multishots::Register(Ring& ring) noexcept {
+  io_uring_buf_reg registration{};
+  registration.ring_addr = reinterpret_cast<uint64_t>(buffer_ring_.get());
+  registration.ring_entries = options_.max_buffers;
+  registration.bgid = kGroup;
+  io_uring_buf_ring_init(buffer_ring_.get());
+  return sys::Calls().IoUringRegister(ring.fd(), IORING_REGISTER_PBUF_RING, &registration, 1) >= 0;
 }
 
 void Multishots::Provide(unsigned first, unsigned count) noexcept {
@@ -73,8 +77,10 @@ void Multishots::Provide(unsigned first, unsigned count) noexcept {
 
 void Multishots::GiveBack(Shot& shot) noexcept {
   if (IsBuffer(shot)) {
+    const auto number = static_cast<unsigned>(&shot - buffer_shots_.get());
     --lent_buffers_;
-    Provide(static_cast<unsigned>(&shot - buffer_shots_.get()), 1);
+    lent_[number] = false;
+    Provide(number, 1);
     WakeStarved();
   } else {
     shot.next = free_shots_;
@@ -122,8 +128,6 @@ UringMultishot* Multishots::Start(Ring& ring, IoOpcode opcode, int fd,
   shots.fd_ = fd;
   shots.ended_ = shots.cancelling_ = false;
   shots.end_ = 0;
-  shots.counted_ = true;
-  ++in_flight_;
   Armed(shots);
   return &shots;
 }
@@ -151,8 +155,10 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
   const bool has_buffer = (completion.flags & IORING_CQE_F_BUFFER) != 0;
   Shot* shot = nullptr;
   if (has_buffer) {
-    shot = &buffer_shots_[completion.flags >> IORING_CQE_BUFFER_SHIFT];
+    const unsigned number = completion.flags >> IORING_CQE_BUFFER_SHIFT;
+    shot = &buffer_shots_[number];
     ++lent_buffers_;
+    lent_[number] = true;
   } else if (shots.opcode_ == IoOpcode::kAccept && result >= 0) {
     shot = NewAcceptShot();
   }
@@ -168,6 +174,8 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
   }
   if ((completion.flags & IORING_CQE_F_MORE) != 0) return;
 
+  // Its thread has ended, which the kernel takes for a cancel. Move arms it again.
+  if (moving_ && result == -ECANCELED) return;
   // The last for this request, though not always the end of the matter.
   --armed_;
   const bool asked = std::exchange(shots.cancelling_, false);
@@ -213,7 +221,6 @@ void Multishots::Append(UringMultishot& shots, Shot& shot) noexcept {
 void Multishots::End(UringMultishot& shots, int32_t end) noexcept {
   shots.ended_ = true;
   shots.end_ = end;
-  if (std::exchange(shots.counted_, false)) --in_flight_;
   if (!shots.queued_) {
     shots.queued_ = true;
     host_.Deliver(shots);
@@ -232,7 +239,6 @@ void Multishots::Return(UringMultishot& shots, Shot& shot) noexcept {
 
 void Multishots::Stop(UringMultishot& shots) noexcept {
   shots.owner_ = this;
-  if (std::exchange(shots.counted_, false)) --in_flight_;
   if (shots.state_ == UringMultishot::State::kStarved) {
     starved_.erase(std::find(starved_.begin(), starved_.end(), &shots));
   }
@@ -263,20 +269,51 @@ void Multishots::OnShots(Multishot& shots) noexcept {
   FreeIfDone(static_cast<UringMultishot&>(shots));
 }
 
-void Multishots::RingClosed() noexcept {
-  armed_ = 0;
-  provided_ = 0;
-  lent_buffers_ = 0;
-  buffer_shots_ = nullptr;
-  starved_.clear();
+// --- the ring goes ---
+
+template <class Do>
+void Multishots::ForEachInUse(Do what) noexcept {
   for (const auto& block : blocks_) {
     for (size_t i = 0; i < kPerBlock; ++i) {
-      if (block[i].state_ == UringMultishot::State::kFree) continue;
-      block[i].state_ = UringMultishot::State::kEnded;
-      block[i].cancelling_ = false;
-      FreeIfDone(block[i]);
+      if (block[i].state_ != UringMultishot::State::kFree) what(block[i]);
     }
   }
+}
+
+void Multishots::Move(Ring& ring) noexcept {
+  armed_ = 0;
+  moving_ = false;
+  if (buffer_shots_ != nullptr) {
+    receives_ = receives_ && Register(ring);
+    for (unsigned i = 0; receives_ && i < provided_; ++i) {
+      if (!lent_[i]) Provide(i, 1);
+    }
+  }
+  ForEachInUse([this](UringMultishot& shots) {
+    const bool was_armed = shots.state_ == UringMultishot::State::kArmed;
+    if (shots.owner_ == this) {
+      if (was_armed) shots.state_ = UringMultishot::State::kEnded;
+      FreeIfDone(shots);
+    } else if (shots.opcode_ == IoOpcode::kRead && !receives_ &&
+               shots.state_ != UringMultishot::State::kEnded) {
+      shots.state_ = UringMultishot::State::kEnded;
+      End(shots, -ENOMEM);
+    } else if (was_armed && shots.cancelling_ && shots.lent_ > Multishot::kMaxUntaken / 2) {
+      shots.cancelling_ = false;
+      shots.state_ = UringMultishot::State::kPaused;
+    } else if (was_armed) {
+      Armed(shots);
+    }
+  });
+  if (!receives_) starved_.clear();
+}
+
+void Multishots::Abandon() noexcept {
+  ForEachInUse([this](UringMultishot& shots) {
+    if (shots.owner_ == this) return;
+    shots.owner_->OnReactorGone(shots);
+    Stop(shots);
+  });
 }
 
 }  // namespace plait::internal

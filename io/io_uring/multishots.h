@@ -42,7 +42,6 @@ class UringMultishot final : public Multishot {
   IoOpcode opcode_ = IoOpcode::kRead;
   State state_ = State::kFree;
   bool cancelling_ = false;  // armed, and the kernel was asked to end it
-  bool counted_ = false;     // as in flight
   int fd_ = -1;
   uint32_t lent_ = 0;  // shots that were not returned
   UringMultishot* next_free_ = nullptr;
@@ -80,12 +79,13 @@ class Multishots final : private MultishotOwner {
   void Prepare(io_uring_sqe& entry, const UringMultishot& shots) noexcept;
   void Completed(UringMultishot& shots, const io_uring_cqe& completion) noexcept;
 
-  // Those that were not stopped and have not told of their end.
-  size_t in_flight() const noexcept { return in_flight_; }
   // What the kernel still has.
   size_t armed() const noexcept { return armed_; }
-  // The ring is gone, and with it what the kernel had.
-  void RingClosed() noexcept;
+  // BeginMove; what has come with the old ring is completed, and that is closed; Move to the next.
+  void BeginMove() noexcept { moving_ = true; }
+  void Move(Ring& ring) noexcept;
+  // Tells the owners that the reactor goes, and stops what they had.
+  void Abandon() noexcept;
   // For tests: buffers that the kernel has, of those that there are.
   size_t buffers_with_kernel() const noexcept { return provided_ - lent_buffers_; }
   size_t buffers() const noexcept { return provided_; }
@@ -93,8 +93,12 @@ class Multishots final : private MultishotOwner {
  private:
   // MultishotOwner, of those that were stopped while they were queued.
   void OnShots(Multishot& shots) noexcept override;
+  void OnReactorGone(Multishot&) noexcept override {}
 
   bool MakeBuffers(Ring& ring) noexcept;
+  bool Register(Ring& ring) noexcept;
+  template <class Do>
+  void ForEachInUse(Do what) noexcept;
   void Provide(unsigned first, unsigned count) noexcept;
   void GiveBack(Shot& shot) noexcept;
   Shot* NewAcceptShot() noexcept;
@@ -114,8 +118,8 @@ class Multishots final : private MultishotOwner {
 
   std::vector<std::unique_ptr<UringMultishot[]>> blocks_;
   UringMultishot* free_ = nullptr;
-  size_t in_flight_ = 0;
   size_t armed_ = 0;
+  bool moving_ = false;
 
   std::vector<std::unique_ptr<Shot[]>> accept_blocks_;
   Shot* free_shots_ = nullptr;
@@ -126,6 +130,7 @@ class Multishots final : private MultishotOwner {
   std::unique_ptr<io_uring_buf_ring, FreeMemory> buffer_ring_;
   std::unique_ptr<char, FreeMemory> buffer_memory_;
   std::unique_ptr<Shot[]> buffer_shots_;
+  std::vector<bool> lent_;  // by number: of those that are provided, not with the kernel
   unsigned provided_ = 0;
   unsigned lent_buffers_ = 0;
   std::vector<UringMultishot*> starved_;

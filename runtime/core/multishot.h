@@ -12,6 +12,9 @@
 //   while (Shot* shot = shots->Take()) { Use(shot->result); reactor.ReturnShot(*shots, *shot); }
 //   reactor.StopMultishot(*shots);
 //
+// It keeps no loop alive: whoever waits for what it brings does. A reactor that is destroyed, or
+// goes on on another thread, leaves nothing behind: see MultishotOwner.
+//
 // Threads: the reactor's. Bounds: where kMaxUntaken results wait to be taken, no more are fetched
 // until some were returned: a peer that is not read from is not read.
 #ifndef PLAIT_RUNTIME_CORE_MULTISHOT_H_
@@ -37,6 +40,10 @@ class MultishotOwner {
  public:
   // Results wait to be taken, or it has ended. May take, return, and stop it.
   virtual void OnShots(Multishot& shots) noexcept = 0;
+
+  // The reactor is being destroyed, and the multishot with it: the owner forgets it. May not call
+  // the reactor.
+  virtual void OnReactorGone(Multishot& shots) noexcept = 0;
 
  protected:
   ~MultishotOwner() = default;

@@ -68,7 +68,7 @@ class Reactor {
     static_cast<void>(shots), static_cast<void>(shot);
   }
 
-  // Owner thread. Operations submitted and not yet delivered, and multishots that have not ended.
+  // Owner thread. Operations submitted and not yet delivered; multishots are not counted.
   virtual size_t in_flight() const noexcept = 0;
 };
 

@@ -3,6 +3,8 @@
 #ifndef PLAIT_RUNTIME_CORE_THREAD_STATE_H_
 #define PLAIT_RUNTIME_CORE_THREAD_STATE_H_
 
+#include <cstdint>
+
 #include "plait/runtime/core/work_item.h"
 
 namespace plait {
@@ -42,12 +44,23 @@ struct ThreadState {
   // call; null when there is no such executor.
   Executor* local_executor = nullptr;
   WorkQueue* local_ready = nullptr;
+  // See ThreadSerial.
+  uint64_t serial = 0;
 };
 
 // Initial-exec: one instruction also in position-independent code, where the general model would be
 // a function call. A shared library that is loaded late draws this, and the 512 bytes of
 // frame_pool, from the loader's small reserve.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local ThreadState thread_state;
+
+uint64_t NewThreadSerial() noexcept;
+
+// A number that no other thread has, has had or will have: the address of thread_state is given to
+// a later thread again.
+inline uint64_t ThreadSerial() noexcept {
+  ThreadState& thread = thread_state;
+  return thread.serial != 0 ? thread.serial : NewThreadSerial();
+}
 
 }  // namespace internal
 }  // namespace plait
