@@ -37,6 +37,11 @@ void InterruptSignal::Handle(int) noexcept {
   if (InterruptSignal* signal = current.exchange(nullptr, kSeqCst)) {
     SetDefault();
     signal->function_(signal->context_);
+  } else {
+    // Nobody is left who would be told: it came as the last one went, or somebody has put this
+    // handler back that had replaced it. It has its usual effect.
+    SetDefault();
+    ::raise(SIGINT);
   }
   in_handler.fetch_sub(1, kRelease);
   errno = saved_errno;
@@ -46,7 +51,7 @@ InterruptSignal::InterruptSignal(Function function, void* context) noexcept
     : function_(function), context_(context) {
   struct sigaction present = {};
   if (::sigaction(SIGINT, nullptr, &present) != 0 || (present.sa_flags & SA_SIGINFO) != 0 ||
-      present.sa_handler != SIG_DFL) {
+      (present.sa_handler != SIG_DFL && present.sa_handler != &Handle)) {
     return;
   }
   InterruptSignal* none = nullptr;
