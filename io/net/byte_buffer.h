@@ -1,0 +1,61 @@
+// ByteBuffer: bytes that wait, first in, first out, in one piece. Without bytes it has no memory.
+//
+//   buffer.Append(absl::MakeConstSpan(data, size));
+//   buffer.Consume(Use(buffer.view()));
+//
+// Room and Commit let somebody else write the bytes, the kernel say. What view and Room give is
+// valid until the next call of anything that is not const. Cost: each byte is moved a constant
+// number of times, however the calls are mixed.
+#ifndef PLAIT_IO_NET_BYTE_BUFFER_H_
+#define PLAIT_IO_NET_BYTE_BUFFER_H_
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace plait::internal {
+
+class ByteBuffer {
+ public:
+  ByteBuffer() = default;
+  ByteBuffer(const ByteBuffer&) = delete;
+  ByteBuffer& operator=(const ByteBuffer&) = delete;
+
+  bool empty() const noexcept { return begin_ == end_; }
+  size_t size() const noexcept { return end_ - begin_; }
+  // Memory that it has now.
+  size_t capacity() const noexcept { return capacity_; }
+  absl::string_view view() const noexcept { return {memory_.get() + begin_, size()}; }
+
+  void Append(absl::Span<const char> bytes);
+  // Takes the first `count` bytes away; there are so many.
+  void Consume(size_t count) noexcept;
+  // Moves up to `into.size()` bytes there; how many.
+  size_t TakeInto(absl::Span<char> into) noexcept;
+
+  // At least `at_least` bytes behind those that are here.
+  absl::Span<char> Room(size_t at_least);
+  // The first `count` bytes of the room are filled. 0 gives the memory of an empty buffer back.
+  void Commit(size_t count) noexcept;
+
+  void Clear() noexcept;
+  void Swap(ByteBuffer& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(begin_, other.begin_);
+    std::swap(end_, other.end_);
+    std::swap(capacity_, other.capacity_);
+  }
+
+ private:
+  std::unique_ptr<char[]> memory_;
+  size_t begin_ = 0;
+  size_t end_ = 0;
+  size_t capacity_ = 0;
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_IO_NET_BYTE_BUFFER_H_

@@ -1,0 +1,82 @@
+#include "plait/io/net/stream.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace plait {
+
+using internal::StreamRef;
+using internal::StreamState;
+using internal::StreamWrite;
+
+namespace {
+
+absl::Status Closed(absl::string_view what) {
+  return absl::FailedPreconditionError(absl::StrCat(what, ": the stream is closed"));
+}
+
+Task<absl::StatusOr<std::string>> ReadSome(StreamRef state, size_t most) {
+  std::string bytes(most, '\0');
+  const absl::StatusOr<size_t> count =
+      co_await internal::SomeBytesRead(std::move(state), absl::MakeSpan(bytes), 1);
+  if (!count.ok()) co_return count.status();
+  bytes.resize(*count);
+  co_return bytes;
+}
+
+Task<absl::StatusOr<std::string>> ReadAllOf(StreamRef state, size_t size) {
+  std::string bytes(size, '\0');
+  const absl::Status read =
+      co_await internal::ExactBytesRead(std::move(state), absl::MakeSpan(bytes), size);
+  if (!read.ok()) co_return read;
+  co_return bytes;
+}
+
+}  // namespace
+
+Stream::Stream(io::OwnedDescriptor descriptor, const SocketAddress& peer)
+    : state_(descriptor.valid() ? new StreamState(std::move(descriptor), peer) : nullptr) {}
+
+Task<absl::StatusOr<std::string>> Stream::Read(size_t most) { return ReadSome(state_, most); }
+
+Task<absl::StatusOr<std::string>> Stream::ReadExactly(size_t size) {
+  return ReadAllOf(state_, size);
+}
+
+void Stream::set_high_water_mark(size_t bytes) noexcept {
+  if (state_) state_->set_high_water(bytes);
+}
+
+void Stream::Abort() noexcept {
+  if (state_) state_->Abort();
+  state_ = StreamRef();
+}
+
+absl::StatusOr<SocketAddress> Stream::local_address() const {
+  if (!state_) return Closed("getsockname");
+  return state_->LocalAddress();
+}
+
+absl::StatusOr<SocketAddress> Stream::peer_address() const {
+  if (!state_) return Closed("getpeername");
+  return state_->PeerAddress();
+}
+
+Task<absl::Status> Stream::ShutDownWriting(StreamRef state) {
+  if (!state) co_return Closed("shut down writing");
+  if (state->shut_down()) co_return absl::OkStatus();
+  const absl::Status flushed = co_await StreamWrite(state, StreamWrite::Kind::kFlush, {});
+  if (!flushed.ok()) co_return flushed;
+  if (state->is_socket()) co_return state->ShutDownNow();
+  co_return co_await state->CloseDescriptor();
+}
+
+// The Stream by value: when this is never awaited, or not to its end, it goes as any other.
+Task<absl::Status> Stream::FlushAndClose(Stream stream) {
+  if (!stream.is_open()) co_return Closed("close");
+  if (stream.descriptor() < 0) co_return absl::OkStatus();  // a pipe, by ShutdownWrite
+  const absl::Status flushed = co_await stream.Flush();
+  const absl::Status closed = co_await stream.state_->CloseDescriptor();
+  co_return flushed.ok() ? closed : flushed;
+}
+
+}  // namespace plait

@@ -1,0 +1,196 @@
+// Stream: bytes to and from a peer, in order: a connected socket, an end of a pipe.
+//
+//   plait::Stream stream(std::move(descriptor));
+//   co_await plait::OrReturn(stream.Write("PING\r\n"));
+//   std::string answer = co_await plait::OrReturn(stream.ReadExactly(4));
+//   co_await plait::OrReturn(stream.Close());
+//
+// Writing. A Write is done when the stream has accepted all of its data: the kernel has taken it,
+// or it waits in the stream's own memory, below the high-water mark, and is sent in the background.
+// Flush waits until the kernel has it all. What goes wrong in the background is told by the next
+// Write, Flush, ShutdownWrite or Close, and by all later ones. Close sends what is left; Abort, and
+// dropping the Stream, drop it.
+//
+// Tasks and threads: at a time one task reads and one writes (Write, Flush, ShutdownWrite, Close);
+// a second one of either gets FailedPrecondition. A stream belongs to the thread of the executor on
+// which it first had to wait; elsewhere that is FailedPrecondition too. The kernel takes and gives
+// many bytes at once: a task that never has to wait gives the others a turn every now and then.
+//
+// Lifetime: an operation's memory (`into`, `data`) lives until its co_await has returned. A Stream
+// may be moved, closed or dropped while others wait on it: they end with absl::CancelledError. Drop
+// it on a thread of the executor that used it, or when that is gone; see io::OwnedDescriptor.
+//
+// Cancellation: an operation that is cancelled gives absl::CancelledError, and loses no bytes: what
+// a read had got is there for the next one; AcceptedBytes (partial_bytes.h) says how much of a
+// Write was accepted, and will be sent. One whose task was cancelled before does nothing.
+//
+// Errors: a Status that names the operation and the peer. A stream that is closed, or a writing
+// half that was shut down, is FailedPrecondition; a peer that reset the connection is Unavailable,
+// and one that reads no more FailedPrecondition (no SIGPIPE is raised). The end of the stream where
+// more was needed is OutOfRange, with the bytes that came (PartialBytes).
+//
+// Cost: reads and writes allocate nothing and make no coroutine; a stream on which nothing is
+// happening has no buffers.
+#ifndef PLAIT_IO_NET_STREAM_H_
+#define PLAIT_IO_NET_STREAM_H_
+
+#include <cstddef>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "plait/io/net/address.h"
+#include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/stream_state.h"
+#include "plait/io/ops/owned_descriptor.h"
+#include "plait/runtime/task/task.h"
+
+namespace plait {
+namespace internal {
+
+class [[nodiscard]] SomeBytesRead final : public StreamRead {
+ public:
+  using StreamRead::StreamRead;
+  absl::StatusOr<size_t> await_resume() const {
+    if (failed()) return Failure();
+    return count();
+  }
+};
+
+class [[nodiscard]] ExactBytesRead final : public StreamRead {
+ public:
+  using StreamRead::StreamRead;
+  absl::Status await_resume() const {
+    if (failed()) return Failure();
+    return ended_early() ? EndedEarly() : absl::OkStatus();
+  }
+};
+
+template <class Awaiter>
+class [[nodiscard]] StreamReadAwaitable {
+ public:
+  StreamReadAwaitable(StreamRef state, absl::Span<char> into, size_t least) noexcept
+      : state_(std::move(state)), into_(into), least_(least) {}
+  Awaiter operator co_await() && noexcept { return Awaiter(std::move(state_), into_, least_); }
+  Awaiter operator co_await() const& noexcept { return Awaiter(state_, into_, least_); }
+
+ private:
+  StreamRef state_;
+  absl::Span<char> into_;
+  size_t least_;
+};
+
+class [[nodiscard]] StreamWriteAwaitable {
+ public:
+  StreamWriteAwaitable(StreamRef state, StreamWrite::Kind kind,
+                       absl::Span<const char> data) noexcept
+      : state_(std::move(state)), data_(data), kind_(kind) {}
+  StreamWrite operator co_await() && noexcept {
+    return StreamWrite(std::move(state_), kind_, data_);
+  }
+  StreamWrite operator co_await() const& noexcept { return StreamWrite(state_, kind_, data_); }
+
+ private:
+  StreamRef state_;
+  absl::Span<const char> data_;
+  StreamWrite::Kind kind_;
+};
+
+}  // namespace internal
+
+class Stream {
+ public:
+  static constexpr size_t kDefaultHighWaterMark = internal::StreamState::kDefaultHighWater;
+
+  // A stream that is closed.
+  Stream() = default;
+  // Takes a connected stream socket, or an end of a pipe, which it makes non-blocking. Who knows
+  // the peer of a socket says so: that is cheaper than to ask, and errors can name it also when the
+  // connection is gone.
+  explicit Stream(io::OwnedDescriptor descriptor, const SocketAddress& peer = SocketAddress());
+  Stream(Stream&&) noexcept = default;
+  Stream& operator=(Stream&& other) noexcept {
+    Stream taken(std::move(other));
+    std::swap(state_, taken.state_);
+    return *this;
+  }
+  ~Stream() { Abort(); }
+
+  // --- reading ---
+
+  // co_await StatusOr<size_t>: waits for bytes and takes those that there are, up to into.size().
+  // 0 is the end of the stream (or there was no room).
+  auto Read(absl::Span<char> into) {
+    return internal::StreamReadAwaitable<internal::SomeBytesRead>(state_, into, 1);
+  }
+  // The same as a string of at most `most` bytes; empty at the end.
+  Task<absl::StatusOr<std::string>> Read(size_t most);
+
+  // co_await Status: fills `into`. OutOfRange when the stream ends before.
+  auto ReadExactly(absl::Span<char> into) {
+    return internal::StreamReadAwaitable<internal::ExactBytesRead>(state_, into, into.size());
+  }
+  Task<absl::StatusOr<std::string>> ReadExactly(size_t size);
+
+  // --- writing ---
+
+  // co_await Status: done when all of `data` is accepted.
+  auto Write(absl::string_view data) {
+    return internal::StreamWriteAwaitable(state_, internal::StreamWrite::Kind::kWrite,
+                                          absl::MakeConstSpan(data.data(), data.size()));
+  }
+  // The same. A template, so that text and arrays mean the one above.
+  template <class Byte>
+    requires std::is_same_v<const Byte, const char>
+  auto Write(absl::Span<Byte> data) {
+    return Write(absl::string_view(data.data(), data.size()));
+  }
+
+  // co_await Status: done when the kernel has all that was accepted.
+  auto Flush() {
+    return internal::StreamWriteAwaitable(state_, internal::StreamWrite::Kind::kFlush, {});
+  }
+
+  // co_await: a Flush, and then tells the peer that nothing more comes; reading goes on. A pipe,
+  // which has one half only, is closed. Again does nothing.
+  Task<absl::Status> ShutdownWrite() { return ShutDownWriting(state_); }
+
+  // How many bytes may wait in the stream's memory. A larger Write waits until the kernel has taken
+  // all but so many. 0: a Write is done when the kernel has it all.
+  void set_high_water_mark(size_t bytes) noexcept;
+  // Accepted, and not with the kernel yet.
+  size_t unsent() const noexcept { return state_ ? state_->unsent() : 0; }
+
+  // --- ending ---
+
+  // co_await: a Flush, and then closes. Closed it is from this call on for everybody else, and in
+  // the end in any case: cut short by a cancel, or by an error, it drops what it could not send. A
+  // peer that reads nothing can keep it waiting: put a Timeout around it.
+  Task<absl::Status> Close() { return FlushAndClose(std::move(*this)); }
+  // Closes at once, without waiting, and drops what was not sent.
+  void Abort() noexcept;
+  // Neither closed nor moved from.
+  bool is_open() const noexcept { return static_cast<bool>(state_); }
+
+  // --- what it is made of ---
+
+  // -1 when it is closed. For options and inspection: reading, writing and closing are the
+  // stream's.
+  int descriptor() const noexcept { return state_ ? state_->fd() : -1; }
+  absl::StatusOr<SocketAddress> local_address() const;
+  absl::StatusOr<SocketAddress> peer_address() const;
+
+ private:
+  static Task<absl::Status> ShutDownWriting(internal::StreamRef state);
+  static Task<absl::Status> FlushAndClose(Stream stream);
+
+  internal::StreamRef state_;
+};
+
+}  // namespace plait
+
+#endif  // PLAIT_IO_NET_STREAM_H_

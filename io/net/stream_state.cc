@@ -1,0 +1,420 @@
+#include "plait/io/net/stream_state.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "plait/io/net/partial_bytes.h"
+#include "plait/io/system/errno_status.h"
+#include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/reactor.h"
+#include "plait/runtime/task/task_context.h"
+
+namespace plait::internal {
+namespace {
+
+constexpr AwaitKind kReadKind{"Stream::Read"};
+constexpr AwaitNote kReadNote{&kReadKind};
+constexpr AwaitKind kWriteKind{"Stream::Write"};
+constexpr AwaitNote kWriteNote{&kWriteKind};
+
+bool Cancelled() noexcept {
+  const TaskContext* const context = TaskContext::Current();
+  return context != nullptr && context->stop_requested();
+}
+
+using AddressCall = int (sys::SystemCalls::*)(int, ::sockaddr*, socklen_t*) noexcept;
+
+absl::StatusOr<SocketAddress> AskForAddress(int fd, AddressCall call, absl::string_view what) {
+  SocketAddress address;
+  ::sockaddr* const room = address.room();
+  const int result = (sys::Calls().*call)(fd, room, address.room_size());
+  if (result < 0) return ErrnoToStatus(result, absl::StrCat(what, " (fd ", fd, ")"));
+  return address;
+}
+
+}  // namespace
+
+// --- StreamRef ---
+
+StreamRef::StreamRef(StreamState* state) noexcept : state_(state) {
+  if (state != nullptr) state->holders_.fetch_add(1, kRelaxed);
+}
+
+StreamRef::~StreamRef() {
+  // Release, and acquire for the last: whatever a holder did comes before the end.
+  if (state_ != nullptr && state_->holders_.fetch_sub(1, kAcqRel) == 1) delete state_;
+}
+
+// --- StreamRead ---
+
+StreamRead::StreamRead(StreamRef state, absl::Span<char> into, size_t least) noexcept
+    : HomeWait(&OnStop<&CancelRead>),
+      IoOperation(&Delivered),
+      state_(std::move(state)),
+      into_(into.data()),
+      least_(std::min(least, into.size())) {
+  opcode = IoOpcode::kRead;
+  args.data = into.data();
+  args.size = into.size();
+}
+
+bool StreamRead::await_ready() noexcept {
+  StreamState* const state = state_.get();
+  refusal_ = state == nullptr ? StreamRefusal::kClosed : state->RefusalToRead();
+  if (refusal_ != StreamRefusal::kNone) return true;
+  if (state->incoming_.size() < least_) {
+    result = state->read_error_;
+    return result < 0;
+  }
+  if (Cancelled()) return false;
+  const size_t taken = state->incoming_.TakeInto(absl::MakeSpan(args_begin(), args.size));
+  args.data = args_begin() + taken;
+  return true;
+}
+
+bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
+  StreamState& state = *state_.get();
+  Worker* const home = Worker::Current();
+  refusal_ = state.ComeHome(home);
+  if (refusal_ != StreamRefusal::kNone) return false;
+  // Before Begin, which may have another thread go on with the coroutine if a stop came first.
+  result = -ECANCELED;
+  if (!Begin(waiter, *home, kReadNote)) return true;
+  const size_t taken = state.incoming_.TakeInto(absl::MakeSpan(args_begin(), args.size));
+  args.data = args_begin() + taken;
+  args.size -= taken;
+  fd = state.fd();
+  state.reader_ = this;
+  state.turns_ = StreamState::kTurns;
+  home->reactor()->Submit(*this);
+  return true;
+}
+
+void StreamRead::Delivered(WorkItem& item) noexcept {
+  auto& self = static_cast<StreamRead&>(static_cast<IoOperation&>(item));
+  StreamState& state = *self.state_.get();
+  if (self.result > 0) {
+    const auto moved = static_cast<size_t>(self.result);
+    self.args.data = self.args_begin() + moved;
+    self.args.size -= moved;
+    if (self.count() < self.least_) {
+      // A cancel that came between the delivery and now found nothing to cancel.
+      if (!self.flag_a_ && !state.closed_) {
+        self.home()->reactor()->Submit(self);
+        return;
+      }
+      self.result = -ECANCELED;
+    }
+  }
+  state.reader_ = nullptr;
+  if (self.result < 0) {
+    if (self.result != -ECANCELED) state.read_error_ = self.result;
+    state.incoming_.Append(absl::MakeConstSpan(self.into_, self.count()));
+  }
+  self.Happened();
+}
+
+bool StreamRead::CancelRead(HomeWait& wait) noexcept {
+  auto& self = static_cast<StreamRead&>(wait);
+  self.flag_a_ = true;
+  self.home()->reactor()->Cancel(self);
+  return false;  // it is delivered all the same
+}
+
+absl::Status StreamRead::Failure() const {
+  if (refusal_ == StreamRefusal::kClosed) {
+    return absl::FailedPreconditionError("read: the stream is closed");
+  }
+  if (refusal_ != StreamRefusal::kNone) return state_->Refused("read", refusal_);
+  return ErrnoToStatus(result, absl::StrCat("read from ", state_->Name()));
+}
+
+absl::Status StreamRead::EndedEarly() const {
+  absl::Status status =
+      absl::OutOfRangeError(absl::StrCat("read from ", state_->Name(), ": the stream ended after ",
+                                         count(), " of ", least_, " bytes"));
+  SetPartialBytes(status, absl::string_view(into_, count()));
+  return status;
+}
+
+// --- StreamWrite ---
+
+bool StreamWrite::await_ready() noexcept {
+  StreamState* const state = state_.get();
+  refusal_ =
+      state == nullptr ? StreamRefusal::kClosed : state->RefusalToWrite(kind_ == Kind::kFlush);
+  if (refusal_ != StreamRefusal::kNone) return true;
+  result_ = state->write_error_;
+  if (result_ < 0) return true;
+  if (Cancelled()) return false;
+  if (kind_ == Kind::kFlush) return state->outgoing_ == nullptr;
+  if (state->outgoing_ == nullptr && !rest_.empty()) {
+    const int64_t sent = state->SendNow(rest_);
+    if (sent < 0) {
+      result_ = state->write_error_ = static_cast<int>(sent);
+      return true;
+    }
+    rest_.remove_prefix(static_cast<size_t>(sent));
+  }
+  return rest_.empty() && state->KeepsTurn();
+}
+
+bool StreamWrite::Suspend(PromiseBase& waiter) noexcept {
+  StreamState& state = *state_.get();
+  Worker* const home = Worker::Current();
+  if (kind_ == Kind::kWrite && rest_.empty()) {  // it has kept its turn too long
+    waiter.Schedule();
+    return true;
+  }
+  refusal_ = state.ComeHome(home);
+  if (refusal_ != StreamRefusal::kNone) return false;
+  if (kind_ == Kind::kWrite && state.Fits(rest_.size()) && !waiter.context->stop_requested()) {
+    state.Enqueue(rest_);
+    rest_ = {};
+    if (state.KeepsTurn()) return false;
+    waiter.Schedule();
+    return true;
+  }
+  // See StreamRead::Suspend.
+  result_ = -ECANCELED;
+  if (!Begin(waiter, *home, kWriteNote)) return true;
+  state.writer_ = this;
+  state.turns_ = StreamState::kTurns;
+  if (state.outgoing_ == nullptr) {
+    state.outgoing_ = std::make_unique<StreamState::Outgoing>(state);
+    state.Pump();
+  }
+  return true;
+}
+
+bool StreamWrite::CancelWrite(HomeWait& wait) noexcept {
+  auto& self = static_cast<StreamWrite&>(wait);
+  StreamState& state = *self.state_.get();
+  if (state.outgoing_->from_writer) {
+    self.flag_a_ = true;
+    self.home()->reactor()->Cancel(*state.outgoing_);
+    return false;  // OnSent ends the wait: until then the kernel has its memory
+  }
+  state.writer_ = nullptr;
+  return true;
+}
+
+absl::Status StreamWrite::Failure() const {
+  const absl::string_view what = kind_ == Kind::kWrite ? "write" : "flush";
+  absl::Status failure;
+  if (refusal_ == StreamRefusal::kClosed) {
+    failure = absl::FailedPreconditionError(absl::StrCat(what, ": the stream is closed"));
+  } else if (refusal_ != StreamRefusal::kNone) {
+    failure = state_->Refused(what, refusal_);
+  } else {
+    failure = ErrnoToStatus(result_, absl::StrCat("write to ", state_->Name()));
+  }
+  if (kind_ == Kind::kWrite) SetAcceptedBytes(failure, size_ - rest_.size());
+  return failure;
+}
+
+// --- StreamState ---
+
+StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer) noexcept
+    : descriptor_(std::move(descriptor)) {
+  // Who knows the peer need not ask.
+  is_socket_ = peer.family() != SocketAddress::Family::kNone ||
+               sys::Calls().SocketProtocol(descriptor_.get()) >= 0;
+  if (!is_socket_ && descriptor_.valid()) {
+    // What fails here fails with the first operation too, which says so.
+    static_cast<void>(sys::Calls().SetNonBlocking(descriptor_.get()));
+  }
+  if (!peer.is_ip()) return;
+  peer_.family = peer.family();
+  peer_.port = peer.port();
+  peer_.scope = peer.scope();
+  if (peer.family() == SocketAddress::Family::kIpv4) {
+    const auto* const system = reinterpret_cast<const ::sockaddr_in*>(peer.data());
+    std::memcpy(peer_.bytes, &system->sin_addr, sizeof(system->sin_addr));
+  } else {
+    const auto* const system = reinterpret_cast<const ::sockaddr_in6*>(peer.data());
+    std::memcpy(peer_.bytes, &system->sin6_addr, sizeof(system->sin6_addr));
+  }
+}
+
+StreamState::~StreamState() = default;
+
+absl::StatusOr<SocketAddress> StreamState::LocalAddress() const {
+  return AskForAddress(fd(), &sys::SystemCalls::SocketName, "getsockname");
+}
+
+absl::StatusOr<SocketAddress> StreamState::PeerAddress() const {
+  if (peer_.family == SocketAddress::Family::kIpv4) {
+    std::array<uint8_t, 4> bytes;
+    std::copy_n(peer_.bytes, bytes.size(), bytes.begin());
+    return SocketAddress::Ipv4(bytes, peer_.port);
+  }
+  if (peer_.family == SocketAddress::Family::kIpv6) {
+    std::array<uint8_t, 16> bytes;
+    std::copy_n(peer_.bytes, bytes.size(), bytes.begin());
+    return SocketAddress::Ipv6(bytes, peer_.port, peer_.scope);
+  }
+  return AskForAddress(fd(), &sys::SystemCalls::PeerName, "getpeername");
+}
+
+std::string StreamState::Name() const {
+  const absl::StatusOr<SocketAddress> peer = PeerAddress();
+  // Not one without a name, such as the other end of a pair.
+  const bool named =
+      peer.ok() && (peer->is_ip() || !peer->unix_path().empty() || !peer->unix_abstract().empty());
+  if (named) return peer->ToString();
+  return fd() < 0 ? std::string("a closed stream") : absl::StrCat("fd ", fd());
+}
+
+size_t StreamState::unsent() const noexcept {
+  return outgoing_ == nullptr ? 0 : outgoing_->sending.size() + outgoing_->waiting.size();
+}
+
+void StreamState::Abort() noexcept {
+  closed_ = true;
+  descriptor_.Reset();
+}
+
+Task<absl::Status> StreamState::CloseDescriptor() {
+  closed_ = true;
+  return descriptor_.Close();
+}
+
+absl::Status StreamState::ShutDownNow() {
+  shut_down_ = true;
+  const int result = sys::Calls().Shutdown(fd(), SHUT_WR);
+  if (result >= 0) return absl::OkStatus();
+  return ErrnoToStatus(result, absl::StrCat("shut down writing to ", Name()));
+}
+
+StreamRefusal StreamState::ComeHome(Worker* worker) noexcept {
+  if (worker == nullptr || worker->reactor() == nullptr) return StreamRefusal::kNoReactor;
+  if (home_ == nullptr) home_ = worker;
+  return home_ == worker ? StreamRefusal::kNone : StreamRefusal::kOtherThread;
+}
+
+StreamRefusal StreamState::RefusalToRead() const noexcept {
+  if (closed_) return StreamRefusal::kClosed;
+  return reader_ == nullptr ? StreamRefusal::kNone : StreamRefusal::kBusy;
+}
+
+StreamRefusal StreamState::RefusalToWrite(bool flush) const noexcept {
+  if (closed_) return StreamRefusal::kClosed;
+  if (shut_down_ && !flush) return StreamRefusal::kShutDown;
+  return writer_ == nullptr ? StreamRefusal::kNone : StreamRefusal::kBusy;
+}
+
+absl::Status StreamState::Refused(absl::string_view what, StreamRefusal refusal) const {
+  absl::string_view why;
+  switch (refusal) {
+    case StreamRefusal::kNone:
+      return absl::OkStatus();
+    case StreamRefusal::kClosed:
+      why = "the stream is closed";
+      break;
+    case StreamRefusal::kShutDown:
+      why = "its writing half was shut down";
+      break;
+    case StreamRefusal::kBusy:
+      why = "another task is waiting for the same on this stream";
+      break;
+    case StreamRefusal::kNoReactor:
+      why = "this executor has no reactor";
+      break;
+    case StreamRefusal::kOtherThread:
+      why = "the stream belongs to another thread, where it has waited before";
+      break;
+  }
+  return absl::FailedPreconditionError(absl::StrCat(what, " (", Name(), "): ", why));
+}
+
+int64_t StreamState::SendNow(absl::Span<const char> data) noexcept {
+  sys::SystemCalls& calls = sys::Calls();
+  int64_t sent = 0;
+  do {
+    sent = is_socket_ ? calls.Send(fd(), data.data(), data.size())
+                      : calls.Write(fd(), data.data(), data.size());
+  } while (sent == -EINTR);
+  return sent == -EAGAIN || sent == -EWOULDBLOCK ? 0 : sent;
+}
+
+void StreamState::Enqueue(absl::Span<const char> data) {
+  if (outgoing_ != nullptr) {
+    outgoing_->waiting.Append(data);
+    return;
+  }
+  outgoing_ = std::make_unique<Outgoing>(*this);
+  outgoing_->waiting.Append(data);
+  Pump();
+}
+
+void StreamState::Pump() noexcept {
+  Outgoing& pump = *outgoing_;
+  if (pump.sending.empty()) pump.sending.Swap(pump.waiting);
+  absl::Span<const char> piece(pump.sending.view().data(), pump.sending.size());
+  pump.from_writer = piece.empty();
+  if (piece.empty() && writer_ != nullptr) piece = writer_->rest_;
+  if (piece.empty()) {
+    outgoing_ = nullptr;
+    return;
+  }
+  pump.opcode = IoOpcode::kWrite;
+  pump.fd = fd();
+  pump.args.const_data = piece.data();
+  pump.args.size = piece.size();
+  pump.args.offset = -1;
+  home_->reactor()->Submit(pump);
+}
+
+void StreamState::Sent(WorkItem& item) noexcept {
+  auto& pump = static_cast<Outgoing&>(item);
+  const StreamRef state = pump.state;  // lives until the waiting writer has gone on
+  state->OnSent(pump.result);
+}
+
+void StreamState::OnSent(int result) noexcept {
+  Outgoing& pump = *outgoing_;
+  if (result > 0) {
+    if (pump.from_writer) {
+      writer_->rest_.remove_prefix(static_cast<size_t>(result));
+    } else {
+      pump.sending.Consume(static_cast<size_t>(result));
+    }
+  }
+  const bool writer_cancelled = pump.from_writer && writer_->cancelled();
+  int outcome = 0;
+  StreamWrite* finished = nullptr;
+  if (closed_ || (result < 0 && !writer_cancelled)) {
+    outcome = closed_ ? -ECANCELED : result;
+    if (!closed_) write_error_ = result;
+    finished = std::exchange(writer_, nullptr);
+    outgoing_ = nullptr;
+  } else {
+    if (result < 0 && result != -ECANCELED) write_error_ = result;
+    finished = TakeFinishedWriter(&outcome);
+    Pump();
+  }
+  if (finished != nullptr) finished->Finish(outcome);  // last: it may use the stream, or drop it
+}
+
+StreamWrite* StreamState::TakeFinishedWriter(int* result) noexcept {
+  if (writer_ == nullptr) return nullptr;
+  if (writer_->cancelled()) {
+    *result = -ECANCELED;
+  } else if (writer_->kind_ == StreamWrite::Kind::kFlush) {
+    if (unsent() > 0) return nullptr;
+  } else if (Fits(writer_->rest_.size())) {
+    outgoing_->waiting.Append(writer_->rest_);
+    writer_->rest_ = {};
+  } else {
+    return nullptr;
+  }
+  return std::exchange(writer_, nullptr);
+}
+
+}  // namespace plait::internal

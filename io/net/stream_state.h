@@ -1,0 +1,254 @@
+// StreamState: what a Stream is made of. Internal; see stream.h for what it promises.
+//
+// Reading. StreamRead takes what was read ahead, and lets the reactor read the rest straight into
+// the caller's memory. What the kernel gave to a read that then failed goes back to `incoming_`, so
+// that the next one finds it.
+//
+// Writing. StreamWrite sends what the kernel takes there and then. The rest waits in `outgoing_`,
+// in which one operation at a time, the pump, sends it in the background:
+//
+//   nothing to send, no memory --Write that the kernel did not take whole--> pump in flight
+//        ^                                                                     |        |
+//        +------------------ delivered, nothing is left -----------------------+        |
+//                                                            delivered, more is left ---+
+//
+// A Write that does not fit below the high-water mark waits, and its memory is sent in its place,
+// without a copy, until what is left of it fits.
+//
+// Threads: one, that of the Worker on which it first waited. Lifetime: counted; a Stream, awaits
+// and a pump in flight hold it, so it outlives whatever the kernel has of it.
+#ifndef PLAIT_IO_NET_STREAM_STATE_H_
+#define PLAIT_IO_NET_STREAM_STATE_H_
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "plait/io/net/address.h"
+#include "plait/io/net/byte_buffer.h"
+#include "plait/io/ops/owned_descriptor.h"
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/io_operation.h"
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/task/home_wait.h"
+#include "plait/runtime/task/promise.h"
+#include "plait/runtime/task/task.h"
+
+namespace plait::internal {
+
+class StreamState;
+
+// Why an operation did not begin.
+enum class StreamRefusal : uint8_t {
+  kNone,
+  kClosed,
+  kShutDown,     // a write behind ShutdownWrite
+  kBusy,         // another operation of its kind is waiting
+  kNoReactor,    // the executor has none
+  kOtherThread,  // not the one where the stream has waited before
+};
+
+// Counts a StreamState's holders. Null is a stream that is closed.
+class StreamRef {
+ public:
+  StreamRef() = default;
+  explicit StreamRef(StreamState* state) noexcept;
+  StreamRef(const StreamRef& other) noexcept : StreamRef(other.state_) {}
+  StreamRef(StreamRef&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  StreamRef& operator=(StreamRef other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~StreamRef();
+
+  StreamState* get() const noexcept { return state_; }
+  StreamState* operator->() const noexcept { return state_; }
+  explicit operator bool() const noexcept { return state_ != nullptr; }
+
+ private:
+  StreamState* state_ = nullptr;
+};
+
+// co_await: reads at least `least` bytes, at most into.size().
+class StreamRead : private HomeWait, private IoOperation {
+ public:
+  StreamRead(StreamRef state, absl::Span<char> into, size_t least) noexcept;
+
+  bool await_ready() noexcept;
+  template <PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    return Suspend(waiter.promise());
+  }
+
+ protected:
+  ~StreamRead() = default;
+  // How many bytes came. Fewer than the least only at the end of the stream, or with an error.
+  size_t count() const noexcept { return static_cast<size_t>(args_begin() - into_); }
+  bool ended_early() const noexcept { return count() < least_; }
+  bool failed() const noexcept { return refusal_ != StreamRefusal::kNone || result < 0; }
+  absl::Status Failure() const;
+  absl::Status EndedEarly() const;
+
+ private:
+  char* args_begin() const noexcept { return static_cast<char*>(args.data); }
+  bool Suspend(PromiseBase& waiter) noexcept;
+  static void Delivered(WorkItem& item) noexcept;
+  static bool CancelRead(HomeWait& wait) noexcept;
+
+  // args.data and args.size are the part that is still to be filled.
+  StreamRef state_;
+  char* const into_;
+  const size_t least_;
+  StreamRefusal refusal_ = StreamRefusal::kNone;
+};
+
+// co_await: has the stream accept `data`; or, without data, waits until all that it accepted is
+// with the kernel.
+class [[nodiscard]] StreamWrite final : private HomeWait {
+ public:
+  enum class Kind : uint8_t { kWrite, kFlush };
+
+  StreamWrite(StreamRef state, Kind kind, absl::Span<const char> data) noexcept
+      : HomeWait(&OnStop<&CancelWrite>),
+        state_(std::move(state)),
+        rest_(data),
+        size_(data.size()),
+        kind_(kind) {}
+
+  bool await_ready() noexcept;
+  template <PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    return Suspend(waiter.promise());
+  }
+  absl::Status await_resume() const {
+    if (refusal_ == StreamRefusal::kNone && result_ == 0) return absl::OkStatus();
+    return Failure();
+  }
+
+ private:
+  friend class StreamState;
+
+  bool Suspend(PromiseBase& waiter) noexcept;
+  absl::Status Failure() const;
+  static bool CancelWrite(HomeWait& wait) noexcept;
+  bool cancelled() const noexcept { return flag_a_; }
+  void Finish(int result) noexcept {
+    result_ = result;
+    Happened();
+  }
+
+  StreamRef state_;
+  absl::Span<const char> rest_;  // what was not accepted yet
+  const size_t size_;
+  int result_ = 0;  // 0 or -errno
+  const Kind kind_;
+  StreamRefusal refusal_ = StreamRefusal::kNone;
+};
+
+class StreamState {
+ public:
+  static constexpr size_t kDefaultHighWater = 64 * 1024;
+
+  StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer) noexcept;
+  StreamState(const StreamState&) = delete;
+  StreamState& operator=(const StreamState&) = delete;
+
+  int fd() const noexcept { return descriptor_.get(); }
+  // How errors call it: its peer where that is known.
+  std::string Name() const;
+  absl::StatusOr<SocketAddress> LocalAddress() const;
+  absl::StatusOr<SocketAddress> PeerAddress() const;
+
+  size_t high_water() const noexcept { return high_water_; }
+  void set_high_water(size_t bytes) noexcept { high_water_ = bytes; }
+  // Accepted, and not with the kernel yet.
+  size_t unsent() const noexcept;
+  size_t buffered() const noexcept { return incoming_.size(); }
+
+  // Ends all that waits on it with Cancelled; closes the descriptor when that has ended. Drops what
+  // was not sent.
+  void Abort() noexcept;
+  // The same, waiting for it.
+  Task<absl::Status> CloseDescriptor();
+  // For a socket, when what was accepted is with the kernel: ends the writing half.
+  absl::Status ShutDownNow();
+  bool shut_down() const noexcept { return shut_down_; }
+  bool is_socket() const noexcept { return is_socket_; }
+
+ private:
+  friend class StreamRef;
+  friend class StreamRead;
+  friend class StreamWrite;
+
+  // The pump and what it sends. Only while there is something to send.
+  struct Outgoing : IoOperation {
+    explicit Outgoing(StreamState& of) noexcept : IoOperation(&Sent), state(&of) {}
+
+    StreamRef state;
+    ByteBuffer sending;        // stays where it is while the pump is in flight
+    ByteBuffer waiting;        // behind it
+    bool from_writer = false;  // what is in flight is the waiting writer's own memory
+  };
+
+  // For peers with an IP address, without SocketAddress's room for paths.
+  struct Peer {
+    uint8_t bytes[16] = {};
+    uint32_t scope = 0;
+    uint16_t port = 0;
+    SocketAddress::Family family = SocketAddress::Family::kNone;
+  };
+
+  ~StreamState();
+
+  // True on the thread where it waits, which the first wait decides.
+  StreamRefusal ComeHome(Worker* worker) noexcept;
+  StreamRefusal RefusalToRead() const noexcept;
+  StreamRefusal RefusalToWrite(bool flush) const noexcept;
+  absl::Status Refused(absl::string_view what, StreamRefusal refusal) const;
+
+  // What the kernel takes now: how much, or -errno; 0 when it takes nothing now.
+  int64_t SendNow(absl::Span<const char> data) noexcept;
+  bool Fits(size_t bytes) const noexcept { return bytes + unsent() <= high_water_; }
+  void Enqueue(absl::Span<const char> data);
+  // Sends the next piece, with the pump not in flight; ends it when there is none.
+  void Pump() noexcept;
+  static void Sent(WorkItem& item) noexcept;
+  void OnSent(int result) noexcept;
+  // Takes the waiting writer out if it has nothing more to wait for.
+  StreamWrite* TakeFinishedWriter(int* result) noexcept;
+  // False every now and then: a task that never has to wait must let the others run.
+  bool KeepsTurn() noexcept {
+    if (--turns_ != 0) return true;
+    turns_ = kTurns;
+    return false;
+  }
+
+  static constexpr uint8_t kTurns = 32;
+
+  Atomic<uint32_t> holders_{0};
+  io::OwnedDescriptor descriptor_;
+  int read_error_ = 0;   // -errno: what the kernel says only once
+  int write_error_ = 0;  // -errno: nothing is accepted any more
+  bool closed_ = false;
+  bool shut_down_ = false;
+  bool is_socket_;
+  uint8_t turns_ = kTurns;
+  Worker* home_ = nullptr;
+  StreamRead* reader_ = nullptr;   // waiting
+  StreamWrite* writer_ = nullptr;  // waiting
+  size_t high_water_ = kDefaultHighWater;
+  ByteBuffer incoming_;
+  std::unique_ptr<Outgoing> outgoing_;
+  Peer peer_;
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_IO_NET_STREAM_STATE_H_
