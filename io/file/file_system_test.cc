@@ -26,6 +26,7 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/test_folder.h"
 
 namespace plait {
 namespace {

@@ -519,15 +519,19 @@ TEST_P(FileTest, AFileThatMayNotGrowIsWrittenUpToThereAndSaysSo) {
   const auto body = [&]() -> Task<absl::Status> {
     File file = co_await OrReturn(OpenFile(folder() / "file", kNew));
     File log = co_await OrReturn(OpenFile(folder() / "log", {.append = true, .create = true}));
+    File ordered = co_await OrReturn(OpenFile(folder() / "ordered", kNew));
     const rlimit small{.rlim_cur = kMost, .rlim_max = limit.rlim_max};
     EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
     const absl::Status written = co_await file.WriteAllAt(content, 0);
     const absl::Status appended = co_await log.Append(content);
+    const absl::Status in_order = co_await ordered.WriteAll(content);
     const absl::Status grown = co_await file.Truncate(2 * kMost);
     EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
     EXPECT_TRUE(IsError(written, absl::StatusCode::kOutOfRange, folder() / "file",
                         "after 100000 of 300000 bytes"));
     EXPECT_TRUE(IsError(appended, absl::StatusCode::kOutOfRange, folder() / "log",
+                        "after 100000 of 300000 bytes"));
+    EXPECT_TRUE(IsError(in_order, absl::StatusCode::kOutOfRange, folder() / "ordered",
                         "after 100000 of 300000 bytes"));
     EXPECT_TRUE(IsError(grown, absl::StatusCode::kOutOfRange, folder() / "file", "truncate"));
     co_return absl::OkStatus();
@@ -537,6 +541,7 @@ TEST_P(FileTest, AFileThatMayNotGrowIsWrittenUpToThereAndSaysSo) {
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_TRUE(folder().Content("file") == content.substr(0, kMost));
   EXPECT_TRUE(folder().Content("log") == content.substr(0, kMost));
+  EXPECT_TRUE(folder().Content("ordered") == content.substr(0, kMost));
 }
 
 TEST_P(FileTest, AnExecutorWithoutAReactorIsNamedAsWhatIsMissing) {

@@ -93,6 +93,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   struct Direction {
     IoOperation* active = nullptr;  // with the kernel
     OperationList queued;           // behind it
+    int64_t position = 0;           // where a file was when it began
   };
   enum class Kind : uint8_t { kUnknown, kSocket, kFile, kStream };
   struct Descriptor {
@@ -129,6 +130,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   void FinishClose(IoOperation& operation) noexcept;
   // False when it has ended already.
   bool Start(Descriptor& descriptor, IoOperation& operation) noexcept;
+  static void MovePosition(const Direction& direction, const IoOperation& operation) noexcept;
   void Put(Descriptor* descriptor, IoOperation& operation) noexcept;
   void PutAgain(IoOperation& operation, uintptr_t flags) noexcept;
   void Ended(IoOperation& operation, const io_uring_cqe& completion) noexcept;
@@ -394,7 +396,13 @@ bool IoUringReactor::Start(Descriptor& descriptor, IoOperation& operation) noexc
       return false;
     }
   }
-  if (IsOrdered(operation)) DirectionOf(descriptor, operation).active = &operation;
+  if (IsOrdered(operation)) {
+    Direction& direction = DirectionOf(descriptor, operation);
+    direction.active = &operation;
+    if (descriptor.kind == Kind::kFile) {
+      direction.position = sys::Calls().Seek(operation.fd, 0, SEEK_CUR);
+    }
+  }
   descriptor.in_kernel.PushBack(operation);
   if (SendsWithoutCopy(descriptor, operation)) SetFlags(operation, kZeroCopy);
   Put(&descriptor, operation);
@@ -406,6 +414,18 @@ bool IoUringReactor::SendsWithoutCopy(const Descriptor& descriptor,
   return operation.opcode == IoOpcode::kWrite && operation.args.size >= options_.zero_copy_bytes &&
          descriptor.kind == Kind::kSocket && !descriptor.copies &&
          !options_.without.zero_copy_send && ring_.supports(IORING_OP_SEND_ZC);
+}
+
+// Of a transfer that met an error on its way (a full disk, a limit, a cancel) the kernel tells how
+// many bytes were moved, but leaves the file's position where it was: the next one would go over
+// the same bytes.
+void IoUringReactor::MovePosition(const Direction& direction,
+                                  const IoOperation& operation) noexcept {
+  const bool is_short = IsTransfer(operation) && operation.result > 0 &&
+                        static_cast<size_t>(operation.result) < operation.args.size;
+  if (!is_short) return;
+  if (sys::Calls().Seek(operation.fd, 0, SEEK_CUR) != direction.position) return;
+  sys::Calls().Seek(operation.fd, direction.position + operation.result, SEEK_SET);
 }
 
 // Puts it to the kernel, or a poll in its place where it is waiting.
@@ -491,6 +511,7 @@ void IoUringReactor::Finish(IoOperation& operation, int32_t result) noexcept {
   Descriptor& descriptor = *Find(operation.fd);
   if (IsOrdered(operation)) {
     Direction& direction = DirectionOf(descriptor, operation);
+    if (descriptor.kind == Kind::kFile) MovePosition(direction, operation);
     direction.active = nullptr;
     while (direction.active == nullptr && !direction.queued.empty()) {
       IoOperation& next = *direction.queued.first;

@@ -1,5 +1,7 @@
 // ReactorSuite: reads and writes of regular files.
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <cstdint>
 #include <deque>
@@ -65,6 +67,26 @@ TEST_P(ReactorSuite, Line46TransfersOfAFileWithoutAPositionAreServedInOrder) {
   EXPECT_TRUE(read == content);
   EXPECT_TRUE(FileContent(copy.get()) == content);
   ReplaceReactor(nullptr);
+}
+
+TEST_P(ReactorSuite, AWriteThatALimitCutsShortMovesThePositionOfTheFile) {
+  OwnedFd file = MakeFile("");
+  const std::string content = Pattern(10'000);
+  ASSERT_NE(::signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+  rlimit limit;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit small{.rlim_cur = 6000, .rlim_max = limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  WriteOperation all(file.get(), content);
+  EXPECT_EQ(Do(all), 6000);
+  WriteOperation rest(file.get(), absl::string_view(content).substr(6000));
+  EXPECT_EQ(Do(rest), -EFBIG);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  ASSERT_NE(::signal(SIGXFSZ, SIG_DFL), SIG_ERR);
+  WriteOperation again(file.get(), absl::string_view(content).substr(6000));
+  EXPECT_EQ(Do(again), 4000);
+  EXPECT_TRUE(FileContent(file.get()) == content);
+  Close(file);
 }
 
 TEST_P(ReactorSuite, WithoutABlockingExecutorFilesWorkOrAreRefused) {
