@@ -57,7 +57,9 @@ for mode in echo accept idle; do
 done
 kill "$pid"
 
-said=$(./ping_pong_raw_epoll) || fail "ping_pong_raw_epoll"
-[[ $said == "seconds="*" cpu_us_per_request="* ]] || fail "ping_pong_raw_epoll says: $said"
+for game in ping_pong_raw_epoll ping_pong; do
+  said=$(./$game) || fail "$game"
+  [[ $said == "seconds="*" cpu_us_per_request="* ]] || fail "$game says: $said"
+done
 
 exit $((failures > 0))
