@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "plait/io/reactor/failed_wait.h"
 #include "plait/io/readiness/readiness_reactor.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
@@ -22,7 +23,7 @@ class EpollReactor final : public ReadinessReactor {
   }
 
   absl::string_view name() const override { return "epoll"; }
-  void Wake() noexcept override { sys::Calls().SignalEventFd(wake_); }
+  void Wake() noexcept override { internal::SignalWake(wake_); }
 
  private:
   int Watch(int fd, uint32_t generation) noexcept override {

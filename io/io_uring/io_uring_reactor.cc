@@ -17,6 +17,7 @@
 #include "plait/io/io_uring/prepare.h"
 #include "plait/io/io_uring/ring.h"
 #include "plait/io/reactor/blocking_operations.h"
+#include "plait/io/reactor/failed_wait.h"
 #include "plait/io/reactor/operation_list.h"
 #include "plait/io/reactor/try_operation.h"
 #include "plait/io/reactor/wait_time.h"
@@ -78,7 +79,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   void Submit(IoOperation& operation) noexcept override;
   void Cancel(IoOperation& operation) noexcept override;
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept override;
-  void Wake() noexcept override { sys::Calls().SignalEventFd(wake_); }
+  void Wake() noexcept override { internal::SignalWake(wake_); }
   size_t in_flight() const noexcept override { return in_flight_; }
 
   Multishot* StartMultishot(IoOpcode opcode, int fd, MultishotOwner& owner) noexcept override;
@@ -276,13 +277,14 @@ void IoUringReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noe
   const internal::WaitTime wait =
       must_not_block ? internal::WaitTime() : internal::WaitTime(deadline, clock);
   if (!wait.none() || ring_.has_work()) {
-    // Interrupted, out of time, or refused for a reason that will pass: nothing is lost.
     const int entered = Enter(wait.none() ? 0 : 1, wait.get());
-    PLAIT_CHECK(
-        entered != -EBADF && entered != -EBADFD && entered != -EEXIST && entered != -EOPNOTSUPP,
-        "io_uring_enter: the ring was closed or belongs to another thread");
     Reap();
     ServeBlocking();
+    // Nothing is lost: what was not submitted goes with the next Poll.
+    if (entered < 0) [[unlikely]] {
+      internal::AfterFailedWait("io_uring reactor: io_uring_enter", entered,
+                                /*idle=*/completed_.empty() && deadline != Deadline::Immediate());
+    }
   }
   ready.Append(completed_);
   in_flight_ -= std::exchange(undelivered_, size_t{0});

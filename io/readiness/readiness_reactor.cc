@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "plait/io/reactor/failed_wait.h"
 #include "plait/io/reactor/try_operation.h"
 #include "plait/io/reactor/wait_time.h"
 #include "plait/io/system/system_calls.h"
@@ -335,11 +337,14 @@ void ReadinessReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) n
     const internal::WaitTime wait =
         must_not_block ? internal::WaitTime() : internal::WaitTime(deadline, clock);
     ReadinessEvent events[kEventsPerWait];
-    // Interrupted, or failed for a reason that the next call will meet again: nothing is lost,
-    // return early.
     const int count = WaitForEvents(wait.get(), events);
     for (int i = 0; i < count; ++i) Handle(events[i]);
     ServeBlocking();
+    // Nothing is lost: what is ready is told of by the next wait.
+    if (count < 0) [[unlikely]] {
+      internal::AfterFailedWait(absl::StrCat(name(), " reactor: waiting for events"), count,
+                                /*idle=*/!must_not_block && completed_.empty());
+    }
   }
   ready.Append(completed_);
   in_flight_ -= std::exchange(undelivered_, size_t{0});

@@ -18,62 +18,21 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/deadline.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
-#include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/test_operation.h"
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
-
-// An operation that takes note of its deliveries.
-struct TestOperation : IoOperation {
-  TestOperation(IoOpcode code, int on_fd) : IoOperation(&Run) {
-    opcode = code;
-    fd = on_fd;
-  }
-
-  bool delivered() const { return deliveries > 0; }
-
-  int deliveries = 0;
-  int64_t turn = -1;                  // its place in the order of all deliveries
-  int64_t* next_turn = nullptr;       // set by ReactorSuite::Submit
-  std::function<void()> on_delivery;  // may be null
-
- private:
-  static void Run(WorkItem& item) noexcept;
-};
-
-struct ReadOperation : TestOperation {
-  ReadOperation(int fd, absl::Span<char> buffer, int64_t offset = -1);
-};
-struct WriteOperation : TestOperation {
-  WriteOperation(int fd, absl::string_view data, int64_t offset = -1);
-};
-struct AcceptOperation : TestOperation {
-  explicit AcceptOperation(int fd);
-  OwnedFd Take() const { return OwnedFd(result); }
-};
-struct ConnectOperation : TestOperation {
-  ConnectOperation(int fd, const sockaddr* address, size_t size);
-};
-struct PollOperation : TestOperation {
-  PollOperation(int fd, uint32_t events);
-};
-struct CloseOperation : TestOperation {
-  explicit CloseOperation(int fd) : TestOperation(IoOpcode::kClose, fd) {}
-};
 
 class ReactorSuite : public testing::TestWithParam<ReactorFactory> {
  protected:
