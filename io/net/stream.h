@@ -185,6 +185,9 @@ class Stream {
   absl::StatusOr<SocketAddress> peer_address() const;
 
  private:
+  friend class Server;
+
+  explicit Stream(internal::StreamRef state) noexcept : state_(std::move(state)) {}
   static Task<absl::Status> ShutDownWriting(internal::StreamRef state);
   static Task<absl::Status> FlushAndClose(Stream stream);
 

@@ -1,0 +1,242 @@
+#include "plait/io/net/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "plait/io/net/socket_error.h"
+#include "plait/io/ops/operations.h"
+#include "plait/io/ops/owned_descriptor.h"
+#include "plait/io/system/errno_status.h"
+#include "plait/io/system/file_status.h"
+#include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/deadline.h"
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/sync/event.h"
+#include "plait/runtime/task/or_return.h"
+#include "plait/runtime/time/timeout.h"
+
+namespace plait {
+namespace {
+
+// Between two tries while the system has no room: at most ten a second.
+constexpr absl::Duration kPause = absl::Milliseconds(100);
+// So many broken connections in a row are passed over without a pause.
+constexpr int kMostPassedOver = 16;
+
+std::string Naming(const SocketAddress& address) {
+  return absl::StrCat("listen on ", address.ToString());
+}
+
+std::optional<FileStatus> StatusOf(const std::string& path) {
+  sys::RawFileStatus raw;
+  if (sys::Calls().Status(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, &raw) < 0) {
+    return std::nullopt;
+  }
+  return sys::Decode(raw);
+}
+
+void RemovePath(const std::string& path) noexcept {
+  static_cast<void>(sys::Calls().Unlink(AT_FDCWD, path.c_str(), 0));
+}
+
+int TurnOn(int fd, int level, int option, bool on) {
+  const int value = on ? 1 : 0;
+  return sys::Calls().SetSocketOption(fd, level, option, &value, sizeof(value));
+}
+
+int SetOptions(int fd, const SocketAddress& address, const ListenOptions& options) {
+  if (!address.is_ip()) return 0;
+  int result = 0;
+  if (options.reuse_address) result = TurnOn(fd, SOL_SOCKET, SO_REUSEADDR, true);
+  if (result >= 0 && options.reuse_port) result = TurnOn(fd, SOL_SOCKET, SO_REUSEPORT, true);
+  // Whatever the system's own default is.
+  if (result >= 0 && address.family() == SocketAddress::Family::kIpv6) {
+    result = TurnOn(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6_only);
+  }
+  // Connections inherit it, so that it costs them nothing.
+  if (result >= 0 && options.no_delay) result = TurnOn(fd, IPPROTO_TCP, TCP_NODELAY, true);
+  return result;
+}
+
+// A Unix socket's file on which nobody listens. To ask does not wait.
+bool IsStale(const SocketAddress& address, const std::string& path) {
+  const std::optional<FileStatus> status = StatusOf(path);
+  if (!status.has_value() || status->kind != FileKind::kSocket) return false;
+  const int fd = sys::Calls().Socket(AF_UNIX, SOCK_STREAM, 0);
+  if (fd < 0) return false;
+  const int asked =
+      sys::Calls().Connect(fd, address.data(), static_cast<socklen_t>(address.size()));
+  sys::Calls().Close(fd);
+  return asked == -ECONNREFUSED;
+}
+
+int Bind(int fd, const SocketAddress& address, const ListenOptions& options) {
+  const auto bind = [&] {
+    return sys::Calls().Bind(fd, address.data(), static_cast<socklen_t>(address.size()));
+  };
+  const int bound = bind();
+  const std::string path(address.unix_path());
+  if (bound != -EADDRINUSE || path.empty() || !options.replace_stale_path) return bound;
+  if (!IsStale(address, path)) return bound;
+  RemovePath(path);
+  return bind();
+}
+
+// Nothing that will pass by itself: closed, no listener, no reactor, cancelled.
+bool IsFinal(const absl::Status& error) {
+  return absl::IsFailedPrecondition(error) || absl::IsInvalidArgument(error) ||
+         absl::IsCancelled(error);
+}
+
+}  // namespace
+
+struct Listener::State {
+  ~State() { RemoveOwnPath(); }
+
+  // Ends what waits, and hands the descriptor out for its close.
+  io::OwnedDescriptor TakeDescriptor() {
+    RemoveOwnPath();
+    closed.Set();
+    return std::move(descriptor);
+  }
+
+  void RemoveOwnPath() noexcept {
+    if (path.empty()) return;
+    const std::optional<FileStatus> now = StatusOf(path);
+    const bool still_ours =
+        now.has_value() && now->inode == file.inode && now->device == file.device;
+    if (still_ours) RemovePath(path);
+    path.clear();
+  }
+
+  // There is no room: from now on each try waits for its turn.
+  void RunShort() noexcept {
+    short_of_room = true;
+    next_try = Now() + kPause;
+  }
+
+  // co_await: until its turn has come. Cancelled when it is closed meanwhile.
+  Task<absl::Status> AwaitTurn() {
+    const Deadline now = Now();
+    const Deadline turn = std::max(next_try, now);
+    next_try = turn + kPause;
+    if (turn == now) co_return absl::OkStatus();
+    const absl::Status waited = co_await Timeout(turn.Since(now), closed.Wait());
+    if (absl::IsDeadlineExceeded(waited)) co_return absl::OkStatus();
+    if (waited.ok()) co_return absl::CancelledError("accept: the listener was closed");
+    co_return waited;
+  }
+
+  static Deadline Now() noexcept {
+    Worker* const worker = Worker::Current();
+    return worker == nullptr ? Deadline() : worker->clock().Now();
+  }
+
+  io::OwnedDescriptor descriptor;
+  SocketAddress local;
+  std::string path;  // to be removed in the end; empty: none
+  FileStatus file;   // what it was
+  Event closed;
+  bool short_of_room = false;
+  Deadline next_try;  // while it is
+};
+
+absl::StatusOr<Listener> Listen(const SocketAddress& address, ListenOptions options) {
+  const auto refuse = [&address](absl::string_view why) {
+    return absl::InvalidArgumentError(absl::StrCat(Naming(address), ": ", why));
+  };
+  if (address.family() == SocketAddress::Family::kNone) return refuse("this is no address");
+  if (options.backlog < 1) return refuse(absl::StrCat("a backlog of ", options.backlog));
+  const int fd = sys::Calls().Socket(address.system_family(), SOCK_STREAM, 0);
+  if (fd < 0) return ErrnoToStatus(fd, Naming(address));
+  const auto state = std::make_shared<Listener::State>();
+  Listener listener(state);
+  state->descriptor = io::OwnedDescriptor(fd);
+  int result = SetOptions(fd, address, options);
+  if (result >= 0) result = Bind(fd, address, options);
+  if (result >= 0 && options.remove_path && !address.unix_path().empty()) {
+    const std::string path(address.unix_path());
+    if (const std::optional<FileStatus> file = StatusOf(path)) {
+      state->path = path;
+      state->file = *file;
+    }
+  }
+  if (result >= 0) result = sys::Calls().Listen(fd, options.backlog);
+  if (result >= 0) {
+    ::sockaddr* const room = state->local.room();
+    result = sys::Calls().SocketName(fd, room, state->local.room_size());
+  }
+  if (result < 0) return ErrnoToStatus(result, Naming(address));
+  return listener;
+}
+
+absl::StatusOr<Listener> Listen(absl::string_view address, ListenOptions options) {
+  const absl::StatusOr<SocketAddress> parsed = SocketAddress::Parse(address);
+  if (!parsed.ok()) {
+    return absl::Status(parsed.status().code(),
+                        absl::StrCat("listen: ", parsed.status().message()));
+  }
+  return Listen(*parsed, options);
+}
+
+Listener::~Listener() {
+  if (state_ != nullptr) state_->TakeDescriptor().Reset();
+}
+
+Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandler* on_error) {
+  int passed_over = 0;
+  for (;;) {
+    if (state == nullptr || !state->descriptor.valid()) {
+      co_return absl::FailedPreconditionError("accept: the listener is closed");
+    }
+    if (state->short_of_room) [[unlikely]] {
+      co_await OrReturn(state->AwaitTurn());
+    }
+    SocketAddress peer;
+    ::sockaddr* const room = peer.room();
+    const absl::StatusOr<int> fd =
+        co_await io::Accept(state->descriptor.get(), room, peer.room_size());
+    if (fd.ok()) {
+      state->short_of_room = false;
+      co_return Stream(io::OwnedDescriptor(*fd), peer);
+    }
+    const absl::Status error =
+        internal::NameError(fd.status(), absl::StrCat("accept on ", state->local.ToString()));
+    if (IsFinal(error)) co_return error;
+    if (!absl::IsResourceExhausted(error) && ++passed_over % kMostPassedOver != 0) continue;
+    if (state->short_of_room) continue;
+    state->RunShort();
+    if (on_error != nullptr && *on_error) (*on_error)(error);
+  }
+}
+
+Task<absl::Status> Listener::Close() { return CloseState(state_); }
+
+Task<absl::Status> Listener::CloseState(StateRef state) {
+  if (state == nullptr) co_return absl::OkStatus();
+  io::OwnedDescriptor descriptor = state->TakeDescriptor();
+  if (!descriptor.valid()) co_return absl::OkStatus();
+  const absl::Status closed = co_await descriptor.Close();
+  co_return internal::NameError(closed, absl::StrCat("close ", state->local.ToString()));
+}
+
+SocketAddress Listener::local_address() const {
+  return state_ == nullptr ? SocketAddress() : state_->local;
+}
+
+bool Listener::is_open() const noexcept { return descriptor() >= 0; }
+
+int Listener::descriptor() const noexcept {
+  return state_ == nullptr ? -1 : state_->descriptor.get();
+}
+
+}  // namespace plait
