@@ -5,7 +5,7 @@ Nothing is downloaded. MODULE.bazel names the same dependencies for Bazel 7 and 
 
 load("//third_party/system:bazel_rules.bzl", "distro_rules", "native_rules", "no_coverage_tools")
 load("//third_party/system:libs.bzl", "LIBS", "TOOLS")
-load("//third_party/system:system_repos.bzl", "system_abseil", "system_library")
+load("//third_party/system:system_repos.bzl", "libkqueue", "system_abseil", "system_library")
 
 def _maybe(rule, name, **kwargs):
     if not native.existing_rule(name):
@@ -15,6 +15,7 @@ def plait_deps():
     """Declares every repository that Plait needs and the workspace has not declared before."""
     _bazel_rules()
     _maybe(system_abseil, "com_google_absl")
+    _maybe(libkqueue, "libkqueue")
     for name, libs in LIBS.items():
         _maybe(system_library, name, libs = libs, tools = TOOLS.get(name, {}))
 

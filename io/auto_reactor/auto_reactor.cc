@@ -7,9 +7,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "plait/runtime/core/atomic.h"
+#ifdef __linux__
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/io/io_uring/io_uring_reactor.h"
-#include "plait/runtime/core/atomic.h"
+#endif
+#ifdef PLAIT_HAVE_KQUEUE
+#include "plait/io/kqueue/kqueue_reactor.h"
+#endif
 
 // What the build flag //:reactor says.
 #ifndef PLAIT_DEFAULT_REACTOR
@@ -26,14 +31,29 @@ struct Kind {
   MadeReactor (*make)(Executor* blocking);
 };
 
+#ifdef __linux__
 constexpr Kind kEpoll = {
     "epoll", [](Executor* blocking) { return MakeEpollReactor({.blocking = blocking}); }};
 constexpr Kind kIoUring = {
     "io_uring", [](Executor* blocking) { return MakeIoUringReactor({.blocking = blocking}); }};
+#endif
+#ifdef PLAIT_HAVE_KQUEUE
+constexpr Kind kKqueue = {
+    "kqueue", [](Executor* blocking) { return MakeKqueueReactor({.blocking = blocking}); }};
+#endif
 
 // The best first.
-constexpr Kind kKinds[] = {kIoUring, kEpoll};
+constexpr Kind kKinds[] = {
+#ifdef __linux__
+    kIoUring,
+    kEpoll,
+#endif
+#ifdef PLAIT_HAVE_KQUEUE
+    kKqueue,
+#endif
+};
 
+#ifdef __linux__
 void TellFallback(const ReactorOptions& options, const absl::Status& refusal) {
   const std::string sentence = absl::StrCat(
       "epoll takes the place of io_uring, which this system refuses: ", refusal.message(),
@@ -51,6 +71,23 @@ MadeReactor MakeBest(const ReactorOptions& options) {
   MadeReactor next = kEpoll.make(options.blocking);
   if (next.ok()) TellFallback(options, best.status());
   return next;
+}
+
+bool MayFallBack(absl::string_view name) { return name == "auto" || name == kIoUring.name; }
+#else
+MadeReactor MakeBest(const ReactorOptions& options) { return kKinds[0].make(options.blocking); }
+
+bool MayFallBack(absl::string_view name) { return name == "auto"; }
+#endif
+
+absl::Status NoSuchReactor(absl::string_view name, absl::string_view origin) {
+  const absl::string_view why =
+      absl::StripSuffix(name, "!") == "kqueue"
+          ? "; Linux has kqueue only for tests, where tools/get_libkqueue has fetched it"
+          : "";
+  return absl::InvalidArgumentError(absl::StrCat("unknown reactor \"", name, "\"", origin, why,
+                                                 "; this build has: auto, ",
+                                                 absl::StrJoin(ReactorNames(), ", ")));
 }
 
 }  // namespace
@@ -73,13 +110,11 @@ absl::StatusOr<std::unique_ptr<Reactor>> MakeReactor(absl::string_view name,
       name = PLAIT_DEFAULT_REACTOR;
     }
   }
-  if (name == "auto" || name == kIoUring.name) return MakeBest(options);
+  if (MayFallBack(name)) return MakeBest(options);
   for (const Kind& kind : kKinds) {
     if (absl::StripSuffix(name, "!") == kind.name) return kind.make(options.blocking);
   }
-  return absl::InvalidArgumentError(absl::StrCat("unknown reactor \"", name, "\"", origin,
-                                                 "; this build has: auto, ",
-                                                 absl::StrJoin(ReactorNames(), ", ")));
+  return NoSuchReactor(name, origin);
 }
 
 }  // namespace plait

@@ -33,6 +33,9 @@ struct ReactorOptions {
 //
 // InvalidArgument names what there is when the name is unknown; another error says why this system
 // refuses.
+//
+// macOS and the BSDs have kqueue and nothing else. Linux has it only where tools/get_libkqueue has
+// fetched an emulation, to be tested with, which "auto" never chooses.
 absl::StatusOr<std::unique_ptr<Reactor>> MakeReactor(absl::string_view name = "",
                                                      ReactorOptions options = {});
 

@@ -73,6 +73,20 @@ TEST(AutoReactorTest, AnUnknownNameIsRefusedWithTheNamesThereAre) {
   }
 }
 
+// On Linux a build may have it, for tests.
+TEST(AutoReactorTest, KqueueIsMadeOrRefusedWithTheReason) {
+  bool listed = false;
+  for (const std::string& name : ReactorNames()) listed |= name == "kqueue";
+  const absl::StatusOr<std::unique_ptr<Reactor>> reactor = MakeReactor("kqueue!");
+  EXPECT_EQ(reactor.ok(), listed);
+  if (reactor.ok()) {
+    EXPECT_EQ((*reactor)->name(), "kqueue");
+  } else {
+    EXPECT_EQ(reactor.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_TRUE(absl::StrContains(reactor.status().message(), "get_libkqueue")) << reactor.status();
+  }
+}
+
 TEST(AutoReactorTest, TheEnvironmentChoosesWhereTheProgramDoesNot) {
   const ScopedChoice choice("epoll");
   const absl::StatusOr<std::unique_ptr<Reactor>> reactor = MakeReactor();

@@ -26,7 +26,7 @@ class EpollReactor final : public ReadinessReactor {
   void Wake() noexcept override { internal::SignalWake(wake_); }
 
  private:
-  int Watch(int fd, uint32_t generation) noexcept override {
+  int Watch(int fd, bool /*socket*/, uint32_t generation) noexcept override {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
     event.data.u64 = (uint64_t{generation} << 32) | static_cast<uint32_t>(fd);

@@ -59,7 +59,7 @@ int ReadinessReactor::SetUp(int fd) {
     descriptors_.resize(std::max(index + 1, descriptors_.size() * 2));
   }
   Descriptor& descriptor = descriptors_[index];
-  const int watched = Watch(fd, descriptor.generation);
+  const int watched = Watch(fd, protocol >= 0, descriptor.generation);
   if (watched == -EPERM) {
     descriptor.kind = Kind::kFile;
     return 0;
@@ -138,14 +138,18 @@ bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexc
   const int64_t result = TryOperation(operation, tcp || descriptor.kind == Kind::kOtherSocket);
   if (result == -EAGAIN || result == -EWOULDBLOCK) {
     direction.maybe_ready = false;
+    direction.announced = 0;
     return false;
   }
+  const bool transferred = result > 0 && IsTransfer(operation);
+  if (transferred) direction.announced = std::max<int64_t>(direction.announced - result, 0);
   // A TCP socket that moved less than it was asked to has no more now, and will say when it has.
   // Not once it is broken: the end of the stream, or the error, comes without another event. Not
-  // where there was urgent data, at which a read stops. Not other kinds: a short read from a
+  // where there was urgent data, at which a read stops, so that more was announced than came. Not
+  // other kinds: a short read from a
   // terminal or a datagram socket, or from a Unix socket that passes descriptors along, says
   // nothing about what is behind it.
-  if (tcp && result > 0 && IsTransfer(operation) && !descriptor.broken && !descriptor.urgent &&
+  if (tcp && transferred && !descriptor.broken && !descriptor.urgent && direction.announced == 0 &&
       static_cast<size_t>(result) < operation.args.size) {
     direction.maybe_ready = false;
   }
@@ -312,6 +316,7 @@ void ReadinessReactor::Handle(const ReadinessEvent& event) noexcept {
   if (event.urgent) descriptor.urgent = true;
   if (event.readable || event.broken) {
     descriptor.read.maybe_ready = true;
+    descriptor.read.announced = event.readable_bytes;
     Serve(descriptor, descriptor.read);
   }
   if (event.writable || event.broken) {

@@ -35,6 +35,8 @@ struct ReadinessEvent {
   bool readable = false;
   bool writable = false;
   bool urgent = false;  // out-of-band data, at which reads stop short
+  // How many bytes can be read, where the system says: then `urgent` need not be told.
+  int64_t readable_bytes = 0;
   bool broken = false;  // an error or a hang-up, in whichever direction: it stays
 };
 
@@ -57,9 +59,9 @@ class ReadinessReactor : public Reactor {
 
   static constexpr int kEventsPerWait = 256;
 
-  // Registers `fd` for both directions, edge-triggered. 0, or -errno; -EPERM for what is always
-  // ready (a regular file).
-  virtual int Watch(int fd, uint32_t generation) noexcept = 0;
+  // Registers `fd`, whether a socket or not, for both directions, edge-triggered. 0, or -errno;
+  // -EPERM for what is always ready (a regular file).
+  virtual int Watch(int fd, bool socket, uint32_t generation) noexcept = 0;
   virtual void Unwatch(int fd) noexcept = 0;
   // Waits up to `timeout` (null: for ever). The number of events, or -errno.
   virtual int WaitForEvents(const timespec* timeout,
@@ -70,6 +72,7 @@ class ReadinessReactor : public Reactor {
 
   struct Direction {
     OperationList parked;
+    int64_t announced = 0;     // bytes that the system spoke of, and that are not read yet
     bool maybe_ready = false;  // never while operations are parked, outside of Serve
     bool file_busy = false;    // a transfer at the file's own position is under way
   };

@@ -229,6 +229,26 @@ int FaultInjection::MakeTemporaryDirectory(char* name) noexcept {
   const int error = Before(kMakeTemporaryDirectory, -1);
   return error < 0 ? error : SystemCalls::MakeTemporaryDirectory(name);
 }
+int FaultInjection::Kqueue() noexcept {
+  const int error = Before(kKqueue, -1);
+  return error < 0 ? error : SystemCalls::Kqueue();
+}
+int FaultInjection::CloseKqueue(int queue) noexcept {
+  const int error = Before(kClose, queue);
+  const int result = SystemCalls::CloseKqueue(queue);
+  return error < 0 ? error : result;
+}
+int FaultInjection::KqueueEvents(int queue, const struct kevent* changes, int change_count,
+                                 struct kevent* events, int event_count,
+                                 const timespec* timeout) noexcept {
+  const int error = Before(kKqueueEvents, queue);
+  if (error < 0) return error;
+  return SystemCalls::KqueueEvents(queue, changes, change_count, events, event_count, timeout);
+}
+int FaultInjection::AlwaysReady(int fd) noexcept {
+  const int error = Before(kAlwaysReady, fd);
+  return error < 0 ? error : SystemCalls::AlwaysReady(fd);
+}
 int FaultInjection::IoUringSetup(unsigned entries, io_uring_params* params) noexcept {
   const int error = Before(kIoUringSetup, -1);
   return error < 0 ? error : SystemCalls::IoUringSetup(entries, params);

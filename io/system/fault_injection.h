@@ -71,6 +71,9 @@ class FaultInjection final : public SystemCalls {
     kListDirectory,
     kMakeTemporaryFile,
     kMakeTemporaryDirectory,
+    kKqueue,
+    kKqueueEvents,
+    kAlwaysReady,
     kIoUringSetup,
     kIoUringEnter,
     kIoUringRegister,
@@ -154,6 +157,11 @@ class FaultInjection final : public SystemCalls {
                     void* context) noexcept override;
   int MakeTemporaryFile(char* name) noexcept override;
   int MakeTemporaryDirectory(char* name) noexcept override;
+  int Kqueue() noexcept override;
+  int CloseKqueue(int queue) noexcept override;  // counts as kClose
+  int KqueueEvents(int queue, const struct kevent* changes, int change_count, struct kevent* events,
+                   int event_count, const timespec* timeout) noexcept override;
+  int AlwaysReady(int fd) noexcept override;
   int IoUringSetup(unsigned entries, io_uring_params* params) noexcept override;
   int IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsigned flags,
                    const void* argument, size_t argument_size) noexcept override;

@@ -19,6 +19,7 @@
 struct dirent;
 struct epoll_event;
 struct io_uring_params;
+struct kevent;
 struct sigaction;
 struct timespec;
 
@@ -92,6 +93,15 @@ class SystemCalls {
   // Null timeout: for ever.
   virtual int EpollWait(int epoll, epoll_event* events, int count,
                         const timespec* timeout) noexcept;
+  // Linux has no kqueue: -ENOSYS, unless libkqueue.h has put one there.
+  virtual int Kqueue() noexcept;
+  virtual int CloseKqueue(int queue) noexcept;
+  // kevent. Null timeout: for ever.
+  virtual int KqueueEvents(int queue, const struct kevent* changes, int change_count,
+                           struct kevent* events, int event_count,
+                           const timespec* timeout) noexcept;
+  // 1 for what never has to be waited for, like a regular file or a disk; else 0.
+  virtual int AlwaysReady(int fd) noexcept;
   virtual int IoUringSetup(unsigned entries, io_uring_params* params) noexcept;
   virtual int IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsigned flags,
                            const void* argument, size_t argument_size) noexcept;
@@ -123,9 +133,19 @@ class SystemCalls {
 // The system itself.
 SystemCalls& RealSystemCalls() noexcept;
 
+// A kqueue for a system that has none. All return what the call of that name returns, or -errno.
+struct KqueueEmulation {
+  int (*create)() noexcept;
+  int (*close)(int queue) noexcept;
+  int (*events)(int queue, const struct kevent* changes, int change_count, struct kevent* events,
+                int event_count, const timespec* timeout) noexcept;
+};
+
 namespace internal {
+// Null where there is none.
+extern constinit plait::internal::Atomic<const KqueueEmulation*> kqueue_emulation;
 extern constinit plait::internal::Atomic<SystemCalls*> installed;
-}
+}  // namespace internal
 
 // What a test has put in force, or null.
 inline SystemCalls* Installed() noexcept {

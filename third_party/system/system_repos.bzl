@@ -97,3 +97,50 @@ system_library = repository_rule(
         "tools": attr.string_dict(doc = "package:target -> program."),
     },
 )
+
+# libkqueue has faults where it calls the system that nothing but another call mends: see io/system/libkqueue.cc, which has them.
+_LIBKQUEUE_CALLS = ["epoll_ctl", "epoll_wait", "fstat", "getsockopt"]
+
+# What io/system/libkqueue.cc needs of it. The rest, of which there are names like map_new, stays inside.
+_LIBKQUEUE_SYMBOLS = ["kevent", "kq_mtx", "kqueue", "monitoring_thread_initialized"]
+
+def _libkqueue_impl(rctx):
+    environ = rctx.os.environ
+    cache = environ.get("XDG_CACHE_HOME") or environ["HOME"] + "/.cache"
+    prefix = rctx.path(cache + "/plait/libkqueue")
+    linux = rctx.os.name == "linux"
+    present = linux and prefix.exists
+    rctx.file("WORKSPACE", "workspace(name = \"%s\")\n" % rctx.name)
+    rctx.file("defs.bzl", "HAVE_LIBKQUEUE = %s\n" % present)
+    build = _BUILD_HEADER + "\ncc_library(\n    name = \"libkqueue\",\n%s)\n"
+    if not present:
+        rctx.file("BUILD.bazel", build % "")
+        if linux:
+            # buildifier: disable=print
+            print("SKIPPED: io/kqueue and all that runs over it. libkqueue is not here: run tools/get_libkqueue")
+        return
+    rctx.symlink(prefix.get_child("include"), "include")
+    for command in [
+        ["ld", "-r", "--whole-archive", prefix.get_child("libkqueue.a"), "-o", "libkqueue.o"],
+        ["objcopy"] +
+        ["--redefine-sym=%s=plait_libkqueue_%s" % (call, call) for call in _LIBKQUEUE_CALLS] +
+        ["--keep-global-symbol=" + symbol for symbol in _LIBKQUEUE_SYMBOLS] + ["libkqueue.o"],
+        ["ar", "rcs", "libkqueue.a", "libkqueue.o"],
+    ]:
+        result = rctx.execute(command)
+        if result.return_code != 0:
+            fail("%s: %s" % (command[0], result.stderr))
+    rctx.file("BUILD.bazel", build % """    srcs = ["libkqueue.a"],
+    hdrs = ["include/sys/event.h"],
+    includes = ["include"],
+    linkopts = ["-lpthread"],
+""")
+
+libkqueue = repository_rule(
+    doc = """libkqueue, where tools/get_libkqueue put it. defs.bzl says whether it did.
+
+    It becomes part of what is linked with it, which then runs on machines that have no libkqueue.""",
+    implementation = _libkqueue_impl,
+    local = True,
+    environ = ["HOME", "PATH", "XDG_CACHE_HOME"],
+)
