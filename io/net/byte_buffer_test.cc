@@ -54,13 +54,13 @@ TEST(ByteBufferTest, TakesAsMuchAsThereIsAndAsFits) {
 }
 
 TEST(ByteBufferTest, BytesComeOutInOrderHoweverTheCallsAreMixed) {
-  std::mt19937 random(1);
+  std::mt19937 generator(1);
   ByteBuffer buffer;
   std::string expected;
   char next = 0;
   for (int i = 0; i < 20'000; ++i) {
-    const size_t count = random() % 100;
-    switch (random() % 3) {
+    const size_t count = generator() % 100;
+    switch (generator() % 3) {
       case 0: {
         std::string bytes(count, '\0');
         for (char& byte : bytes) byte = next++;

@@ -1,18 +1,19 @@
 #include "plait/io/net/stream.h"
 
+#include <optional>
+
 #include "absl/strings/str_cat.h"
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/task/or_return.h"
 
 namespace plait {
 
+using internal::StreamIsClosed;
 using internal::StreamRef;
 using internal::StreamState;
 using internal::StreamWrite;
 
 namespace {
-
-absl::Status Closed(absl::string_view what) {
-  return absl::FailedPreconditionError(absl::StrCat(what, ": the stream is closed"));
-}
 
 Task<absl::StatusOr<std::string>> ReadSome(StreamRef state, size_t most) {
   std::string bytes(most, '\0');
@@ -42,6 +43,25 @@ Task<absl::StatusOr<std::string>> Stream::ReadExactly(size_t size) {
   return ReadAllOf(state_, size);
 }
 
+Task<absl::StatusOr<std::string>> Stream::NextLine(StreamRef state, size_t limit) {
+  // Also where it is closed, which this says.
+  std::optional<std::string> line = co_await OrReturn(internal::ReadStreamLine(state, limit));
+  if (line.has_value()) co_return *std::move(line);
+  co_return absl::OutOfRangeError(
+      absl::StrCat("read from ", state->Name(), ": there are no more lines"));
+}
+
+absl::string_view Stream::buffered() const noexcept {
+  return state_ ? state_->buffered() : absl::string_view();
+}
+
+void Stream::Consume(size_t count) noexcept {
+  PLAIT_CHECK(count <= buffered().size(), "consuming more bytes than were read ahead");
+  if (count == 0) return;
+  PLAIT_CHECK(!state_->reading(), "consuming bytes of a stream while a read waits for more");
+  state_->Consume(count);
+}
+
 void Stream::set_high_water_mark(size_t bytes) noexcept {
   if (state_) state_->set_high_water(bytes);
 }
@@ -52,17 +72,17 @@ void Stream::Abort() noexcept {
 }
 
 absl::StatusOr<SocketAddress> Stream::local_address() const {
-  if (!state_) return Closed("getsockname");
+  if (!state_) return StreamIsClosed("getsockname");
   return state_->LocalAddress();
 }
 
 absl::StatusOr<SocketAddress> Stream::peer_address() const {
-  if (!state_) return Closed("getpeername");
+  if (!state_) return StreamIsClosed("getpeername");
   return state_->PeerAddress();
 }
 
 Task<absl::Status> Stream::ShutDownWriting(StreamRef state) {
-  if (!state) co_return Closed("shut down writing");
+  if (!state) co_return StreamIsClosed("shut down writing");
   if (state->shut_down()) co_return absl::OkStatus();
   const absl::Status flushed = co_await StreamWrite(state, StreamWrite::Kind::kFlush, {});
   if (!flushed.ok()) co_return flushed;
@@ -72,7 +92,7 @@ Task<absl::Status> Stream::ShutDownWriting(StreamRef state) {
 
 // The Stream by value: when this is never awaited, or not to its end, it goes as any other.
 Task<absl::Status> Stream::FlushAndClose(Stream stream) {
-  if (!stream.is_open()) co_return Closed("close");
+  if (!stream.is_open()) co_return StreamIsClosed("close");
   if (stream.descriptor() < 0) co_return absl::OkStatus();  // a pipe, by ShutdownWrite
   const absl::Status flushed = co_await stream.Flush();
   const absl::Status closed = co_await stream.state_->CloseDescriptor();

@@ -45,8 +45,10 @@
 #include "absl/types/span.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/stream_reading.h"
 #include "plait/io/net/stream_state.h"
 #include "plait/io/ops/owned_descriptor.h"
+#include "plait/runtime/task/async_generator.h"
 #include "plait/runtime/task/task.h"
 
 namespace plait {
@@ -106,6 +108,9 @@ class Stream {
  public:
   static constexpr size_t kDefaultHighWaterMark = internal::StreamState::kDefaultHighWater;
 
+  // How many bytes a line, or what stands before another delimiter, may have.
+  static constexpr size_t kDefaultLimit = 64 * 1024;
+
   // A stream that is closed.
   Stream() = default;
   // Takes a connected stream socket, or an end of a pipe, which it makes non-blocking. Who knows
@@ -135,6 +140,39 @@ class Stream {
     return internal::StreamReadAwaitable<internal::ExactBytesRead>(state_, into, into.size());
   }
   Task<absl::StatusOr<std::string>> ReadExactly(size_t size);
+
+  // co_await: up to the next `delimiter` and with it. OutOfRange when the stream ends before;
+  // ResourceExhausted when more than `limit` bytes stand before it, which are then left to be read.
+  Task<absl::StatusOr<std::string>> ReadUntil(absl::string_view delimiter,
+                                              size_t limit = kDefaultLimit) {
+    return internal::ReadStreamUntil(state_, std::string(delimiter), limit);
+  }
+
+  // co_await: the next line, without the newline that ends it; the last may have none. Other bytes
+  // are left alone, also '\r'. OutOfRange when there is no more; ResourceExhausted as above.
+  Task<absl::StatusOr<std::string>> ReadLine(size_t limit = kDefaultLimit) {
+    return NextLine(state_, limit);
+  }
+
+  // All lines that are to come; an error is the last item.
+  //   AsyncGenerator<absl::StatusOr<std::string>> lines = stream.Lines();
+  //   while (auto line = co_await lines.Next()) Use(*line);
+  AsyncGenerator<absl::StatusOr<std::string>> Lines(size_t limit = kDefaultLimit) {
+    return internal::StreamLines(state_, limit);
+  }
+
+  // co_await: all that comes until the stream ends. ResourceExhausted as above.
+  Task<absl::StatusOr<std::string>> ReadAll(size_t limit) {
+    return internal::ReadStreamAll(state_, limit);
+  }
+
+  // For parsers: what was read ahead, which the reads above take first; co_await StatusOr<size_t>:
+  // waits for more of it, 0 at the end; takes `count` bytes of it away, which are there. The view
+  // is valid until something else is done with the stream; nothing is taken while a read waits
+  // (CHECK).
+  absl::string_view buffered() const noexcept;
+  auto ReadMore() { return internal::StreamFillAwaitable(state_); }
+  void Consume(size_t count) noexcept;
 
   // --- writing ---
 
@@ -188,6 +226,7 @@ class Stream {
   friend class Server;
 
   explicit Stream(internal::StreamRef state) noexcept : state_(std::move(state)) {}
+  static Task<absl::StatusOr<std::string>> NextLine(internal::StreamRef state, size_t limit);
   static Task<absl::Status> ShutDownWriting(internal::StreamRef state);
   static Task<absl::Status> FlushAndClose(Stream stream);
 

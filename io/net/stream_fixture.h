@@ -36,6 +36,14 @@ class StreamTest : public testing::TestWithParam<ReactorFactory> {
   EventLoop loop_{GetParam().make(nullptr)};
 };
 
+// A connection of which the kernel keeps little.
+inline FdPair MakeSmallTcpPair() {
+  FdPair pair = MakeTcpPair();
+  SetBufferSizes(pair.first.get(), 16 << 10);
+  SetBufferSizes(pair.second.get(), 16 << 10);
+  return pair;
+}
+
 // Takes one end, the other being the test's own.
 inline Stream MakeStream(OwnedFd& end) { return Stream(io::OwnedDescriptor(end.Release())); }
 

@@ -27,6 +27,10 @@ bool Cancelled() noexcept {
   return context != nullptr && context->stop_requested();
 }
 
+// What is asked for at once of what is read ahead.
+constexpr size_t kPiece = size_t{4} << 10;
+constexpr size_t kLargestPiece = size_t{64} << 10;
+
 using AddressCall = int (sys::SystemCalls::*)(int, ::sockaddr*, socklen_t*) noexcept;
 
 absl::StatusOr<SocketAddress> AskForAddress(int fd, AddressCall call, absl::string_view what) {
@@ -52,28 +56,28 @@ StreamRef::~StreamRef() {
 
 // --- StreamRead ---
 
-StreamRead::StreamRead(StreamRef state, absl::Span<char> into, size_t least) noexcept
+StreamRead::StreamRead(StreamRef state, absl::Span<char> into, size_t least, bool fills) noexcept
     : HomeWait(&OnStop<&CancelRead>),
       IoOperation(&Delivered),
       state_(std::move(state)),
-      into_(into.data()),
-      least_(std::min(least, into.size())) {
+      begin_(into.data()),
+      at_(begin_),
+      end_(begin_ + into.size()),
+      least_(std::min(least, into.size())),
+      fills_(fills) {
   opcode = IoOpcode::kRead;
-  args.data = into.data();
-  args.size = into.size();
 }
 
 bool StreamRead::await_ready() noexcept {
   StreamState* const state = state_.get();
   refusal_ = state == nullptr ? StreamRefusal::kClosed : state->RefusalToRead();
   if (refusal_ != StreamRefusal::kNone) return true;
-  if (state->incoming_.size() < least_) {
+  if (fills_ || state->incoming_.size() < least_) {
     result = state->read_error_;
     return result < 0;
   }
   if (Cancelled()) return false;
-  const size_t taken = state->incoming_.TakeInto(absl::MakeSpan(args_begin(), args.size));
-  args.data = args_begin() + taken;
+  at_ += state->incoming_.TakeInto(rest());
   return true;
 }
 
@@ -85,14 +89,43 @@ bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
   // Before Begin, which may have another thread go on with the coroutine if a stop came first.
   result = -ECANCELED;
   if (!Begin(waiter, *home, kReadNote)) return true;
-  const size_t taken = state.incoming_.TakeInto(absl::MakeSpan(args_begin(), args.size));
-  args.data = args_begin() + taken;
-  args.size -= taken;
-  fd = state.fd();
   state.reader_ = this;
   state.turns_ = StreamState::kTurns;
-  home->reactor()->Submit(*this);
+  Start(state);
   return true;
+}
+
+void StreamRead::Start(StreamState& state) noexcept {
+  if (!fills_) {
+    at_ += state.incoming_.TakeInto(rest());
+  } else if (!state.incoming_.empty()) {
+    // In the middle of something: the rest may well be long.
+    const absl::Span<char> room = state.incoming_.Room(kPiece);
+    begin_ = at_ = room.data();
+    end_ = begin_ + std::min(room.size(), kLargestPiece);
+  }
+  fd = state.fd();
+  ReadRest();
+}
+
+void StreamRead::ReadRest() noexcept {
+  args.data = at_;
+  args.size = rest().size();
+  home()->reactor()->Submit(*this);
+}
+
+void StreamRead::Absorb(StreamState& state, size_t moved) noexcept {
+  const bool more = rest().empty();  // of what the kernel has, perhaps
+  if (state.incoming_.empty()) {
+    state.incoming_.Append(absl::MakeConstSpan(begin_, moved));
+  } else {
+    state.incoming_.Commit(moved);
+  }
+  if (!more || state.closed_) return;
+  const absl::Span<char> room = state.incoming_.Room(kPiece);
+  const size_t received = state.ReceiveNow(room.subspan(0, kLargestPiece));
+  state.incoming_.Commit(received);
+  result += static_cast<int32_t>(received);
 }
 
 void StreamRead::Delivered(WorkItem& item) noexcept {
@@ -100,21 +133,21 @@ void StreamRead::Delivered(WorkItem& item) noexcept {
   StreamState& state = *self.state_.get();
   if (self.result > 0) {
     const auto moved = static_cast<size_t>(self.result);
-    self.args.data = self.args_begin() + moved;
-    self.args.size -= moved;
+    self.at_ += moved;
     if (self.count() < self.least_) {
       // A cancel that came between the delivery and now found nothing to cancel.
       if (!self.flag_a_ && !state.closed_) {
-        self.home()->reactor()->Submit(self);
+        self.ReadRest();
         return;
       }
       self.result = -ECANCELED;
     }
+    if (self.fills_) self.Absorb(state, moved);
   }
   state.reader_ = nullptr;
   if (self.result < 0) {
     if (self.result != -ECANCELED) state.read_error_ = self.result;
-    state.incoming_.Append(absl::MakeConstSpan(self.into_, self.count()));
+    if (!self.fills_) state.incoming_.Append(absl::MakeConstSpan(self.begin_, self.count()));
   }
   self.Happened();
 }
@@ -138,7 +171,7 @@ absl::Status StreamRead::EndedEarly() const {
   absl::Status status =
       absl::OutOfRangeError(absl::StrCat("read from ", state_->Name(), ": the stream ended after ",
                                          count(), " of ", least_, " bytes"));
-  SetPartialBytes(status, absl::string_view(into_, count()));
+  SetPartialBytes(status, absl::string_view(begin_, count()));
   return status;
 }
 
@@ -331,6 +364,18 @@ absl::Status StreamState::Refused(absl::string_view what, StreamRefusal refusal)
       break;
   }
   return absl::FailedPreconditionError(absl::StrCat(what, " (", Name(), "): ", why));
+}
+
+size_t StreamState::ReceiveNow(absl::Span<char> into) noexcept {
+  sys::SystemCalls& calls = sys::Calls();
+  int64_t received = 0;
+  do {
+    received = is_socket_ ? calls.Receive(fd(), into.data(), into.size())
+                          : calls.Read(fd(), into.data(), into.size());
+  } while (received == -EINTR);
+  if (received >= 0) return static_cast<size_t>(received);
+  if (received != -EAGAIN && received != -EWOULDBLOCK) read_error_ = static_cast<int>(received);
+  return 0;
 }
 
 int64_t StreamState::SendNow(absl::Span<const char> data) noexcept {

@@ -79,7 +79,8 @@ class StreamRef {
 // co_await: reads at least `least` bytes, at most into.size().
 class StreamRead : private HomeWait, private IoOperation {
  public:
-  StreamRead(StreamRef state, absl::Span<char> into, size_t least) noexcept;
+  StreamRead(StreamRef state, absl::Span<char> into, size_t least) noexcept
+      : StreamRead(std::move(state), into, least, /*fills=*/false) {}
 
   bool await_ready() noexcept;
   template <PlaitPromise P>
@@ -88,25 +89,61 @@ class StreamRead : private HomeWait, private IoOperation {
   }
 
  protected:
+  StreamRead(StreamRef state, absl::Span<char> into, size_t least, bool fills) noexcept;
   ~StreamRead() = default;
   // How many bytes came. Fewer than the least only at the end of the stream, or with an error.
-  size_t count() const noexcept { return static_cast<size_t>(args_begin() - into_); }
+  size_t count() const noexcept { return static_cast<size_t>(at_ - begin_); }
   bool ended_early() const noexcept { return count() < least_; }
   bool failed() const noexcept { return refusal_ != StreamRefusal::kNone || result < 0; }
+  // Of a StreamFill.
+  size_t filled() const noexcept { return static_cast<size_t>(result); }
   absl::Status Failure() const;
   absl::Status EndedEarly() const;
 
  private:
-  char* args_begin() const noexcept { return static_cast<char*>(args.data); }
+  void Start(StreamState& state) noexcept;
+  // Of a StreamFill, of which `moved` bytes have come: puts them behind those that were read ahead.
+  void Absorb(StreamState& state, size_t moved) noexcept;
+  void ReadRest() noexcept;
+  absl::Span<char> rest() const noexcept {
+    return absl::MakeSpan(at_, static_cast<size_t>(end_ - at_));
+  }
   bool Suspend(PromiseBase& waiter) noexcept;
   static void Delivered(WorkItem& item) noexcept;
   static bool CancelRead(HomeWait& wait) noexcept;
 
-  // args.data and args.size are the part that is still to be filled.
   StreamRef state_;
-  char* const into_;
+  char* begin_;
+  char* at_;  // behind what has come
+  char* end_;
   const size_t least_;
+  const bool fills_;
   StreamRefusal refusal_ = StreamRefusal::kNone;
+};
+
+// co_await: waits for bytes, and adds them to those that were read ahead; how many, 0 at the end.
+// While it waits there is memory for the first few only: nothing is known of the others yet.
+class [[nodiscard]] StreamFill final : public StreamRead {
+ public:
+  explicit StreamFill(StreamRef state) noexcept
+      : StreamRead(std::move(state), absl::MakeSpan(first_), 1, /*fills=*/true) {}
+  absl::StatusOr<size_t> await_resume() const {
+    if (failed()) return Failure();
+    return filled();
+  }
+
+ private:
+  char first_[64];
+};
+
+class [[nodiscard]] StreamFillAwaitable {
+ public:
+  explicit StreamFillAwaitable(StreamRef state) noexcept : state_(std::move(state)) {}
+  StreamFill operator co_await() && noexcept { return StreamFill(std::move(state_)); }
+  StreamFill operator co_await() const& noexcept { return StreamFill(state_); }
+
+ private:
+  StreamRef state_;
 };
 
 // co_await: has the stream accept `data`; or, without data, waits until all that it accepted is
@@ -170,7 +207,13 @@ class StreamState {
   void set_high_water(size_t bytes) noexcept { high_water_ = bytes; }
   // Accepted, and not with the kernel yet.
   size_t unsent() const noexcept;
-  size_t buffered() const noexcept { return incoming_.size(); }
+  // Read ahead.
+  absl::string_view buffered() const noexcept { return incoming_.view(); }
+  void Consume(size_t count) noexcept { incoming_.Consume(count); }
+  // One waits.
+  bool reading() const noexcept { return reader_ != nullptr; }
+  // OK where a read may begin.
+  absl::Status CheckRead() const { return Refused("read", RefusalToRead()); }
 
   // Ends all that waits on it with Cancelled; closes the descriptor when that has ended. Drops what
   // was not sent.
@@ -213,6 +256,9 @@ class StreamState {
   StreamRefusal RefusalToWrite(bool flush) const noexcept;
   absl::Status Refused(absl::string_view what, StreamRefusal refusal) const;
 
+  // What the kernel has now, up to into.size(): how much, 0 when it has nothing now. The end, or an
+  // error, is for the next one to see.
+  size_t ReceiveNow(absl::Span<char> into) noexcept;
   // What the kernel takes now: how much, or -errno; 0 when it takes nothing now.
   int64_t SendNow(absl::Span<const char> data) noexcept;
   bool Fits(size_t bytes) const noexcept { return bytes + unsent() <= high_water_; }
