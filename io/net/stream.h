@@ -45,6 +45,7 @@
 #include "absl/types/span.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/socket_options.h"
 #include "plait/io/net/stream_reading.h"
 #include "plait/io/net/stream_state.h"
 #include "plait/io/ops/owned_descriptor.h"
@@ -216,9 +217,9 @@ class Stream {
 
   // --- what it is made of ---
 
-  // -1 when it is closed. For options and inspection: reading, writing and closing are the
-  // stream's.
+  // -1 when it is closed. For inspection: reading, writing and closing are the stream's.
   int descriptor() const noexcept { return state_ ? state_->fd() : -1; }
+  SocketOptions options() const noexcept { return SocketOptions(descriptor()); }
   absl::StatusOr<SocketAddress> local_address() const;
   absl::StatusOr<SocketAddress> peer_address() const;
 
