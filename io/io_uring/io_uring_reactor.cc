@@ -104,6 +104,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
     IoOperation* close = nullptr;  // waits for those
     Kind kind = Kind::kUnknown;
     bool copies = false;  // zero-copy sending was found to copy all the same
+    bool unix_datagrams = false;
   };
 
   // --- the ring ---
@@ -121,6 +122,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   // --- operations ---
   Descriptor* Find(int fd) noexcept;
   int SetUp(int fd) noexcept;
+  static bool IsStreamSocket(int fd) noexcept;
   // Serialised with those of its kind on its descriptor.
   static bool IsOrdered(const IoOperation& operation) noexcept;
   static Direction& DirectionOf(Descriptor& descriptor, const IoOperation& operation) noexcept {
@@ -321,10 +323,17 @@ int IoUringReactor::SetUp(int fd) noexcept {
   auto& block = descriptors_[number / kPerBlock];
   if (block == nullptr) block = std::make_unique<Descriptor[]>(kPerBlock);
   const bool has_position = protocol < 0 && sys::Calls().Seek(fd, 0, SEEK_CUR) >= 0;
-  block[number % kPerBlock].kind = protocol >= 0  ? Kind::kSocket
-                                   : has_position ? Kind::kFile
-                                                  : Kind::kStream;
+  Descriptor& descriptor = block[number % kPerBlock];
+  descriptor.kind = protocol >= 0 ? Kind::kSocket : has_position ? Kind::kFile : Kind::kStream;
+  descriptor.unix_datagrams = protocol == 0 && !IsStreamSocket(fd);
   return 0;
+}
+
+bool IoUringReactor::IsStreamSocket(int fd) noexcept {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  return sys::Calls().SocketOption(fd, SOL_SOCKET, SO_TYPE, &type, &size) >= 0 &&
+         type == SOCK_STREAM;
 }
 
 bool IoUringReactor::IsOrdered(const IoOperation& operation) noexcept {
@@ -444,6 +453,12 @@ void IoUringReactor::Put(Descriptor* descriptor, IoOperation& operation) noexcep
   } else {
     internal::Prepare(*entry, operation, kind == Kind::kSocket, (flags & kZeroCopy) != 0);
     if (MayWaitInOpen(operation)) entry->flags |= IOSQE_ASYNC;
+    // Where the receiver is full the kernel has read the data before it finds out, and would later
+    // send what is left of it: an empty message. So it is not to wait; we do.
+    if (descriptor != nullptr && descriptor->unix_datagrams &&
+        (operation.opcode == IoOpcode::kWrite || operation.opcode == IoOpcode::kSendMessage)) {
+      entry->msg_flags |= MSG_DONTWAIT;
+    }
     if (RaisesSigpipe(kind, operation)) {
       ++pipe_writes_;
       // Where the kernel may go on with it at any time and not in Enter alone: on a thread of its

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -277,6 +278,36 @@ TEST_P(ReactorSuite, DatagramsKeepTheirBoundsAndTheirOrder) {
     }
   }
   peer.join();
+}
+
+TEST_P(ReactorSuite, AMessageThatWaitsForAFullUnixReceiverArrivesWhole) {
+  const OwnedFd receiver(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const OwnedFd sender(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(::bind(receiver.get(), name, sizeof(sa_family_t)), 0);  // the system chooses a name
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(::getsockname(receiver.get(), name, &size), 0);
+  ASSERT_EQ(::connect(sender.get(), name, size), 0);
+  int filled = 0;
+  while (::send(sender.get(), "x", 1, MSG_DONTWAIT) == 1) ++filled;
+  SendMessageOperation message(sender.get(), {"hel", "lo"});
+  const GuardedBuffer world("world");
+  WriteOperation write(sender.get(), world.text(5));
+  Submit(message);
+  Submit(write);
+  ExpectNothingMore();
+  char part[10];
+  for (int i = 0; i < filled; ++i) EXPECT_EQ(::recv(receiver.get(), part, sizeof(part), 0), 1);
+  Await(message);
+  Await(write);
+  EXPECT_EQ(message.result, 5);
+  EXPECT_EQ(write.result, 5);
+  EXPECT_EQ(::recv(receiver.get(), part, sizeof(part), 0), 5);
+  EXPECT_EQ(absl::string_view(part, 5), "hello");
+  EXPECT_EQ(::recv(receiver.get(), part, sizeof(part), 0), 5);
+  EXPECT_EQ(absl::string_view(part, 5), "world");
 }
 
 // --- in order with reads and writes. Line 46 ---
