@@ -19,6 +19,7 @@ absl::StatusCode CodeOf(int error) {
     case EDOM:
     case EFAULT:
     case EILSEQ:
+    case EMSGSIZE:
     case ENOEXEC:
     case ENOPROTOOPT:
     case ENOTSOCK:

@@ -30,6 +30,7 @@ TEST(ErrnoStatusTest, CodesAreThoseThatACallerActsOn) {
            Case{EINVAL, absl::StatusCode::kInvalidArgument},
            Case{ENOTSOCK, absl::StatusCode::kInvalidArgument},
            Case{ESPIPE, absl::StatusCode::kInvalidArgument},
+           Case{EMSGSIZE, absl::StatusCode::kInvalidArgument},
            Case{ETIMEDOUT, absl::StatusCode::kDeadlineExceeded},
            Case{ENOENT, absl::StatusCode::kNotFound},
            Case{EEXIST, absl::StatusCode::kAlreadyExists},
