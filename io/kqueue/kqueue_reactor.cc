@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "plait/io/reactor/failed_wait.h"
 #include "plait/io/readiness/readiness_reactor.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
@@ -40,7 +41,9 @@ class KqueueReactor final : public ReadinessReactor {
   absl::string_view name() const override { return "kqueue"; }
   void Wake() noexcept override {
     const struct kevent trigger = MakeChange(kWakeIdent, EVFILT_USER, 0, NOTE_TRIGGER);
-    sys::Calls().KqueueEvents(queue_, &trigger, 1, nullptr, 0, nullptr);
+    internal::WakeBy([&]() noexcept {
+      return sys::Calls().KqueueEvents(queue_, &trigger, 1, nullptr, 0, nullptr);
+    });
   }
 
  private:
@@ -68,7 +71,10 @@ class KqueueReactor final : public ReadinessReactor {
         MakeChange(ident, EVFILT_WRITE, flags | EV_RECEIPT, 0, generation)};
     struct kevent receipts[2];
     const timespec no_wait{};
-    const int count = sys::Calls().KqueueEvents(queue_, changes, 2, receipts, 2, &no_wait);
+    int count = 0;
+    do {  // the changes may have been made: to make them again does no harm
+      count = sys::Calls().KqueueEvents(queue_, changes, 2, receipts, 2, &no_wait);
+    } while (count == -EINTR);
     for (int i = 0; i < count; ++i) {
       const auto error = static_cast<int>(receipts[i].data);
       // A pipe whose other end is closed: whoever reads or writes finds out without an event.
@@ -112,7 +118,10 @@ absl::StatusOr<std::unique_ptr<Reactor>> MakeKqueueReactor(KqueueOptions options
   const int queue = calls.Kqueue();
   if (queue < 0) return ErrnoToStatus(queue, "kqueue reactor: kqueue");
   const struct kevent wake = MakeChange(kWakeIdent, EVFILT_USER, EV_ADD | EV_CLEAR);
-  const int added = calls.KqueueEvents(queue, &wake, 1, nullptr, 0, nullptr);
+  int added = 0;
+  do {
+    added = calls.KqueueEvents(queue, &wake, 1, nullptr, 0, nullptr);
+  } while (added == -EINTR);
   if (added < 0) {
     calls.CloseKqueue(queue);
     return ErrnoToStatus(added, "kqueue reactor: kevent");

@@ -46,13 +46,18 @@ void AfterFailedWait(absl::string_view what, int error, bool idle) noexcept {
   if (idle) sys::Calls().WaitReadable(-1, 1);
 }
 
+void WakeBy(absl::FunctionRef<int()> call) noexcept {
+  for (;;) {
+    const int result = call();
+    // EAGAIN: an eventfd's counter is full of wakes that nobody has seen yet.
+    if (result >= 0 || result == -EAGAIN) return;
+    PLAIT_CHECK(!IsForEver(result), Explain("waking a reactor", result));
+    if (result != -EINTR) sys::Calls().WaitReadable(-1, 1);
+  }
+}
+
 void SignalWake(int eventfd) noexcept {
-  int result = 0;
-  do {
-    result = sys::Calls().SignalEventFd(eventfd);
-  } while (result == -EINTR);
-  // EAGAIN: the counter is full of wakes that nobody has seen yet.
-  PLAIT_CHECK(result >= 0 || result == -EAGAIN, Explain("waking a reactor: write", result));
+  WakeBy([eventfd]() noexcept { return sys::Calls().SignalEventFd(eventfd); });
 }
 
 }  // namespace plait::internal

@@ -2,6 +2,7 @@
 #ifndef PLAIT_IO_REACTOR_FAILED_WAIT_H_
 #define PLAIT_IO_REACTOR_FAILED_WAIT_H_
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 
 namespace plait::internal {
@@ -12,7 +13,12 @@ namespace plait::internal {
 // back, say) is a programming error (CHECK): the loop above would spin for ever.
 void AfterFailedWait(absl::string_view what, int error, bool idle) noexcept;
 
-// Adds to the eventfd that a reactor watches. From any thread, and from a signal handler.
+// Makes `call`, which wakes a reactor and gives -errno where it could not, until it has: a wake is
+// never lost. What no retry mends is a programming error (CHECK). From any thread, and from a
+// signal handler.
+void WakeBy(absl::FunctionRef<int()> call) noexcept;
+
+// The same where the reactor watches an eventfd.
 void SignalWake(int eventfd) noexcept;
 
 }  // namespace plait::internal

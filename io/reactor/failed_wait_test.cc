@@ -5,9 +5,9 @@
 #include <errno.h>
 
 #include <memory>
-#include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/system/fault_injection.h"
@@ -30,19 +30,21 @@ class FailedWaitTest : public testing::TestWithParam<ReactorFactory> {
  protected:
   FailedWaitTest() : scope_(faults_), reactor_(*GetParam().make(nullptr)) {
     Poll(Deadline::Immediate());
-    std::vector<int64_t> before;
-    for (int call = 0; call < FaultInjection::kCalls; ++call) before.push_back(Count(call));
-    reactor_->Wake();
+    waits_ = CallsOf([&] { Poll(In(absl::Milliseconds(1))); });
+    wakes_ = CallsOf([&] { reactor_->Wake(); });
     Poll(In(absl::Seconds(10)));
-    for (int call = 0; call < FaultInjection::kCalls; ++call) {
-      const bool wakes = call == FaultInjection::kSignalEventFd;
-      const bool reads = call == FaultInjection::kRead;
-      if (Count(call) > before[call] && !wakes && !reads) {
-        waits_.push_back(static_cast<FaultInjection::Call>(call));
-      }
-    }
   }
 
+  std::vector<FaultInjection::Call> CallsOf(absl::FunctionRef<void()> what) const {
+    std::vector<int64_t> before;
+    for (int call = 0; call < FaultInjection::kCalls; ++call) before.push_back(Count(call));
+    what();
+    std::vector<FaultInjection::Call> made;
+    for (int call = 0; call < FaultInjection::kCalls; ++call) {
+      if (Count(call) > before[call]) made.push_back(static_cast<FaultInjection::Call>(call));
+    }
+    return made;
+  }
   static Deadline In(absl::Duration duration) { return Clock::Real().Now() + duration; }
   int64_t Count(int call) const { return faults_.count(static_cast<FaultInjection::Call>(call)); }
   // How often it has waited.
@@ -64,6 +66,7 @@ class FailedWaitTest : public testing::TestWithParam<ReactorFactory> {
   sys::ScopedSystemCalls scope_;
   std::unique_ptr<Reactor> reactor_;
   std::vector<FaultInjection::Call> waits_;  // what it waits in
+  std::vector<FaultInjection::Call> wakes_;  // what it is woken by
 };
 using FailedWaitDeathTest = FailedWaitTest;
 
@@ -72,8 +75,9 @@ INSTANTIATE_TEST_SUITE_P(AllReactors, FailedWaitTest, testing::ValuesIn(AllReact
 INSTANTIATE_TEST_SUITE_P(AllReactors, FailedWaitDeathTest, testing::ValuesIn(AllReactors()),
                          ReactorFactory::Name);
 
-TEST_P(FailedWaitTest, EveryReactorWaitsInACallThatTestsCanMakeFail) {
+TEST_P(FailedWaitTest, EveryReactorWaitsAndIsWokenInOneCallThatTestsCanMakeFail) {
   EXPECT_EQ(waits_.size(), 1u);
+  EXPECT_EQ(wakes_.size(), 1u);
 }
 
 TEST_P(FailedWaitDeathTest, AWaitThatCanNeverWorkEndsTheProgramWithASentence) {
@@ -96,29 +100,34 @@ TEST_P(FailedWaitTest, AWaitThatTheSystemHasNoMemoryForIsTriedAgainWithoutSpinni
     EXPECT_LE(Waits() - before, 60) << "it spins";
   }
   // And nothing is lost by it.
-  for (const FaultInjection::Call call : waits_) faults_.Fail(call, ENOMEM, {.times = 5});
+  for (const FaultInjection::Call call : waits_) faults_.Clear(call);
   FdPair pair = MakeSocketPair();
   GuardedBuffer buffer(5);
   ReadOperation read(pair.first.get(), buffer.span());
   reactor_->Submit(read);
+  Poll(Deadline::Immediate());
+  for (const FaultInjection::Call call : waits_) faults_.Fail(call, ENOMEM, {.times = 5});
   WriteAll(pair.second.get(), "hello");
   while (!read.delivered()) Poll(Deadline::Infinite());
   EXPECT_EQ(read.result, 5);
 }
 
-TEST_P(FailedWaitTest, AWakeThatIsInterruptedIsNotLost) {
-  faults_.Fail(FaultInjection::kSignalEventFd, EINTR, {.times = 3});
-  const Deadline begin = Clock::Real().Now();
-  reactor_->Wake();
-  Poll(In(absl::Seconds(10)));
-  EXPECT_LT(Clock::Real().Now(), begin + absl::Seconds(5));
-  EXPECT_EQ(faults_.hits(FaultInjection::kSignalEventFd), 3);
+TEST_P(FailedWaitTest, AWakeThatIsInterruptedOrFindsNoMemoryIsNotLost) {
+  for (const int error : {EINTR, ENOMEM}) {
+    const int64_t hits = faults_.hits(wakes_[0]);
+    faults_.Fail(wakes_[0], error, {.times = 3});
+    const Deadline begin = Clock::Real().Now();
+    reactor_->Wake();
+    EXPECT_EQ(faults_.hits(wakes_[0]) - hits, 3);
+    Poll(In(absl::Seconds(10)));
+    EXPECT_LT(Clock::Real().Now(), begin + absl::Seconds(5));
+  }
 }
 
 TEST_P(FailedWaitDeathTest, AWakeThatCanNeverArriveEndsTheProgramWithASentence) {
   EXPECT_DEATH(
       {
-        faults_.FailNext(FaultInjection::kSignalEventFd, EBADF);
+        faults_.FailNext(wakes_[0], EBADF);
         reactor_->Wake();
       },
       "waking a reactor: .*EBADF");

@@ -1,0 +1,267 @@
+// Every system call that a reactor and its operations make, failing at every place and in every way
+// that its manual page lists, on every reactor: see io/system/fault_matrix.h.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "gtest/gtest.h"
+#include "plait/io/ops/operations.h"
+#include "plait/io/system/fault_injection.h"
+#include "plait/io/system/fault_matrix.h"
+#include "plait/io/system/file_status.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/reactor.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
+#include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/test_folder.h"
+#include "plait/runtime/testing/thread_executor.h"
+#include "plait/schedulers/event_loop/event_loop.h"
+
+namespace plait {
+namespace {
+
+using sys::ArmFaults;
+using sys::FaultInjection;
+using sys::RunFaultMatrix;
+
+// --- parts of conversations ---
+
+Task<absl::Status> Write(int fd, std::string data) {
+  const GuardedBuffer buffer(data);
+  absl::string_view rest = buffer.text(data.size());
+  while (!rest.empty()) {
+    const size_t count = co_await OrReturn(io::Write(fd, absl::MakeConstSpan(rest)));
+    rest.remove_prefix(count);
+  }
+  co_return absl::OkStatus();
+}
+
+// Reads exactly what is expected to come.
+Task<absl::Status> Read(int fd, std::string expected) {
+  std::string all;
+  while (all.size() < expected.size()) {
+    GuardedBuffer buffer(expected.size() - all.size());
+    const size_t count = co_await OrReturn(io::Read(fd, buffer.span()));
+    if (count == 0) break;
+    all += std::string(buffer.text(count));
+  }
+  EXPECT_EQ(all, expected);
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> PeerWrites(int fd, std::string data) {
+  co_await Yield();
+  WriteAll(fd, data);
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Close(OwnedFd& fd) { co_return co_await io::Close(fd.Release()); }
+
+class OperationFaultsTest : public testing::TestWithParam<ReactorFactory> {
+ protected:
+  // io_uring takes its ring out of the thread's table in the end. The system cannot refuse that; if
+  // it were not done, the table would be full some time.
+  static std::vector<sys::LeftOut> LeftOut() {
+    if (GetParam().name != "IoUring") return {};
+    return {{.call = FaultInjection::kIoUringRegister, .place = 0}};
+  }
+
+  // Runs `body` on a loop of its own, which is bounded, so that a hang is an error that no system
+  // call told.
+  template <class Body>
+  absl::Status RunBounded(const ArmFaults& arm, Body body) {
+    EventLoop loop(GetParam().make(&blocking_));
+    const auto warm = [&]() -> Task<absl::Status> {
+      co_return co_await Sleep(absl::Nanoseconds(1));
+    };
+    EXPECT_TRUE(BlockOn(loop, warm()).ok());
+    arm();
+    const auto bounded = [&]() -> Task<absl::Status> {
+      co_return co_await Timeout(absl::Seconds(20), body());
+    };
+    absl::Status status = BlockOn(loop, bounded());
+    EXPECT_EQ(loop.io().in_flight(), 0u);
+    return status;
+  }
+
+ private:
+  ThreadExecutor blocking_;
+};
+
+INSTANTIATE_TEST_SUITE_P(AllReactors, OperationFaultsTest, testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+TEST_P(OperationFaultsTest, MakingAReactorWaitingAndWakingIt) {
+  ThreadExecutor elsewhere;
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    arm();
+    absl::StatusOr<std::unique_ptr<Reactor>> reactor = GetParam().make(nullptr);
+    if (!reactor.ok()) return reactor.status();
+    EventLoop loop(std::move(reactor));
+    const auto body = [&]() -> Task<absl::Status> {
+      co_await OrReturn(Sleep(absl::Microseconds(10)));
+      // Wakes the loop from another thread.
+      const absl::StatusOr<int> there = co_await RunIn(elsewhere, [] { return 7; });
+      EXPECT_TRUE(there.ok() && *there == 7);
+      co_return there.status();
+    };
+    return BlockOn(loop, body());
+  };
+  std::vector<sys::LeftOut> left_out;
+  if (GetParam().name == "IoUring") {
+    // A thread makes the ring and tries another; the one that uses it enables it. That is the same
+    // call to the same system, and nothing that it needs can be used up meanwhile: a CHECK.
+    left_out.push_back({.call = FaultInjection::kIoUringRegister, .place = 3});
+    left_out.push_back({.call = FaultInjection::kIoUringRegister, .place = 5});  // see LeftOut()
+  }
+  RunFaultMatrix(
+      {.places = 8, .reaches = {FaultInjection::kClose}, .left_out = std::move(left_out)},
+      scenario);
+}
+
+TEST_P(OperationFaultsTest, AConversationOverAUnixSocket) {
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    FdPair pair = MakeSocketPair();
+    const int fd = pair.first.get();
+    const int peer = pair.second.get();
+    const auto body = [&]() -> Task<absl::Status> {
+      WriteAll(peer, "hello");
+      co_await OrReturn(Read(fd, "hello"));
+      co_await OrReturn(Gather(Read(fd, "later"), PeerWrites(peer, "later")));
+      co_await OrReturn(Write(fd, "answer"));
+      EXPECT_EQ(ReadExactly(peer, 6), "answer");
+      WriteAll(peer, "x");
+      const uint32_t events = co_await OrReturn(io::Poll(fd, kPollReadable));
+      EXPECT_EQ(events, kPollReadable);
+      co_return co_await Close(pair.first);
+    };
+    return RunBounded(arm, body);
+  };
+  RunFaultMatrix(
+      {.reaches = {FaultInjection::kReceive, FaultInjection::kSend, FaultInjection::kPollNow,
+                   FaultInjection::kClose, FaultInjection::kSocketProtocol},
+       .left_out = LeftOut()},
+      scenario);
+}
+
+TEST_P(OperationFaultsTest, BytesThroughAPipe) {
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    FdPair pipe = MakePipe();
+    const auto body = [&]() -> Task<absl::Status> {
+      co_await OrReturn(Gather(Read(pipe.first.get(), "hello"), Write(pipe.second.get(), "hello")));
+      co_await OrReturn(Close(pipe.first));
+      co_return co_await Close(pipe.second);
+    };
+    return RunBounded(arm, body);
+  };
+  RunFaultMatrix(
+      {.reaches = {FaultInjection::kRead, FaultInjection::kWrite, FaultInjection::kClose},
+       .left_out = LeftOut()},
+      scenario);
+}
+
+TEST_P(OperationFaultsTest, AConnectionOverTcp) {
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    TcpListener listener = MakeTcpListener();
+    OwnedFd client = MakeTcpSocket();
+    const auto serve = [&]() -> Task<absl::Status> {
+      OwnedFd connection(co_await OrReturn(io::Accept(listener.fd.get())));
+      co_await OrReturn(Write(connection.get(), "welcome"));
+      co_return co_await Close(connection);
+    };
+    const auto ask = [&]() -> Task<absl::Status> {
+      co_await OrReturn(io::Connect(client.get(), listener.name(), sizeof(sockaddr_in)));
+      co_await OrReturn(Read(client.get(), "welcome"));
+      co_return co_await Close(client);
+    };
+    const auto body = [&]() -> Task<absl::Status> { co_return co_await Gather(serve(), ask()); };
+    return RunBounded(arm, body);
+  };
+  RunFaultMatrix({.short_transfers = false,
+                  .reaches = {FaultInjection::kAccept, FaultInjection::kConnect,
+                              FaultInjection::kReceive, FaultInjection::kSend},
+                  .left_out = LeftOut()},
+                 scenario);
+}
+
+Task<absl::Status> MoveMessage(bool send, int fd) {
+  GuardedBuffer buffer(absl::string_view("datagram"));
+  iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  absl::StatusOr<size_t> size;
+  if (send) {
+    size = co_await io::SendMessage(fd, &message);
+  } else {
+    size = co_await io::ReceiveMessage(fd, &message);
+  }
+  EXPECT_TRUE(!size.ok() || *size == buffer.size());
+  co_return size.status();
+}
+
+TEST_P(OperationFaultsTest, MessagesBetweenDatagramSockets) {
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    FdPair pair = MakeSocketPair(SOCK_DGRAM);
+    const auto body = [&]() -> Task<absl::Status> {
+      co_return co_await Gather(MoveMessage(false, pair.first.get()),
+                                MoveMessage(true, pair.second.get()));
+    };
+    return RunBounded(arm, body);
+  };
+  RunFaultMatrix({.reaches = {FaultInjection::kReceiveMessage, FaultInjection::kSendMessage},
+                  .left_out = LeftOut()},
+                 scenario);
+}
+
+TEST_P(OperationFaultsTest, FilesByNameAndByDescriptor) {
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    const TestFolder folder;
+    const std::string path = folder / "file";
+    const std::string other = folder / "other";
+    const std::string below = folder / "below";
+    const auto body = [&]() -> Task<absl::Status> {
+      OwnedFd file(co_await OrReturn(io::Open(path.c_str(), O_RDWR | O_CREAT)));
+      co_await OrReturn(Write(file.get(), "hello"));
+      GuardedBuffer buffer(5);
+      const size_t count = co_await OrReturn(io::ReadAt(file.get(), buffer.span(), 0));
+      EXPECT_EQ(buffer.text(count), absl::string_view("hello").substr(0, count));
+      co_await OrReturn(io::WriteAt(file.get(), absl::MakeConstSpan(buffer.text(count)), 5));
+      co_await OrReturn(io::Sync(file.get()));
+      sys::RawFileStatus status;
+      co_await OrReturn(io::Status(file.get(), &status));
+      co_await OrReturn(Close(file));
+      co_await OrReturn(io::Status(path.c_str(), &status));
+      co_await OrReturn(io::Rename(path.c_str(), other.c_str()));
+      co_await OrReturn(io::Unlink(other.c_str()));
+      co_await OrReturn(io::MakeDirectory(below.c_str()));
+      co_return co_await io::RemoveDirectory(below.c_str());
+    };
+    return RunBounded(arm, body);
+  };
+  RunFaultMatrix(
+      {.reaches = {FaultInjection::kOpen, FaultInjection::kReadAt, FaultInjection::kWriteAt,
+                   FaultInjection::kWrite, FaultInjection::kSync, FaultInjection::kStatus,
+                   FaultInjection::kRename, FaultInjection::kUnlink,
+                   FaultInjection::kMakeDirectory},
+       .left_out = LeftOut()},
+      scenario);
+}
+
+}  // namespace
+}  // namespace plait
