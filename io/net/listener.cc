@@ -80,15 +80,15 @@ bool IsStale(const SocketAddress& address, const std::string& path) {
 }
 
 int Bind(int fd, const SocketAddress& address, const ListenOptions& options) {
-  const auto bind = [&] {
+  const auto try_it = [&] {
     return sys::Calls().Bind(fd, address.data(), static_cast<socklen_t>(address.size()));
   };
-  const int bound = bind();
+  const int bound = try_it();
   const std::string path(address.unix_path());
   if (bound != -EADDRINUSE || path.empty() || !options.replace_stale_path) return bound;
   if (!IsStale(address, path)) return bound;
   RemovePath(path);
-  return bind();
+  return try_it();
 }
 
 // Nothing that will pass by itself: closed, no listener, no reactor, cancelled.

@@ -61,10 +61,7 @@ inline Listener ListenLocally(ListenOptions options = {}) {
 
 // The test's own end of a connection to `address`, made with plain calls: it waits in the queue.
 inline OwnedFd Dial(const SocketAddress& address) {
-  OwnedFd client(::socket(address.system_family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-  PLAIT_CHECK(::connect(client.get(), address.data(), static_cast<socklen_t>(address.size())) == 0,
-              address.ToString());
-  return client;
+  return MakeConnection(address.data(), static_cast<socklen_t>(address.size()));
 }
 
 // "" at the end of the stream.

@@ -118,6 +118,12 @@ OwnedFd MakeUnixSocket() {
   return OwnedFd(Checked(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
 }
 
+OwnedFd MakeConnection(const sockaddr* address, socklen_t size) {
+  OwnedFd client(Checked(::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+  Checked(::connect(client.get(), address, size), "connect");
+  return client;
+}
+
 OwnedFd MakeFile(absl::string_view content) {
   // On a file system: memfd_create's and /tmp's answer to epoll is the same, "always ready".
   const char* const folder = ::getenv("TEST_TMPDIR");

@@ -83,6 +83,10 @@ struct UnixListener {
 UnixListener MakeUnixListener(int backlog = 128);
 OwnedFd MakeUnixSocket();
 
+// A connection to `address`, blocking: also to a listener that does not accept, while its queue has
+// room.
+OwnedFd MakeConnection(const sockaddr* address, socklen_t size);
+
 // A file without a name, holding `content`, positioned at its start.
 OwnedFd MakeFile(absl::string_view content);
 std::string FileContent(int fd);

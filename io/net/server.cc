@@ -1,0 +1,203 @@
+#include "plait/io/net/server.h"
+
+#include <sys/socket.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "plait/io/net/stream_state.h"
+#include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/report.h"
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/task/describe_exception.h"
+#include "plait/runtime/task/result.h"
+#include "plait/runtime/task/stop_token.h"
+#include "plait/runtime/task/task_context.h"
+#include "plait/runtime/task/uncancellable.h"
+#include "plait/runtime/time/timeout.h"
+
+namespace plait {
+namespace {
+
+// So that closing sends a reset.
+void ResetOnClose(int fd) noexcept {
+  const ::linger at_once{.l_onoff = 1, .l_linger = 0};
+  static_cast<void>(
+      sys::Calls().SetSocketOption(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)));
+}
+
+Task<void> CloseStream(Stream stream) {
+  const absl::Status closed = co_await stream.Close();
+  static_cast<void>(closed);  // its handler hears of it, if anybody
+}
+
+Deadline Now() noexcept {
+  Worker* const worker = Worker::Current();
+  return worker == nullptr ? Deadline() : worker->clock().Now();
+}
+
+}  // namespace
+
+// One that is being served; lives in the frame of its task.
+struct Server::Connection {
+  Connection(Server& of, const Stream& served, SemaphoreGuard its_place)
+      : server(of), place(std::move(its_place)), stream(served.state_) {
+    next = server.first_;
+    if (next != nullptr) next->previous = this;
+    server.first_ = this;
+    server.count_.fetch_add(1, internal::kRelaxed);
+  }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection() {
+    (previous != nullptr ? previous->next : server.first_) = next;
+    if (next != nullptr) next->previous = previous;
+    const bool last = server.count_.fetch_sub(1, internal::kRelaxed) == 1;
+    if (last && server.ending_) server.wake_.Set();
+  }
+
+  Server& server;
+  const SemaphoreGuard place;
+  const internal::StreamRef stream;  // also when the handler's Stream has gone
+  Connection* next;
+  Connection* previous = nullptr;
+};
+
+Server::Server(Listener listener, internal::ConnectionHandler handler, ServerOptions options, Made)
+    : listener_(std::move(listener)),
+      handler_(std::move(handler)),
+      options_(std::move(options)),
+      places_(static_cast<int64_t>(options_.max_connections)) {}
+
+Server::~Server() { PLAIT_CHECK(!serving_, "a Server was destroyed while it served"); }
+
+void Server::Ask(uint8_t request) noexcept {
+  requests_.fetch_or(request, internal::kAcqRel);
+  wake_.Set();
+}
+
+Task<absl::Status> Server::Serve() {
+  if (std::exchange(served_, true)) {
+    co_return absl::FailedPreconditionError("serve: a Server serves once");
+  }
+  if (options_.grace < absl::ZeroDuration()) {
+    co_return absl::InvalidArgumentError(
+        absl::StrCat("serve: the grace is negative: ", absl::FormatDuration(options_.grace)));
+  }
+  serving_ = true;
+  const auto cancel = [this] { Ask(options_.drain_on_cancel ? kStop : kCancel); };
+  const StopCallback on_cancel(CurrentStopToken(), cancel);
+  const absl::Status ended = co_await Uncancellable(Run());
+  serving_ = false;
+  co_return ended;
+}
+
+Task<absl::Status> Server::Run() {
+  TaskGroup group;
+  JoinHandle<void> accepting = group.Spawn(AcceptConnections(group), {.name = "accept"});
+  const auto stops = [this] { return Asked(kStop | kCancel) || !accept_error_.ok(); };
+  co_await RunUntil(group, absl::InfiniteDuration(), stops);
+  ending_ = true;
+  accepting.Cancel();
+  const absl::Status closed = co_await listener_.Close();
+  static_cast<void>(closed);  // nothing is lost with it
+  co_await accepting;
+  const auto gone = [this] { return Asked(kCancel) || connections() == 0; };
+  const bool in_time = co_await RunUntil(group, options_.grace, gone);
+  const size_t cut_short = connections();
+  group.Cancel();
+  const absl::Status joined = co_await group.Join();
+  static_cast<void>(joined);  // none of its tasks can fail
+  if (!accept_error_.ok()) co_return accept_error_;
+  if (Asked(kCancel)) co_return absl::CancelledError("serve: cancelled");
+  if (in_time) co_return absl::OkStatus();
+  co_return absl::DeadlineExceededError(
+      absl::StrCat("serve: ", cut_short, " of the connections did not end within ",
+                   absl::FormatDuration(options_.grace), " and were cut short"));
+}
+
+template <class Done>
+Task<bool> Server::RunUntil(TaskGroup& group, absl::Duration grace, Done done) {
+  const Deadline deadline = Now() + grace;
+  for (;;) {
+    wake_.Clear();
+    CloseOrAbort(group);
+    if (done()) co_return true;
+    const absl::Duration left = grace == absl::InfiniteDuration() ? grace : deadline.Since(Now());
+    const absl::Status waited = co_await Timeout(left, wake_.Wait());
+    if (!waited.ok()) co_return done();
+  }
+}
+
+void Server::CloseOrAbort(TaskGroup& group) {
+  const uint8_t asked =
+      requests_.fetch_and(static_cast<uint8_t>(~(kClose | kAbort)), internal::kAcqRel);
+  if ((asked & (kClose | kAbort)) == 0) return;
+  for (Connection* each = first_; each != nullptr; each = each->next) {
+    if (each->stream->fd() < 0) continue;  // closed already
+    if ((asked & kAbort) != 0) {
+      ResetOnClose(each->stream->fd());
+      each->stream->Abort();
+    } else {
+      group.Spawn(CloseStream(Stream(each->stream)), {.name = "close"});
+    }
+  }
+}
+
+Task<void> Server::AcceptConnections(TaskGroup& group) {
+  const Listener::ErrorHandler on_error = [this](const absl::Status& error) {
+    Report(error, SocketAddress());
+  };
+  for (;;) {
+    SemaphoreGuard place;
+    if (options_.max_connections > 0) {
+      place = co_await places_.Acquire();
+      if (!place.ok()) co_return;
+    }
+    absl::StatusOr<Stream> stream = co_await Listener::AcceptOn(listener_.state_, &on_error);
+    if (!stream.ok()) {
+      if (ending_) co_return;
+      // Cancelled: somebody has closed the listener.
+      if (absl::IsCancelled(stream.status())) co_return Ask(kStop);
+      accept_error_ = stream.status();
+      wake_.Set();
+      co_return;
+    }
+    group.Spawn(RunConnection(*std::move(stream), std::move(place)), {.name = "connection"});
+  }
+}
+
+Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
+  const Connection connection(*this, stream, std::move(place));
+  internal::Result<absl::Status> result;
+  co_await internal::AwaitInto<absl::Status>(handler_(std::move(stream)), TaskContext::Current(),
+                                             result);
+  const absl::Status ended =
+      result.has_value() ? result.value()
+                         : absl::InternalError(internal::DescribeException(result.exception()));
+  if (ended.ok() || absl::IsCancelled(ended)) co_return;
+  const absl::StatusOr<SocketAddress> peer = connection.stream->PeerAddress();
+  Report(ended, peer.ok() ? *peer : SocketAddress());
+}
+
+void Server::Report(const absl::Status& error, const SocketAddress& peer) const {
+  if (options_.on_error) return options_.on_error(error, peer);
+  const std::string whose =
+      peer.family() == SocketAddress::Family::kNone
+          ? std::string("a server cannot accept: ")
+          : absl::StrCat("the handler of a connection from ", peer.ToString(), " failed: ");
+  TaskContext::Current()->executor->hooks().Tell(
+      plait::Report{.kind = ReportKind::kErrorNeverRetrieved,
+                    .task_name = "server",
+                    .message = absl::StrCat(whose, error.ToString())});
+}
+
+Task<absl::Status> Server::ServeOn(Listener listener, internal::ConnectionHandler handler,
+                                   ServerOptions options) {
+  Server server(std::move(listener), std::move(handler), std::move(options), Made());
+  co_return co_await server.Serve();
+}
+
+}  // namespace plait
