@@ -1,14 +1,15 @@
 // SignalListener: signals that are sent to this process, told to a task.
 //
-//   plait::SignalListener signals =
-//       co_await plait::OrReturn(plait::ListenForSignals({SIGHUP, SIGUSR1}));
+//   absl::StatusOr<plait::SignalListener> signals = plait::ListenForSignals({SIGHUP, SIGUSR1});
+//   if (!signals.ok()) co_return signals.status();
 //   for (;;) {
-//     int signal = co_await plait::OrReturn(signals.Next());
+//     int signal = co_await plait::OrReturn(signals->Next());
 //     if (signal == SIGHUP) ReadConfiguration();
 //   }
 //
 // (asyncio: loop.add_signal_handler. For programs that end well on SIGINT and SIGTERM there is
-// io/signal/shutdown.h.)
+// io/signal/shutdown.h. g++ 12 takes no braces inside a co_await, so listen in a statement of its
+// own.)
 //
 // Every listener gets every signal that it asked for, however many there are, in whatever loops and
 // threads. While there is a listener the signal does nothing else: neither its default action, nor
