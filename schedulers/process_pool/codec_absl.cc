@@ -51,7 +51,7 @@ std::optional<absl::Status> Codec<absl::Status>::Decode(Decoder& in) {
     const std::optional<std::string> payload = Codec<std::string>::Decode(in);
     if (!payload.has_value()) return std::nullopt;
     if (status.GetPayload(*type).has_value()) return in.Fail("a status has a payload twice");
-    status.SetPayload(*type, absl::Cord(*payload));
+    status.SetPayload(*type, absl::Cord(absl::string_view(*payload)));
   }
   return status;
 }

@@ -206,8 +206,9 @@ TEST(CodecTest, AStatusComesBackWithItsCodeItsMessageAndItsPayloads) {
   ExpectSame(absl::OkStatus());
   absl::Status status = absl::UnavailableError("the peer\0is gone");
   ExpectSame(status);
+  const std::string more(5000, 'x');
   absl::Cord payload("one ");
-  payload.Append(absl::Cord(std::string(5000, 'x')));
+  payload.Append(absl::string_view(more));
   status.SetPayload("type.example/one", payload);
   status.SetPayload("type.example/two", absl::Cord());
   ExpectSame(status);
