@@ -87,7 +87,7 @@ Task<absl::Status> Stream::ShutDownWriting(StreamRef state) {
   const absl::Status flushed = co_await StreamWrite(state, StreamWrite::Kind::kFlush, {});
   if (!flushed.ok()) co_return flushed;
   if (state->is_socket()) co_return state->ShutDownNow();
-  co_return co_await state->CloseDescriptor();
+  co_return co_await StreamState::CloseDescriptor(state);
 }
 
 // The Stream by value: when this is never awaited, or not to its end, it goes as any other.
@@ -95,7 +95,7 @@ Task<absl::Status> Stream::FlushAndClose(Stream stream) {
   if (!stream.is_open()) co_return StreamIsClosed("close");
   if (stream.descriptor() < 0) co_return absl::OkStatus();  // a pipe, by ShutdownWrite
   const absl::Status flushed = co_await stream.Flush();
-  const absl::Status closed = co_await stream.state_->CloseDescriptor();
+  const absl::Status closed = co_await StreamState::CloseDescriptor(stream.state_);
   co_return flushed.ok() ? closed : flushed;
 }
 

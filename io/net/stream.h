@@ -1,4 +1,4 @@
-// Stream: bytes to and from a peer, in order: a connected socket, an end of a pipe.
+// Stream: bytes to and from a peer, in order: a connected socket, an end of a pipe, a terminal.
 //
 //   plait::Stream stream(std::move(descriptor));
 //   co_await plait::OrReturn(stream.Write("PING\r\n"));
@@ -53,6 +53,9 @@
 #include "plait/runtime/task/task.h"
 
 namespace plait {
+
+class Stream;
+
 namespace internal {
 
 class [[nodiscard]] SomeBytesRead final : public StreamRead {
@@ -103,6 +106,9 @@ class [[nodiscard]] StreamWriteAwaitable {
   StreamWrite::Kind kind_;
 };
 
+// See stdio.h.
+absl::StatusOr<Stream> OpenStandardStream(int fd, bool input);
+
 }  // namespace internal
 
 class Stream {
@@ -114,7 +120,8 @@ class Stream {
 
   // A stream that is closed.
   Stream() = default;
-  // Takes a connected stream socket, or an end of a pipe, which it makes non-blocking. Who knows
+  // Takes a connected stream socket, an end of a pipe or a terminal, which it makes non-blocking;
+  // or a file, to be read or written in order from where it is. Who knows
   // the peer of a socket says so: that is cheaper than to ask, and errors can name it also when the
   // connection is gone.
   explicit Stream(io::OwnedDescriptor descriptor, const SocketAddress& peer = SocketAddress());
@@ -225,6 +232,7 @@ class Stream {
 
  private:
   friend class Server;
+  friend absl::StatusOr<Stream> internal::OpenStandardStream(int fd, bool input);
 
   explicit Stream(internal::StreamRef state) noexcept : state_(std::move(state)) {}
   static Task<absl::StatusOr<std::string>> NextLine(internal::StreamRef state, size_t limit);

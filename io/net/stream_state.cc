@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -254,12 +255,9 @@ absl::Status StreamWrite::Failure() const {
 // --- StreamState ---
 
 StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer) noexcept
-    : descriptor_(std::move(descriptor)) {
-  // Who knows the peer need not ask.
-  is_socket_ = peer.family() != SocketAddress::Family::kNone ||
-               sys::Calls().SocketProtocol(descriptor_.get()) >= 0;
-  if (!is_socket_ && descriptor_.valid()) {
-    // What fails here fails with the first operation too, which says so.
+    : descriptor_(std::move(descriptor)), kind_(KindOf(descriptor_.get(), peer)) {
+  // What fails here fails with the first operation too, which says so.
+  if (kind_ == Kind::kNonBlocking) {
     static_cast<void>(sys::Calls().SetNonBlocking(descriptor_.get()));
   }
   if (!peer.is_ip()) return;
@@ -276,6 +274,15 @@ StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& pe
 }
 
 StreamState::~StreamState() = default;
+
+StreamState::Kind StreamState::KindOf(int fd, const SocketAddress& peer) noexcept {
+  sys::SystemCalls& calls = sys::Calls();
+  // Who knows the peer need not ask.
+  if (peer.family() != SocketAddress::Family::kNone || calls.SocketProtocol(fd) >= 0) {
+    return Kind::kSocket;
+  }
+  return calls.Seek(fd, 0, SEEK_CUR) >= 0 ? Kind::kFile : Kind::kNonBlocking;
+}
 
 absl::StatusOr<SocketAddress> StreamState::LocalAddress() const {
   return AskForAddress(fd(), &sys::SystemCalls::SocketName, "getsockname");
@@ -311,11 +318,19 @@ size_t StreamState::unsent() const noexcept {
 void StreamState::Abort() noexcept {
   closed_ = true;
   descriptor_.Reset();
+  BlockAgain();
 }
 
-Task<absl::Status> StreamState::CloseDescriptor() {
-  closed_ = true;
-  return descriptor_.Close();
+Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
+  state->closed_ = true;
+  const absl::Status closed = co_await state->descriptor_.Close();
+  state->BlockAgain();
+  co_return closed;
+}
+
+void StreamState::BlockAgain() noexcept {
+  if (blocks_again_ < 0) return;
+  static_cast<void>(sys::Calls().SetBlocking(std::exchange(blocks_again_, -1)));
 }
 
 absl::Status StreamState::ShutDownNow() {
@@ -367,11 +382,12 @@ absl::Status StreamState::Refused(absl::string_view what, StreamRefusal refusal)
 }
 
 size_t StreamState::ReceiveNow(absl::Span<char> into) noexcept {
+  if (kind_ == Kind::kFile) return 0;
   sys::SystemCalls& calls = sys::Calls();
   int64_t received = 0;
   do {
-    received = is_socket_ ? calls.Receive(fd(), into.data(), into.size())
-                          : calls.Read(fd(), into.data(), into.size());
+    received = is_socket() ? calls.Receive(fd(), into.data(), into.size())
+                           : calls.Read(fd(), into.data(), into.size());
   } while (received == -EINTR);
   if (received >= 0) return static_cast<size_t>(received);
   if (received != -EAGAIN && received != -EWOULDBLOCK) read_error_ = static_cast<int>(received);
@@ -379,11 +395,12 @@ size_t StreamState::ReceiveNow(absl::Span<char> into) noexcept {
 }
 
 int64_t StreamState::SendNow(absl::Span<const char> data) noexcept {
+  if (kind_ == Kind::kFile) return 0;
   sys::SystemCalls& calls = sys::Calls();
   int64_t sent = 0;
   do {
-    sent = is_socket_ ? calls.Send(fd(), data.data(), data.size())
-                      : calls.Write(fd(), data.data(), data.size());
+    sent = is_socket() ? calls.Send(fd(), data.data(), data.size())
+                       : calls.Write(fd(), data.data(), data.size());
   } while (sent == -EINTR);
   return sent == -EAGAIN || sent == -EWOULDBLOCK ? 0 : sent;
 }

@@ -194,6 +194,9 @@ class StreamState {
   static constexpr size_t kDefaultHighWater = 64 * 1024;
 
   StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer) noexcept;
+  // Of a descriptor whose file others share: when it is closed, `shared`, another descriptor of
+  // that file, blocks again as they expect.
+  void BlockAgainAtTheEnd(int shared) noexcept { blocks_again_ = shared; }
   StreamState(const StreamState&) = delete;
   StreamState& operator=(const StreamState&) = delete;
 
@@ -219,11 +222,11 @@ class StreamState {
   // was not sent.
   void Abort() noexcept;
   // The same, waiting for it.
-  Task<absl::Status> CloseDescriptor();
+  static Task<absl::Status> CloseDescriptor(StreamRef state);
   // For a socket, when what was accepted is with the kernel: ends the writing half.
   absl::Status ShutDownNow();
   bool shut_down() const noexcept { return shut_down_; }
-  bool is_socket() const noexcept { return is_socket_; }
+  bool is_socket() const noexcept { return kind_ == Kind::kSocket; }
 
  private:
   friend class StreamRef;
@@ -240,6 +243,10 @@ class StreamState {
     bool from_writer = false;  // what is in flight is the waiting writer's own memory
   };
 
+  // Files (what has positions; terminals and pipes have none) never say "not now": they are left to
+  // the reactor, which knows how not to wait for a disk.
+  enum class Kind : uint8_t { kSocket, kNonBlocking, kFile };
+
   // For peers with an IP address, without SocketAddress's room for paths.
   struct Peer {
     uint8_t bytes[16] = {};
@@ -250,6 +257,8 @@ class StreamState {
 
   ~StreamState();
 
+  static Kind KindOf(int fd, const SocketAddress& peer) noexcept;
+  void BlockAgain() noexcept;
   // True on the thread where it waits, which the first wait decides.
   StreamRefusal ComeHome(Worker* worker) noexcept;
   StreamRefusal RefusalToRead() const noexcept;
@@ -284,8 +293,9 @@ class StreamState {
   int write_error_ = 0;  // -errno: nothing is accepted any more
   bool closed_ = false;
   bool shut_down_ = false;
-  bool is_socket_;
+  Kind kind_;
   uint8_t turns_ = kTurns;
+  int blocks_again_ = -1;
   Worker* home_ = nullptr;
   StreamRead* reader_ = nullptr;   // waiting
   StreamWrite* writer_ = nullptr;  // waiting

@@ -141,6 +141,12 @@ int SystemCalls::SetBlocking(int fd) noexcept {
   return ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+int SystemCalls::IsBlocking(int fd) noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) return -errno;
+  return (flags & O_NONBLOCK) == 0 ? 1 : 0;
+}
+
 int SystemCalls::SignalAction(int signal, const struct sigaction* action,
                               struct sigaction* old) noexcept {
   return ::sigaction(signal, action, old) < 0 ? -errno : 0;

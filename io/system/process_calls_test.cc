@@ -54,6 +54,7 @@ TEST(ProcessCallsTest, ErrorsComeBackAsNegativeErrno) {
   EXPECT_EQ(calls.TakeExit(-1, ::getpid(), &exit), -ECHILD);
   EXPECT_EQ(calls.Duplicate(-1, 3), -EBADF);
   EXPECT_EQ(calls.SetBlocking(-1), -EBADF);
+  EXPECT_EQ(calls.IsBlocking(-1), -EBADF);
   EXPECT_EQ(calls.SignalAction(SIGKILL, nullptr, nullptr), 0) << "a question without an answer";
   struct sigaction action = {};
   EXPECT_EQ(calls.SignalAction(SIGKILL, &action, nullptr), -EINVAL);

@@ -121,6 +121,7 @@ class SystemCalls {
   virtual int WaitReadable(int fd, int timeout_ms) noexcept;
   virtual int Duplicate(int fd, int at_least) noexcept;  // close-on-exec
   virtual int SetBlocking(int fd) noexcept;
+  virtual int IsBlocking(int fd) noexcept;  // 1 or 0
   // Of these at least one is not null: sigaction.
   virtual int SignalAction(int signal, const struct sigaction* action,
                            struct sigaction* old) noexcept;
