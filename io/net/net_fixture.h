@@ -21,6 +21,7 @@
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/time/sleep.h"
+#include "plait/schedulers/blocking/blocking_pool.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
@@ -43,8 +44,9 @@ class NetTest : public testing::TestWithParam<ReactorFactory> {
   TestClock& clock() { return clock_; }
 
  private:
+  BlockingPool blocking_;  // for files, where the reactor has no better way
   TestClock clock_;
-  EventLoop loop_{GetParam().make(nullptr), {.clock = &clock_}};
+  EventLoop loop_{GetParam().make(&blocking_), {.clock = &clock_}};
 };
 
 // What must not fail for a test to have something to say.

@@ -1,0 +1,165 @@
+#include "plait/io/net/send_file.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "plait/io/net/partial_bytes.h"
+#include "plait/io/ops/operations.h"
+#include "plait/io/system/errno_status.h"
+#include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/io_operation.h"
+#include "plait/runtime/task/offload.h"
+#include "plait/runtime/task/or_return.h"
+#include "plait/runtime/task/task_context.h"
+
+namespace plait {
+namespace {
+
+constexpr int64_t kPiece = 1 << 20;
+constexpr int64_t kCopyPiece = 64 * 1024;
+
+// The same open file under a number of its own, which nobody closes while another thread uses it.
+// Neither is known to a reactor.
+class Duplicate {
+ public:
+  explicit Duplicate(int fd) noexcept : fd_(sys::Calls().Duplicate(fd, 0)) {}
+  Duplicate(const Duplicate&) = delete;
+  Duplicate& operator=(const Duplicate&) = delete;
+  ~Duplicate() {
+    if (fd_ >= 0) sys::Calls().Close(fd_);
+  }
+
+  int get() const noexcept { return fd_; }  // or -errno
+
+ private:
+  const int fd_;
+};
+
+// The system cannot do it between these two.
+bool IsUnsupported(int64_t result) {
+  return result == -EINVAL || result == -ENOSYS || result == -EOPNOTSUPP || result == -ESPIPE ||
+         result == -ENOTSOCK || result == -EOVERFLOW;
+}
+
+// One SendFile under way.
+class Transfer {
+ public:
+  Transfer(Stream& stream, const File& file, int64_t offset, int64_t count)
+      : stream_(stream), file_(file), offset_(offset), left_(count) {}
+
+  int64_t sent() const noexcept { return sent_; }
+
+  // co_await: until all is sent.
+  Task<absl::Status> Run() {
+    co_await OrReturn(stream_.Flush());
+    // What is no socket may be shared with programs that do not expect it to stop blocking.
+    if (sys::Calls().SocketProtocol(stream_.descriptor()) < 0) co_return co_await Copy();
+    const Duplicate to(stream_.descriptor());
+    const Duplicate from(file_.fd());
+    for (const int fd : {to.get(), from.get()}) {
+      if (fd < 0) co_return ErrnoToStatus(fd, "duplicate a descriptor");
+    }
+    if (const int set = sys::Calls().SetNonBlocking(to.get()); set < 0) {
+      co_return ErrnoToStatus(set, "fcntl");
+    }
+    while (left_ > 0) {
+      const auto size = static_cast<size_t>(std::min(left_, kPiece));
+      const auto send = [&to, &from, size, offset = offset_] {
+        int64_t result = 0;
+        do {
+          result = sys::Calls().SendFile(to.get(), from.get(), offset, size);
+        } while (result == -EINTR);
+        return result;
+      };
+      const int64_t result = co_await Offload(send);
+      if (result > 0) Moved(result);
+      if (result == 0) break;  // the file's end
+      co_await OrReturn(Interrupted());
+      if (IsUnsupported(result)) co_return co_await Copy();
+      if (result == -EAGAIN) {
+        co_await OrReturn(io::Poll(stream_.descriptor(), kPollWritable));
+      } else if (result < 0) {
+        co_return ErrnoToStatus(static_cast<int>(result), "sendfile");
+      }
+    }
+    co_return absl::OkStatus();
+  }
+
+ private:
+  void Moved(int64_t size) noexcept {
+    sent_ += size;
+    offset_ += size;
+    left_ -= size;
+  }
+
+  // What ends it, though the system would go on.
+  absl::Status Interrupted() const {
+    if (TaskContext::Current()->stop_requested()) return absl::CancelledError("cancelled");
+    if (!stream_.is_open()) return absl::CancelledError("the stream was closed");
+    return absl::OkStatus();
+  }
+
+  Task<absl::Status> Copy() {
+    std::vector<char> piece(static_cast<size_t>(std::min(left_, kCopyPiece)));
+    while (left_ > 0) {
+      const absl::Span<char> room =
+          absl::MakeSpan(piece).subspan(0, static_cast<size_t>(std::min(left_, kCopyPiece)));
+      const size_t size = co_await OrReturn(file_.ReadAt(room, offset_));
+      if (size == 0) break;
+      const absl::Status written = co_await stream_.Write(absl::string_view(piece.data(), size));
+      if (!written.ok()) {
+        Moved(static_cast<int64_t>(AcceptedBytes(written).value_or(0)));
+        co_return written;
+      }
+      Moved(static_cast<int64_t>(size));
+    }
+    co_return co_await stream_.Flush();
+  }
+
+  Stream& stream_;
+  const File& file_;
+  int64_t offset_;
+  int64_t left_;
+  int64_t sent_ = 0;
+};
+
+std::string Naming(const Stream& stream, const File& file) {
+  const absl::StatusOr<SocketAddress> peer = stream.peer_address();
+  return absl::StrCat("send \"", absl::Utf8SafeCHexEscape(file.path()), "\" to ",
+                      peer.ok() ? peer->ToString() : std::string("a peer"));
+}
+
+}  // namespace
+
+Task<absl::StatusOr<int64_t>> SendFile(Stream& stream, const File& file, int64_t offset,
+                                       int64_t count) {
+  const std::string naming = Naming(stream, file);
+  if (offset < 0 || count < 0) {
+    co_return absl::InvalidArgumentError(absl::StrCat(naming, ": the ",
+                                                      offset < 0 ? "offset " : "count ",
+                                                      offset < 0 ? offset : count, " is negative"));
+  }
+  if (!file.is_open() || !stream.is_open()) {
+    co_return absl::FailedPreconditionError(
+        absl::StrCat(naming, ": the ", file.is_open() ? "stream" : "file", " is closed"));
+  }
+  Transfer transfer(stream, file, offset, std::min(count, kToTheEnd - offset));
+  const absl::Status ended = co_await transfer.Run();
+  if (ended.ok()) co_return transfer.sent();
+  absl::Status error(
+      ended.code(), absl::StrCat(naming, ", after ", transfer.sent(), " bytes: ", ended.message()));
+  internal::SetAcceptedBytes(error, static_cast<size_t>(transfer.sent()));
+  co_return error;
+}
+
+}  // namespace plait
