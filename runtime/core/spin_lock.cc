@@ -4,6 +4,9 @@
 
 namespace plait::internal {
 
+#if defined(PLAIT_EXPLORE)
+void SpinWait(int) noexcept { explored::Spin(); }
+#else
 void SpinWait(int round) noexcept {
   constexpr int kPauses = 64;  // about as long as the longest critical section of ours
   if (round < kPauses) {
@@ -16,6 +19,7 @@ void SpinWait(int round) noexcept {
   }
   std::this_thread::yield();
 }
+#endif
 
 void SpinLock::LockSlow() noexcept {
   int round = 0;

@@ -1,0 +1,35 @@
+// Clock: what happens before a point of an explored execution. Internal.
+#ifndef PLAIT_RUNTIME_TESTING_EXPLORER_CLOCK_H_
+#define PLAIT_RUNTIME_TESTING_EXPLORER_CLOCK_H_
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+namespace plait::explorer {
+
+// The thread that Explore's body begins on, and those that it starts.
+inline constexpr int kMaxThreads = 6;
+
+// A set of the sequentially consistent operations of an execution, by number.
+using ScSet = unsigned __int128;
+inline constexpr int kMaxSequentiallyConsistent = 128;
+
+// A vector clock. Each thread numbers its operations from 1.
+struct Clock {
+  std::array<uint32_t, kMaxThreads> at{};
+  ScSet fences = 0;  // the sequentially consistent fences that happen before
+
+  void Join(const Clock& other) noexcept {
+    for (size_t i = 0; i < at.size(); ++i) at[i] = std::max(at[i], other.at[i]);
+    fences |= other.fences;
+  }
+  // Whether that operation happens before.
+  bool Knows(int thread, uint32_t index) const noexcept {
+    return index <= at[static_cast<size_t>(thread)];
+  }
+};
+
+}  // namespace plait::explorer
+
+#endif  // PLAIT_RUNTIME_TESTING_EXPLORER_CLOCK_H_

@@ -1,0 +1,490 @@
+#include "plait/runtime/testing/explorer/execution.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "absl/debugging/symbolize.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "boost/context/detail/fcontext.hpp"
+#include "plait/runtime/core/check.h"
+
+namespace plait::explorer {
+namespace {
+
+namespace context = boost::context::detail;
+using internal::kRelaxed;
+using internal::kRelease;
+using internal::kSeqCst;
+using internal::explored::Change;
+
+std::string Place(const Where& where) {
+  std::string_view file = where.file_name();
+  file.remove_prefix(file.rfind('/') + 1);
+  return absl::StrCat(ShortFunctionName(where.function_name()), " (", std::string(file), ":",
+                      where.line(), ")");
+}
+
+std::string Number(uint64_t value) {
+  return value < 10'000 ? absl::StrCat(value) : absl::StrCat("0x", absl::Hex(value));
+}
+
+uint64_t Mask(size_t size) { return size == 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * size)) - 1; }
+
+uint64_t Changed(Change change, uint64_t value, uint64_t operand) {
+  switch (change) {
+    case Change::kExchange:
+      return operand;
+    case Change::kAdd:
+      return value + operand;
+    case Change::kSubtract:
+      return value - operand;
+    case Change::kAnd:
+      return value & operand;
+    case Change::kOr:
+      return value | operand;
+    case Change::kXor:
+      return value ^ operand;
+  }
+  return value;
+}
+
+std::string NameOfCode(const void* code) {
+  char name[512];
+  if (code == nullptr || !absl::Symbolize(code, name, sizeof(name))) return "unknown code";
+  return name;
+}
+
+const char* NameOfKind(PlainMemory::Kind kind) {
+  switch (kind) {
+    case PlainMemory::kRead:
+      return "a read";
+    case PlainMemory::kWrite:
+      return "a write";
+    case PlainMemory::kFree:
+      return "a delete";
+    case PlainMemory::kAtomicRead:
+      return "an atomic read";
+    case PlainMemory::kAtomicWrite:
+      return "an atomic write";
+  }
+  return "";
+}
+
+}  // namespace
+
+constinit Execution* Execution::current_ = nullptr;
+
+struct Execution::Entry {
+  static void Run(context::transfer_t from) {
+    Execution& self = *static_cast<Execution*>(from.data);
+    self.driver_ = from.fctx;
+    Thread& thread = self.thread(self.running_);
+    current_ = &self;
+    (*thread.body)();
+    current_ = nullptr;
+    thread.state = State::kEnded;
+    self.model_.Tick(self.running_);
+    if (self.running_ != 0) self.Block();
+    self.SwitchOut();
+    __builtin_unreachable();
+  }
+};
+
+Execution::Execution() {
+  for (Thread& each : threads_) {
+    absl::StatusOr<internal::StackMemory> stack = internal::MapStack(kStackSize);
+    PLAIT_CHECK(stack.ok(), stack.status().ToString());
+    each.stack = *stack;
+  }
+}
+
+Execution::~Execution() {
+  for (Thread& each : threads_) internal::UnmapStack(each.stack);
+}
+
+std::string Execution::Run(Body body, Decisions& decisions, const Settings& settings) {
+  PLAIT_CHECK(current_ == nullptr, "Explore was called by code that is explored");
+  settings_ = settings;
+  decisions_ = &decisions;
+  decisions.Rewind();
+  for (Thread& each : threads_) each.state = State::kNone;
+  count_ = 0;
+  running_ = next_ = 0;
+  preemptions_ = steps_ = 0;
+  failed_ = false;
+  why_.clear();
+  trace_.clear();
+  model_.Reset();
+  memory_.Reset();
+  raw_.clear();
+  Begin(0, body);
+  count_ = 1;
+  do {
+    SwitchTo(next_);
+  } while (!failed_ && thread(0).state != State::kEnded);
+  for (void* memory : freed_) std::free(memory);
+  freed_.clear();
+  return why_;
+}
+
+void Execution::Begin(int number, const Body& body) noexcept {
+  Thread& thread = threads_[static_cast<size_t>(number)];
+  thread.body = &body;
+  thread.state = State::kReady;
+  thread.fresh = true;
+  thread.stores_seen = 0;
+  thread.here =
+      context::make_fcontext(thread.stack.base + thread.stack.size, thread.stack.size, &Entry::Run);
+}
+
+void Execution::SwitchTo(int number) noexcept {
+  running_ = number;
+  Thread& thread = threads_[static_cast<size_t>(number)];
+  thread.here = context::jump_fcontext(thread.here, this).fctx;
+}
+
+void Execution::SwitchOut() noexcept { driver_ = context::jump_fcontext(driver_, nullptr).fctx; }
+
+void Execution::Fail(std::string why) noexcept {
+  current_ = nullptr;
+  failed_ = true;
+  why_ = std::move(why);
+  SwitchOut();
+  __builtin_unreachable();
+}
+
+bool Execution::MayRun(int number) noexcept {
+  Thread& thread = threads_[static_cast<size_t>(number)];
+  switch (thread.state) {
+    case State::kReady:
+      return true;
+    case State::kWaiting:
+      return (*thread.ready)();
+    case State::kSpinning:
+      return model_.StoresOfOthers(number) != thread.stores_seen;
+    case State::kNone:
+    case State::kEnded:
+      break;
+  }
+  return false;
+}
+
+void Execution::Point() noexcept {
+  if (++steps_ > settings_.max_steps) {
+    Fail(absl::StrCat("an execution does not end: it has taken ", settings_.max_steps, " steps"));
+  }
+  // Whether a thread runs before one that has done nothing was decided when it was begun.
+  if (std::exchange(thread(running_).fresh, false)) return;
+  std::array<int, kMaxThreads> others;
+  size_t count = 0;
+  for (int i = 0; i < count_; ++i) {
+    if (i != running_ && MayRun(i)) others[count++] = i;
+  }
+  if (count == 0) return;
+  if (preemptions_ >= settings_.preemptions) {
+    was_bounded_ = true;
+    return;
+  }
+  const int chosen = decisions_->Choose(static_cast<int>(count) + 1);
+  if (chosen == 0) return;
+  ++preemptions_;
+  next_ = others[static_cast<size_t>(chosen) - 1];
+  SwitchOut();
+}
+
+void Execution::Block() noexcept {
+  const int self = running_;
+  if (++steps_ > settings_.max_steps) {
+    Fail(absl::StrCat("an execution does not end: it has taken ", settings_.max_steps, " steps"));
+  }
+  std::array<int, kMaxThreads> may_run;
+  size_t count = 0;
+  for (int i = 0; i < count_; ++i) {
+    if (MayRun(i)) may_run[count++] = i;
+  }
+  if (count == 0) Fail(DescribeDeadlock());
+  next_ = may_run[static_cast<size_t>(decisions_->Choose(static_cast<int>(count)))];
+  if (next_ != self) SwitchOut();
+}
+
+std::string Execution::DescribeDeadlock() {
+  std::vector<std::string> waits;
+  for (int i = 0; i < count_; ++i) {
+    const Thread& each = thread(i);
+    if (each.state == State::kWaiting || each.state == State::kSpinning) {
+      waits.push_back(absl::StrCat("T", i, " waits for ", each.what, " in ", Place(each.where)));
+    }
+  }
+  return absl::StrCat("deadlock, or a wake-up was lost: ", absl::StrJoin(waits, "; "));
+}
+
+void Execution::WaitUntil(absl::FunctionRef<bool()> ready, const char* what,
+                          const Where& where) noexcept {
+  Thread& self = thread(running_);
+  Point();
+  model_.Tick(running_);
+  if (ready()) return;
+  if (settings_.traced) Trace(where, absl::StrCat("waits for ", what));
+  self.ready = &ready;
+  self.what = what;
+  self.where = where;
+  self.state = State::kWaiting;
+  Block();
+  self.state = State::kReady;
+}
+
+void Execution::Release(Clock& to, const char* what, const Where& where) noexcept {
+  Point();
+  model_.Tick(running_);
+  to.Join(model_.clock(running_));
+  if (settings_.traced) Trace(where, what);
+}
+
+void Execution::Spin(const Where& where) noexcept {
+  Thread& self = thread(running_);
+  const uint64_t stores = model_.StoresOfOthers(running_);
+  model_.CatchUp(running_);
+  // If there was a store since it last spun, it may not have seen it.
+  self.state = stores != self.stores_seen ? State::kReady : State::kSpinning;
+  self.stores_seen = stores;
+  self.what = "a store that ends its spinning";
+  self.where = where;
+  Block();
+  self.state = State::kReady;
+  self.stores_seen = model_.StoresOfOthers(running_);
+  model_.CatchUp(running_);
+}
+
+void Execution::Parallel(std::span<const Body> bodies) noexcept {
+  const int first = count_;
+  const int parent = running_;
+  if (static_cast<size_t>(first) + bodies.size() > kMaxThreads) {
+    Fail(absl::StrCat("an execution has at most ", kMaxThreads, " threads"));
+  }
+  model_.Tick(parent);
+  for (const Body& body : bodies) {
+    Begin(count_, body);
+    model_.clock(count_) = model_.clock(parent);
+    ++count_;
+  }
+  Thread& self = thread(parent);
+  const auto all_ended = [this, first, &bodies] {
+    for (size_t i = 0; i < bodies.size(); ++i) {
+      if (threads_[static_cast<size_t>(first) + i].state != State::kEnded) return false;
+    }
+    return true;
+  };
+  const absl::FunctionRef<bool()> ready = all_ended;
+  self.ready = &ready;
+  self.what = "the threads that it began";
+  self.state = State::kWaiting;
+  Block();
+  self.state = State::kReady;
+  for (size_t i = 0; i < bodies.size(); ++i) {
+    model_.clock(parent).Join(model_.clock(first + static_cast<int>(i)));
+  }
+}
+
+// --- atomics ---
+
+MemoryOrder Execution::Order(SiteKind kind, MemoryOrder order, const Where& where) noexcept {
+  if (settings_.sites != nullptr) {
+    bool known = false;
+    for (const Site& site : *settings_.sites) known = known || site.Is(where, kind);
+    if (!known) settings_.sites->push_back({.where = where, .kind = kind, .order = order});
+  }
+  if (settings_.weakened != nullptr && settings_.weakened->Is(where, kind)) {
+    return settings_.weakened->order;
+  }
+  return order;
+}
+
+MemoryModel::Location& Execution::Locate(const void* at, size_t size, const Where& where) noexcept {
+  MemoryModel::Location* location = model_.Find(at);
+  if (location == nullptr) {
+    const PlainMemory::Clash clash =
+        memory_.Note(reinterpret_cast<uintptr_t>(at), size,
+                     {.thread = running_, .kind = PlainMemory::kAtomicRead, .code = nullptr},
+                     model_.clock(running_));
+    if (clash.found && clash.earlier.kind == PlainMemory::kFree) {
+      Fail(absl::StrCat("an atomic is used after its memory was freed, in ", Place(where)));
+    }
+    uint64_t value = 0;
+    std::memcpy(&value, at, size);
+    return model_.Create(at, size, value, -1);
+  }
+  if (location->destroyed) {
+    Fail(absl::StrCat("an atomic is used after it was destroyed, in ", Place(where)));
+  }
+  if (!model_.Knows(running_, *location)) {
+    Fail(absl::StrCat("data race: an atomic is used by T", running_, " in ", Place(where),
+                      ", and its construction does not happen before that"));
+  }
+  return *location;
+}
+
+void Execution::CheckOverflow() noexcept {
+  if (model_.overflown()) Fail("the execution is too long for the explorer's memory");
+}
+
+std::string Execution::NameOfLocation(const MemoryModel::Location& location) {
+  return absl::StrCat("a", location.number);
+}
+
+void Execution::Trace(const Where& where, const std::string& what) {
+  trace_.push_back(absl::StrCat("T", running_, " ", what, "  in ", Place(where)));
+}
+
+void Execution::Create(const void* at, size_t size) noexcept {
+  uint64_t value = 0;
+  std::memcpy(&value, at, size);
+  model_.Create(at, size, value, running_);
+}
+
+void Execution::Destroy(const void* at) noexcept {
+  MemoryModel::Location* location = model_.Find(at);
+  if (location == nullptr) return;
+  if (!model_.KnowsAll(running_, *location)) {
+    Fail(absl::StrCat("data race: T", running_, " destroys the atomic ", NameOfLocation(*location),
+                      ", and not all that others did to it happens before that"));
+  }
+  MemoryModel::Destroy(*location);
+}
+
+uint64_t Execution::Load(const void* at, size_t size, MemoryOrder order,
+                         const Where& where) noexcept {
+  Point();
+  order = Order(SiteKind::kLoad, order, where);
+  MemoryModel::Location& location = Locate(at, size, where);
+  const uint64_t value = model_.Load(running_, location, order, choose_);
+  if (settings_.traced) {
+    Trace(where, absl::StrCat(NameOfLocation(location), ".load(", NameOf(order), ") gives ",
+                              Number(value)));
+  }
+  CheckOverflow();
+  return value;
+}
+
+void Execution::Store(const void* at, size_t size, uint64_t value, MemoryOrder order,
+                      const Where& where) noexcept {
+  Point();
+  order = Order(SiteKind::kStore, order, where);
+  MemoryModel::Location& location = Locate(at, size, where);
+  model_.Store(running_, location, value, order, choose_);
+  if (settings_.traced) {
+    Trace(where, absl::StrCat(NameOfLocation(location), ".store(", Number(value), ", ",
+                              NameOf(order), ")"));
+  }
+  CheckOverflow();
+}
+
+uint64_t Execution::Modify(const void* at, size_t size, Change change, uint64_t operand,
+                           MemoryOrder order, const Where& where) noexcept {
+  Point();
+  order = Order(SiteKind::kModify, order, where);
+  MemoryModel::Location& location = Locate(at, size, where);
+  uint64_t written = 0;
+  const MemoryModel::Modified modified = model_.Modify(
+      running_, location,
+      [&](uint64_t value, uint64_t& next) {
+        next = Changed(change, value, operand) & Mask(size);
+        return true;
+      },
+      order, kRelaxed, choose_);
+  written = Changed(change, modified.before, operand) & Mask(size);
+  if (settings_.traced) {
+    Trace(where, absl::StrCat(NameOfLocation(location), ".modify(", NameOf(order), ") ",
+                              Number(modified.before), " -> ", Number(written)));
+  }
+  CheckOverflow();
+  return modified.before;
+}
+
+bool Execution::CompareExchange(const void* at, size_t size, uint64_t& expected, uint64_t desired,
+                                bool weak, MemoryOrder success, MemoryOrder failure,
+                                const Where& where) noexcept {
+  static_cast<void>(weak);  // one that fails for no reason is one that is tried a little later
+  Point();
+  success = Order(SiteKind::kCompare, success, where);
+  failure = Order(SiteKind::kCompareFailure, failure, where);
+  MemoryModel::Location& location = Locate(at, size, where);
+  const MemoryModel::Modified modified = model_.Modify(
+      running_, location,
+      [&](uint64_t value, uint64_t& next) {
+        next = desired;
+        return value == expected;
+      },
+      success, failure, choose_);
+  if (settings_.traced) {
+    Trace(where, modified.done
+                     ? absl::StrCat(NameOfLocation(location), ".compare_exchange(", NameOf(success),
+                                    ") ", Number(expected), " -> ", Number(desired))
+                     : absl::StrCat(NameOfLocation(location), ".compare_exchange(",
+                                    Number(expected), " -> ", Number(desired), ") fails (",
+                                    NameOf(failure), "), it is ", Number(modified.before)));
+  }
+  CheckOverflow();
+  expected = modified.before;
+  return modified.done;
+}
+
+void Execution::Fence(MemoryOrder order, const Where* where) noexcept {
+  Point();
+  if (where != nullptr) order = Order(SiteKind::kFence, order, *where);
+  model_.Fence(running_, order);
+  if (settings_.traced && where != nullptr) Trace(*where, absl::StrCat("fence ", NameOf(order)));
+  CheckOverflow();
+}
+
+// --- plain memory ---
+
+void Execution::FailRace(const PlainMemory::Clash& clash, const PlainMemory::Access& access,
+                         const void* at) noexcept {
+  const bool freed = clash.earlier.kind == PlainMemory::kFree;
+  Fail(absl::StrCat(freed ? "use of freed memory: " : "data race: ", NameOfKind(access.kind),
+                    " by T", access.thread, " in ", NameOfCode(access.code), ", ",
+                    freed ? "after " : "and ", NameOfKind(clash.earlier.kind), " by T",
+                    clash.earlier.thread, " in ", NameOfCode(clash.earlier.code), " at ",
+                    Number(reinterpret_cast<uintptr_t>(at))));
+}
+
+void Execution::Access(const void* at, size_t size, PlainMemory::Kind kind,
+                       const void* code) noexcept {
+  const PlainMemory::Access access{.thread = running_, .kind = kind, .code = code};
+  const PlainMemory::Clash clash =
+      memory_.Note(reinterpret_cast<uintptr_t>(at), size, access, model_.clock(running_));
+  if (clash.found) FailRace(clash, access, at);
+}
+
+void Execution::Free(void* memory, size_t size, const void* code) noexcept {
+  model_.Within(memory, size, [this](MemoryModel::Location& location) {
+    if (!model_.KnowsAll(running_, location)) {
+      Fail(absl::StrCat("data race: T", running_, " frees the memory of the atomic ",
+                        NameOfLocation(location), ", and not all that others did to it happens ",
+                        "before that"));
+    }
+    MemoryModel::Destroy(location);
+  });
+  freed_.push_back(memory);
+  Access(memory, size, PlainMemory::kFree, code);
+}
+
+void Execution::RawAtomic(const void* at, size_t size, bool writes, MemoryOrder order,
+                          const void* code) noexcept {
+  Access(at, size, writes ? PlainMemory::kAtomicWrite : PlainMemory::kAtomicRead, code);
+  RawClock* raw = nullptr;
+  for (RawClock& each : raw_) {
+    if (each.at == at) raw = &each;
+  }
+  if (raw == nullptr) raw = &raw_.emplace_back(RawClock{.at = at, .clock = {}});
+  model_.Tick(running_);
+  Clock& now = model_.clock(running_);
+  if (order != kRelaxed && order != kRelease) now.Join(raw->clock);
+  if (writes && (order == kRelease || order == kSeqCst || order == internal::kAcqRel)) {
+    raw->clock.Join(now);
+  }
+}
+
+}  // namespace plait::explorer
