@@ -341,6 +341,13 @@ TEST_F(EpollReactorTest, ADescriptorThatCannotBeWatchedFailsAndMayBeTriedAgain) 
   EXPECT_EQ(Do(read), 1);
 }
 
+TEST_F(EpollReactorTest, APollOfWhatTheSystemWillTellNothingOfEndsAtOnce) {
+  FdPair pair = MakeSocketPair();
+  PollOperation poll(pair.first.get(), kPollReadable);
+  faults_.FailNext(FaultInjection::kEpollControl, EPERM);
+  EXPECT_EQ(Do(poll), -EPERM);
+}
+
 TEST_F(EpollReactorTest, AnEpollWaitThatFailsLosesNothing) {
   FdPair pair = MakeSocketPair();
   GuardedBuffer buffer(5);

@@ -26,6 +26,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
+#include "plait/runtime/testing/loop_under_faults.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
@@ -72,36 +73,7 @@ Task<absl::Status> PeerWrites(int fd, std::string data) {
 
 Task<absl::Status> Close(OwnedFd& fd) { co_return co_await io::Close(fd.Release()); }
 
-class OperationFaultsTest : public testing::TestWithParam<ReactorFactory> {
- protected:
-  // io_uring takes its ring out of the thread's table in the end. The system cannot refuse that; if
-  // it were not done, the table would be full some time.
-  static std::vector<sys::LeftOut> LeftOut() {
-    if (GetParam().name != "IoUring") return {};
-    return {{.call = FaultInjection::kIoUringRegister, .place = 0}};
-  }
-
-  // Runs `body` on a loop of its own, which is bounded, so that a hang is an error that no system
-  // call told.
-  template <class Body>
-  absl::Status RunBounded(const ArmFaults& arm, Body body) {
-    EventLoop loop(GetParam().make(&blocking_));
-    const auto warm = [&]() -> Task<absl::Status> {
-      co_return co_await Sleep(absl::Nanoseconds(1));
-    };
-    EXPECT_TRUE(BlockOn(loop, warm()).ok());
-    arm();
-    const auto bounded = [&]() -> Task<absl::Status> {
-      co_return co_await Timeout(absl::Seconds(20), body());
-    };
-    absl::Status status = BlockOn(loop, bounded());
-    EXPECT_EQ(loop.io().in_flight(), 0u);
-    return status;
-  }
-
- private:
-  ThreadExecutor blocking_;
-};
+using OperationFaultsTest = testing::TestWithParam<ReactorFactory>;
 
 INSTANTIATE_TEST_SUITE_P(AllReactors, OperationFaultsTest, testing::ValuesIn(AllReactors()),
                          ReactorFactory::Name);
@@ -127,7 +99,7 @@ TEST_P(OperationFaultsTest, MakingAReactorWaitingAndWakingIt) {
     // A thread makes the ring and tries another; the one that uses it enables it. That is the same
     // call to the same system, and nothing that it needs can be used up meanwhile: a CHECK.
     left_out.push_back({.call = FaultInjection::kIoUringRegister, .place = 3});
-    left_out.push_back({.call = FaultInjection::kIoUringRegister, .place = 5});  // see LeftOut()
+    left_out.push_back({.call = FaultInjection::kIoUringRegister, .place = 5});  // see LeftOutOf
   }
   RunFaultMatrix(
       {.places = 8, .reaches = {FaultInjection::kClose}, .left_out = std::move(left_out)},
@@ -150,12 +122,12 @@ TEST_P(OperationFaultsTest, AConversationOverAUnixSocket) {
       EXPECT_EQ(events, kPollReadable);
       co_return co_await Close(pair.first);
     };
-    return RunBounded(arm, body);
+    return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix(
       {.reaches = {FaultInjection::kReceive, FaultInjection::kSend, FaultInjection::kPollNow,
                    FaultInjection::kClose, FaultInjection::kSocketProtocol},
-       .left_out = LeftOut()},
+       .left_out = LeftOutOf(GetParam())},
       scenario);
 }
 
@@ -167,11 +139,11 @@ TEST_P(OperationFaultsTest, BytesThroughAPipe) {
       co_await OrReturn(Close(pipe.first));
       co_return co_await Close(pipe.second);
     };
-    return RunBounded(arm, body);
+    return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix(
       {.reaches = {FaultInjection::kRead, FaultInjection::kWrite, FaultInjection::kClose},
-       .left_out = LeftOut()},
+       .left_out = LeftOutOf(GetParam())},
       scenario);
 }
 
@@ -190,12 +162,12 @@ TEST_P(OperationFaultsTest, AConnectionOverTcp) {
       co_return co_await Close(client);
     };
     const auto body = [&]() -> Task<absl::Status> { co_return co_await Gather(serve(), ask()); };
-    return RunBounded(arm, body);
+    return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix({.short_transfers = false,
                   .reaches = {FaultInjection::kAccept, FaultInjection::kConnect,
                               FaultInjection::kReceive, FaultInjection::kSend},
-                  .left_out = LeftOut()},
+                  .left_out = LeftOutOf(GetParam())},
                  scenario);
 }
 
@@ -222,10 +194,10 @@ TEST_P(OperationFaultsTest, MessagesBetweenDatagramSockets) {
       co_return co_await Gather(MoveMessage(false, pair.first.get()),
                                 MoveMessage(true, pair.second.get()));
     };
-    return RunBounded(arm, body);
+    return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix({.reaches = {FaultInjection::kReceiveMessage, FaultInjection::kSendMessage},
-                  .left_out = LeftOut()},
+                  .left_out = LeftOutOf(GetParam())},
                  scenario);
 }
 
@@ -252,14 +224,14 @@ TEST_P(OperationFaultsTest, FilesByNameAndByDescriptor) {
       co_await OrReturn(io::MakeDirectory(below.c_str()));
       co_return co_await io::RemoveDirectory(below.c_str());
     };
-    return RunBounded(arm, body);
+    return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix(
       {.reaches = {FaultInjection::kOpen, FaultInjection::kReadAt, FaultInjection::kWriteAt,
                    FaultInjection::kWrite, FaultInjection::kSync, FaultInjection::kStatus,
                    FaultInjection::kRename, FaultInjection::kUnlink,
                    FaultInjection::kMakeDirectory},
-       .left_out = LeftOut()},
+       .left_out = LeftOutOf(GetParam())},
       scenario);
 }
 

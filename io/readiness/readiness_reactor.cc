@@ -193,7 +193,10 @@ bool ReadinessReactor::TryPoll(IoOperation& operation) noexcept {
 }
 
 void ReadinessReactor::SubmitPoll(Descriptor& descriptor, IoOperation& operation) noexcept {
-  if (!TryPoll(operation)) descriptor.polls.PushBack(operation);
+  if (TryPoll(operation)) return;
+  // No event will ever come.
+  if (descriptor.kind == Kind::kFile) return Complete(operation, -EPERM);
+  descriptor.polls.PushBack(operation);
 }
 
 void ReadinessReactor::SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept {

@@ -60,7 +60,7 @@ const std::vector<Entry>& Table() {
       {Call::kListen, "listen", {EADDRINUSE, EBADF, ENOTSOCK, EOPNOTSUPP}},
       {Call::kSocketError, "getsockopt", {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK}},
       {Call::kSocketProtocol, "getsockopt", {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK}},
-      {Call::kSetNonBlocking, "fcntl", {EBADF, EINTR, EINVAL, EPERM}},
+      {Call::kSetNonBlocking, "fcntl", {EBADF, EINVAL, EPERM}},
       {Call::kPollNow, "poll", {EFAULT, EINTR, EINVAL, ENOMEM}},
       {Call::kEventFd, "eventfd", {EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM}},
       {Call::kSignalEventFd, "write", {EINTR}},
@@ -135,7 +135,7 @@ const std::vector<Entry>& Table() {
       {Call::kTakeExit, "waitid", {ECHILD, EINTR, EINVAL, EAGAIN}},
       {Call::kWaitReadable, "poll", {EFAULT, EINTR, EINVAL, ENOMEM}},
       {Call::kDuplicate, "fcntl", {EBADF, EINVAL, EMFILE}},
-      {Call::kSetBlocking, "fcntl", {EBADF, EINTR, EINVAL, EPERM}},
+      {Call::kSetBlocking, "fcntl", {EBADF, EINVAL, EPERM}},
       {Call::kSignalAction, "sigaction", {EFAULT, EINVAL}},
   };
   return table;

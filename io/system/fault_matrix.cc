@@ -91,8 +91,9 @@ class Matrix {
       EXPECT_FALSE(ErrorsOf(call).empty()) << "no errors are listed of call number " << i;
       const int64_t places = std::min(made[call], options_.places);
       for (int64_t place = 0; place < places; ++place) {
-        if (IsLeftOut(call, place)) continue;
-        for (const int error : ErrorsOf(call)) FailAt(call, place, error);
+        for (const int error : ErrorsOf(call)) {
+          if (!IsLeftOut(call, place, error)) FailAt(call, place, error);
+        }
       }
       if (options_.short_transfers && IsTransfer(call)) {
         for (const size_t bytes : {size_t{1}, size_t{3}}) Shorten(call, bytes);
@@ -108,10 +109,16 @@ class Matrix {
            call == Call::kSendFile;
   }
 
-  bool IsLeftOut(Call call, int64_t place) const {
+  bool IsReached(Call call) const {
+    return std::find(options_.reaches.begin(), options_.reaches.end(), call) !=
+           options_.reaches.end();
+  }
+  bool IsLeftOut(Call call, int64_t place, int error) const {
     return std::any_of(
-        options_.left_out.begin(), options_.left_out.end(),
-        [&](const LeftOut& left) { return left.call == call && left.place == place; });
+        options_.left_out.begin(), options_.left_out.end(), [&](const LeftOut& left) {
+          return left.call == call && (left.place == LeftOut::kEverywhere || left.place == place) &&
+                 (left.error == 0 || left.error == error);
+        });
   }
 
   void FailAt(Call call, int64_t place, int error) {
@@ -123,14 +130,16 @@ class Matrix {
         [&](FaultInjection& faults) { faults.Fail(call, error, {.skip = place, .times = times}); },
         call);
     EXPECT_LT(outcome.calls, calls_ + 1000) << what << ": it spins";
-    if (place == 0) {
-      EXPECT_GT(outcome.hits, 0) << what << ": it was not made";
+    // Of others it may be a matter of time whether they are made.
+    if (place == 0 && IsReached(call)) {
+      EXPECT_GT(outcome.hits, 0) << what << ": it was not made; it ended with " << outcome.status;
     }
     if (outcome.status.ok()) return;
     // The error itself, or what it led to: but one that the system has told.
-    EXPECT_TRUE(absl::StrContains(outcome.status.message(), "(E"))
+    EXPECT_TRUE(!options_.errors_are_named || absl::StrContains(outcome.status.message(), "(E"))
         << what << ": it ends with something else: " << outcome.status;
-    EXPECT_FALSE(absl::StartsWith(outcome.status.message(), ":"))
+    EXPECT_FALSE(outcome.status.message().empty() ||
+                 absl::StartsWith(outcome.status.message(), ":"))
         << what << ": nobody knows what has failed: " << outcome.status;
   }
 

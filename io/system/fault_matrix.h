@@ -36,18 +36,23 @@ const char* NameOf(FaultInjection::Call call);
 
 using ArmFaults = std::function<void()>;
 
-// The `place`-th time, from 0, that a call is made.
+// An error of a call at the `place`-th time, from 0, that it is made.
 struct LeftOut {
+  static constexpr int64_t kEverywhere = -1;
+
   FaultInjection::Call call;
-  int64_t place = 0;
+  int64_t place = kEverywhere;
+  int error = 0;  // 0: all of them
 };
 
 struct FaultMatrixOptions {
   // How many of the times that a call is made, the first ones, are made to fail in turn.
   int64_t places = 4;
+  // Whether the Status has to name an error of the system's, and not only what failed.
+  bool errors_are_named = true;
   // Whether transfers are made short. Not where they go through a TCP socket.
   bool short_transfers = true;
-  // Calls that the scenario is expected to make, so that the matrix is about what it says.
+  // Calls that the scenario makes each time, so that the matrix is about what it says.
   std::vector<FaultInjection::Call> reaches;
   // What is not made to fail, for a reason that the test gives.
   std::vector<LeftOut> left_out;
