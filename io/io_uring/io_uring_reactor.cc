@@ -81,6 +81,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept override;
   void Wake() noexcept override { internal::SignalWake(wake_); }
   size_t in_flight() const noexcept override { return in_flight_; }
+  const internal::Multishots& multishots() const noexcept { return multishots_; }
 
   Multishot* StartMultishot(IoOpcode opcode, int fd, MultishotOwner& owner) noexcept override;
   void StopMultishot(Multishot& shots) noexcept override {
@@ -657,6 +658,13 @@ absl::StatusOr<std::unique_ptr<Reactor>> MakeIoUringReactor(IoUringOptions optio
   auto reactor = std::make_unique<IoUringReactor>(options, wake);
   if (absl::Status opened = reactor->Open(); !opened.ok()) return opened;
   return reactor;
+}
+
+IoUringMultishotUse MultishotUseOf(const Reactor& reactor) {
+  const internal::Multishots& multishots = static_cast<const IoUringReactor&>(reactor).multishots();
+  return {.buffers = multishots.buffers(),
+          .buffers_with_kernel = multishots.buffers_with_kernel(),
+          .armed = multishots.armed()};
 }
 
 }  // namespace plait

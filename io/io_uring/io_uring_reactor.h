@@ -62,6 +62,14 @@ struct IoUringOptions {
 // refused. A real operation has been tried.
 absl::StatusOr<std::unique_ptr<Reactor>> MakeIoUringReactor(IoUringOptions options = {});
 
+// For tests: what multishots have, of a reactor that MakeIoUringReactor made.
+struct IoUringMultishotUse {
+  size_t buffers = 0;              // that are in use at all
+  size_t buffers_with_kernel = 0;  // to receive into; the others hold data, and are lent
+  size_t armed = 0;  // multishots that the kernel has, those that were stopped included
+};
+IoUringMultishotUse MultishotUseOf(const Reactor& reactor);
+
 }  // namespace plait
 
 #endif  // PLAIT_IO_IO_URING_IO_URING_REACTOR_H_
