@@ -133,7 +133,7 @@ class [[nodiscard]] StreamFill final : public StreamRead {
   }
 
  private:
-  char first_[64];
+  char first_[128];  // a short message whole, so that it costs one system call
 };
 
 class [[nodiscard]] StreamFillAwaitable {
@@ -304,6 +304,9 @@ class StreamState {
   std::unique_ptr<Outgoing> outgoing_;
   Peer peer_;
 };
+
+// There may be very many that wait for something to happen.
+static_assert(sizeof(StreamState) <= 128);
 
 }  // namespace plait::internal
 
