@@ -114,7 +114,8 @@ class [[nodiscard]] DatagramSend final : public io::internal::OperationAwaiter {
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
     if (!at_once_) return OperationAwaiter::await_suspend(waiter);
     SendAtOnce(waiter.promise());
-    return false;
+    waiter.promise().Schedule();  // others have their turn
+    return true;
   }
   absl::Status await_resume() const;
 

@@ -8,6 +8,8 @@
 //   server.h              Serve and Server: a task for each of them
 //   send_file.h           SendFile: a file to a Stream
 //   datagram_socket.h     DatagramSocket: UDP and Unix datagrams
+//   protocol.h            Protocol and Transport: a Stream by callbacks
+//   datagram_protocol.h   DatagramProtocol: a DatagramSocket by callbacks
 //   pipe.h, socket_pair.h  Streams that are connected with each other
 //   stdio.h               standard input, output and error as Streams
 //   descriptor_passing.h  descriptors to another process
@@ -18,12 +20,14 @@
 // IWYU pragma: begin_exports
 #include "plait/io/net/address.h"
 #include "plait/io/net/connect.h"
+#include "plait/io/net/datagram_protocol.h"
 #include "plait/io/net/datagram_socket.h"
 #include "plait/io/net/descriptor_passing.h"
 #include "plait/io/net/endpoint.h"
 #include "plait/io/net/listener.h"
 #include "plait/io/net/partial_bytes.h"
 #include "plait/io/net/pipe.h"
+#include "plait/io/net/protocol.h"
 #include "plait/io/net/send_file.h"
 #include "plait/io/net/server.h"
 #include "plait/io/net/socket_options.h"

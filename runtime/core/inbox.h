@@ -15,6 +15,8 @@
 //
 // Orderings: a push releases the item's contents and a drain acquires them. PrepareToSleep and the
 // failed look need no ordering of their own, as the next Drain acquires before anything is read.
+// inbox_explored_test runs all executions of small programs, in which each of the two, weakened,
+// fails with a data race on an item.
 #ifndef PLAIT_RUNTIME_CORE_INBOX_H_
 #define PLAIT_RUNTIME_CORE_INBOX_H_
 

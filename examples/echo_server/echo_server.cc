@@ -1,0 +1,116 @@
+// echo_server: sends back what it is sent, on any number of connections, on one thread.
+//
+// Each connection is a task of its own, which reads as though it were the only one. Serve starts
+// them, keeps to the limit, and ends them: on SIGINT or SIGTERM at once, a second one ends the
+// program the hard way. echo_client talks to it, and measures it.
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "plait/examples/support/console.h"
+#include "plait/examples/support/flags.h"
+#include "plait/examples/support/runtime_flags.h"
+#include "plait/io/net/net.h"
+#include "plait/io/signal/shutdown.h"
+#include "plait/runtime/runtime.h"
+#include "plait/schedulers/run.h"
+
+namespace {
+
+using plait::OrReturn;
+
+// A connection that says little needs little; one that fills its buffer is given a larger one.
+constexpr size_t kFirstBuffer = 1024;
+constexpr size_t kLargestBuffer = 64 * 1024;
+
+struct Totals {
+  int64_t connections = 0;
+  int64_t failed = 0;  // ended by an error: reset by the peer, say
+  uint64_t bytes = 0;
+};
+
+plait::Task<absl::Status> Echo(plait::Stream stream, Totals& totals) {
+  ++totals.connections;
+  std::vector<char> buffer(kFirstBuffer);
+  for (;;) {
+    const size_t size = co_await OrReturn(stream.Read(absl::MakeSpan(buffer)));
+    if (size == 0) break;
+    co_await OrReturn(stream.Write(absl::string_view(buffer.data(), size)));
+    totals.bytes += size;
+    if (size == buffer.size() && size < kLargestBuffer) buffer.resize(2 * size);
+  }
+  co_return co_await stream.Close();
+}
+
+plait::Task<absl::Status> ServeUntilToldToEnd(plait::Listener listener, int64_t max_connections,
+                                              Totals& totals) {
+  plait::ServerOptions options;
+  options.max_connections = static_cast<size_t>(max_connections);
+  options.on_error = [&totals](const absl::Status& error, const plait::SocketAddress& peer) {
+    // A peer that went away is no news; that nobody can come is.
+    if (peer.family() == plait::SocketAddress::Family::kNone) {
+      std::fprintf(stderr, "echo_server: %s.\n", error.ToString().c_str());
+    } else {
+      ++totals.failed;
+    }
+  };
+  auto echo = [&totals](plait::Stream stream) { return Echo(std::move(stream), totals); };
+  co_return co_await plait::RunUntilShutdownSignal(
+      plait::Serve(std::move(listener), std::move(echo), std::move(options)));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int64_t port = 7777;
+  int64_t max_connections = 0;
+  std::string host = "127.0.0.1";
+  plait::RunOptions options;
+  options.handle_sigint = false;  // RunUntilShutdownSignal does
+  examples::Flags flags("echo_server",
+                        "Sends back what it is sent. Ends on SIGINT or SIGTERM."
+                        "\nThe first line that it prints is \"listening on PORT\".");
+  flags.Int("port", &port, 0, 65535, "where it listens; 0: on a free port");
+  flags.Text("host", &host, "the IP address that it listens on; ::, for all of them");
+  flags.Int("max_connections", &max_connections, 0, 1'000'000,
+            "so many connections at once, others wait; 0: no limit");
+  plait::SocketAddress address;
+  flags.Check([&]() -> absl::Status {
+    const absl::StatusOr<plait::SocketAddress> parsed =
+        plait::SocketAddress::ParseIp(host, static_cast<int>(port));
+    if (!parsed.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--host: ", parsed.status().message()));
+    }
+    address = *parsed;
+    return absl::OkStatus();
+  });
+  examples::AddReactorFlag(flags, &options);
+  examples::AddSchedulerFlag(flags, &options);
+  if (const auto status = flags.Parse(argc, argv)) return *status;
+
+  absl::StatusOr<plait::Listener> listener = plait::Listen(address);
+  if (!listener.ok()) {
+    std::fprintf(stderr, "echo_server: %s.\n", std::string(listener.status().message()).c_str());
+    return 1;
+  }
+  examples::Console console;
+  console.Print(absl::StrCat("listening on ", listener->local_address().port()));
+  Totals totals;
+  const absl::Status ended =
+      plait::Run(ServeUntilToldToEnd(*std::move(listener), max_connections, totals), options);
+  console.Print(absl::StrFormat("echo_server connections=%d failed=%d bytes=%d reactor=%s",
+                                totals.connections, totals.failed, totals.bytes,
+                                examples::ReactorName(options)));
+  if (ended.ok()) return 0;
+  std::fprintf(stderr, "echo_server: %s.\n", ended.ToString().c_str());
+  return 1;
+}

@@ -1,0 +1,91 @@
+#include "plait/io/net/datagram_protocol.h"
+
+#include <utility>
+
+#include "absl/types/span.h"
+#include "plait/runtime/task/or_return.h"
+#include "plait/runtime/task/select.h"
+
+namespace plait {
+
+DatagramTransport::DatagramTransport(DatagramSocket socket, DatagramProtocol& protocol,
+                                     size_t largest)
+    : socket_(std::move(socket)), protocol_(protocol), buffer_(largest, '\0') {}
+
+bool DatagramTransport::SendTo(absl::string_view data, const SocketAddress& to) {
+  if (is_closing()) return false;
+  pending_.push_back({.data = std::string(data), .to = to});
+  work_.Set();
+  internal::Tell(protocol_, limits_.Add(data.size() + kOverhead));
+  return true;
+}
+
+void DatagramTransport::Close() {
+  closing_ = true;
+  work_.Set();
+}
+
+void DatagramTransport::Abort() { aborted_.Set(); }
+
+absl::Status DatagramTransport::SetWriteLimits(size_t high, size_t low) {
+  absl::Status status = limits_.Set(high, low);
+  if (status.ok()) internal::Tell(protocol_, limits_.Update());
+  return status;
+}
+
+// Ends with an error only.
+Task<absl::Status> DatagramTransport::ReceiveLoop() {
+  for (;;) {
+    const absl::StatusOr<ReceivedDatagram> received =
+        co_await socket_.ReceiveFrom(absl::MakeSpan(buffer_));
+    if (!received.ok() && !absl::IsUnavailable(received.status())) co_return received.status();
+    if (is_closing()) continue;  // what comes from now on is dropped
+    if (received.ok()) {
+      protocol_.OnDatagram(absl::string_view(buffer_.data(), received->size), *received);
+    } else {
+      protocol_.OnError(received.status());
+    }
+  }
+}
+
+// Ends when all was sent and the socket is to be closed, or is cancelled.
+Task<absl::Status> DatagramTransport::SendLoop() {
+  for (;;) {
+    work_.Clear();
+    if (pending_.empty()) {
+      if (closing_) co_return absl::OkStatus();
+      co_await OrReturn(work_.Wait());
+      continue;
+    }
+    const Outgoing& next = pending_.front();
+    const absl::Status sent = co_await socket_.SendTo(next.data, next.to);
+    if (absl::IsCancelled(sent)) co_return sent;
+    const size_t size = next.data.size() + kOverhead;
+    pending_.pop_front();
+    if (!sent.ok()) protocol_.OnError(sent);
+    internal::Tell(protocol_, limits_.Remove(size));
+  }
+}
+
+Task<absl::Status> DatagramTransport::Run() {
+  auto selected = co_await Select(aborted_.Wait(), SendLoop(), ReceiveLoop());
+  absl::Status status = selected.index() == 0   ? selected.get<0>()
+                        : selected.index() == 1 ? selected.get<1>()
+                                                : selected.get<2>();
+  if (selected.index() == 0 && status.ok()) {
+    status = absl::AbortedError("the socket was aborted by this side");
+  }
+  const absl::Status closed = co_await socket_.Close();
+  co_return status.ok() ? closed : status;
+}
+
+Task<absl::Status> RunDatagramProtocol(DatagramSocket socket, DatagramProtocol& protocol,
+                                       size_t largest) {
+  DatagramTransport transport(std::move(socket), protocol, largest);
+  protocol.OnConnected(transport);
+  const absl::Status status = co_await transport.Run();
+  protocol.OnClosed(status);
+  co_return status;
+}
+
+}  // namespace plait

@@ -1,0 +1,134 @@
+#include "plait/io/net/protocol.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "plait/runtime/task/or_return.h"
+#include "plait/runtime/task/select.h"
+
+namespace plait {
+namespace {
+
+// Of a long write this much is given to the system at once, so that the limits hear of progress.
+constexpr size_t kPiece = 64 * 1024;
+// A buffer that has become larger is given back once it is empty.
+constexpr size_t kKeptCapacity = 64 * 1024;
+
+}  // namespace
+
+Transport::Transport(Stream stream, Protocol& protocol)
+    : stream_(std::move(stream)), protocol_(protocol) {
+  stream_.set_high_water_mark(0);  // what waits, waits here, where it is counted
+}
+
+bool Transport::Write(absl::string_view data) {
+  if (is_closing() || write_ended_) return false;
+  if (data.empty()) return true;
+  pending_.append(data.data(), data.size());
+  work_.Set();
+  internal::Tell(protocol_, limits_.Add(data.size()));
+  return true;
+}
+
+void Transport::ShutdownWrite() {
+  write_ended_ = true;
+  work_.Set();
+}
+
+void Transport::Close() {
+  closing_ = true;
+  reading_.Clear();
+  work_.Set();
+}
+
+void Transport::Abort() {
+  reading_.Clear();
+  aborted_.Set();
+}
+
+void Transport::ResumeReading() {
+  if (!is_closing()) reading_.Set();
+}
+
+absl::Status Transport::SetWriteLimits(size_t high, size_t low) {
+  absl::Status status = limits_.Set(high, low);
+  if (status.ok()) internal::Tell(protocol_, limits_.Update());
+  return status;
+}
+
+// Ends with an error only; else it is cancelled when the connection ends.
+Task<absl::Status> Transport::ReadLoop() {
+  bool ended = false;
+  for (;;) {
+    // Also before what has come meanwhile is told.
+    co_await OrReturn(reading_.Wait());
+    const absl::string_view data = stream_.buffered();
+    if (!data.empty()) {
+      protocol_.OnData(data);
+      stream_.Consume(data.size());
+      continue;
+    }
+    if (ended) break;
+    ended = co_await OrReturn(stream_.ReadMore()) == 0;
+  }
+  if (!protocol_.OnEnd()) Close();
+  Event never;
+  co_return co_await never.Wait();
+}
+
+Task<absl::Status> Transport::SendAll() {
+  sending_.swap(pending_);
+  for (absl::string_view rest = sending_; !rest.empty();) {
+    const absl::string_view piece = rest.substr(0, kPiece);
+    co_await OrReturn(stream_.Write(piece));
+    rest.remove_prefix(piece.size());
+    internal::Tell(protocol_, limits_.Remove(piece.size()));
+  }
+  sending_.clear();
+  if (sending_.capacity() > kKeptCapacity) sending_ = std::string();
+  co_return absl::OkStatus();
+}
+
+// Ends when all was sent and the connection is to be closed, or with an error.
+Task<absl::Status> Transport::WriteLoop() {
+  bool shut_down = false;
+  for (;;) {
+    work_.Clear();
+    if (!pending_.empty()) {
+      co_await OrReturn(SendAll());
+    } else if (closing_) {
+      co_return absl::OkStatus();
+    } else if (write_ended_ && !shut_down) {
+      shut_down = true;
+      co_await OrReturn(stream_.ShutdownWrite());
+    } else {
+      co_await OrReturn(work_.Wait());
+    }
+  }
+}
+
+Task<absl::Status> Transport::Run() {
+  // The losers are cancelled and joined: nothing calls the protocol after this.
+  auto selected = co_await Select(aborted_.Wait(), WriteLoop(), ReadLoop());
+  absl::Status status = selected.index() == 0   ? selected.get<0>()
+                        : selected.index() == 1 ? selected.get<1>()
+                                                : selected.get<2>();
+  if (selected.index() == 0 && status.ok()) {
+    status = absl::AbortedError("the connection was aborted by this side");
+  }
+  if (!status.ok()) {
+    stream_.Abort();
+    co_return status;
+  }
+  co_return co_await stream_.Close();
+}
+
+Task<absl::Status> RunProtocol(Stream stream, Protocol& protocol) {
+  Transport transport(std::move(stream), protocol);
+  protocol.OnConnected(transport);
+  const absl::Status status = co_await transport.Run();
+  protocol.OnClosed(status);
+  co_return status;
+}
+
+}  // namespace plait
