@@ -1,6 +1,7 @@
 #include "plait/io/net/stream_state.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -74,6 +75,10 @@ bool StreamRead::await_ready() noexcept {
   refusal_ = state == nullptr ? StreamRefusal::kClosed : state->RefusalToRead();
   if (refusal_ != StreamRefusal::kNone) return true;
   if (fills_ || state->incoming_.size() < least_) {
+    if (state->shots_ != nullptr && state->is_home(Worker::Current()) && !Cancelled()) {
+      if (TakeShots(*state)) return true;
+      if (state->shots_->ended()) state->EndShots();
+    }
     result = state->read_error_;
     return result < 0;
   }
@@ -96,10 +101,32 @@ bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
   return true;
 }
 
+bool StreamRead::TakeShots(StreamState& state) noexcept {
+  StreamShots& shots = *state.shots_;
+  if (fills_) {
+    result = static_cast<int32_t>(shots.TakeInto(state.incoming_, kLargestPiece));
+    return result > 0;
+  }
+  if (state.incoming_.empty() && (by_shots() || least_ == 1)) {
+    at_ += shots.TakeInto(rest(), state.incoming_);
+  } else {
+    // It does not wait yet, and this may not be enough: a read that fails takes nothing.
+    shots.TakeInto(state.incoming_, least_);
+    if (state.incoming_.size() >= least_) at_ += state.incoming_.TakeInto(rest());
+  }
+  result = 0;
+  return count() >= least_;
+}
+
+void StreamRead::PutBack(StreamState& state) noexcept {
+  if (!fills_) state.incoming_.Append(absl::MakeConstSpan(begin_, count()));
+}
+
 void StreamRead::Start(StreamState& state) noexcept {
-  if (!fills_) {
-    at_ += state.incoming_.TakeInto(rest());
-  } else if (!state.incoming_.empty()) {
+  if (!fills_) at_ += state.incoming_.TakeInto(rest());
+  flag_b_ = state.UsesShots(*this);
+  if (by_shots()) return;
+  if (fills_ && !state.incoming_.empty()) {
     // In the middle of something: the rest may well be long.
     const absl::Span<char> room = state.incoming_.Room(kPiece);
     begin_ = at_ = room.data();
@@ -132,6 +159,7 @@ void StreamRead::Absorb(StreamState& state, size_t moved) noexcept {
 void StreamRead::Delivered(WorkItem& item) noexcept {
   auto& self = static_cast<StreamRead&>(static_cast<IoOperation&>(item));
   StreamState& state = *self.state_.get();
+  if (self.by_shots()) return self.Happened();  // the stream was closed
   if (self.result > 0) {
     const auto moved = static_cast<size_t>(self.result);
     self.at_ += moved;
@@ -148,13 +176,21 @@ void StreamRead::Delivered(WorkItem& item) noexcept {
   state.reader_ = nullptr;
   if (self.result < 0) {
     if (self.result != -ECANCELED) state.read_error_ = self.result;
-    if (!self.fills_) state.incoming_.Append(absl::MakeConstSpan(self.begin_, self.count()));
+    self.PutBack(state);
   }
   self.Happened();
 }
 
 bool StreamRead::CancelRead(HomeWait& wait) noexcept {
   auto& self = static_cast<StreamRead&>(wait);
+  if (self.by_shots()) {
+    StreamState& state = *self.state_.get();
+    if (state.reader_ != &self) return false;  // its end is on its way
+    state.reader_ = nullptr;
+    self.PutBack(state);
+    self.result = -ECANCELED;
+    return true;
+  }
   self.flag_a_ = true;
   self.home()->reactor()->Cancel(self);
   return false;  // it is delivered all the same
@@ -278,9 +314,10 @@ StreamState::~StreamState() = default;
 StreamState::Kind StreamState::KindOf(int fd, const SocketAddress& peer) noexcept {
   sys::SystemCalls& calls = sys::Calls();
   // Who knows the peer need not ask.
-  if (peer.family() != SocketAddress::Family::kNone || calls.SocketProtocol(fd) >= 0) {
-    return Kind::kSocket;
-  }
+  if (peer.is_ip()) return Kind::kTcp;
+  if (peer.family() != SocketAddress::Family::kNone) return Kind::kSocket;
+  const int protocol = calls.SocketProtocol(fd);
+  if (protocol >= 0) return protocol == IPPROTO_TCP ? Kind::kTcp : Kind::kSocket;
   return calls.Seek(fd, 0, SEEK_CUR) >= 0 ? Kind::kFile : Kind::kNonBlocking;
 }
 
@@ -317,12 +354,14 @@ size_t StreamState::unsent() const noexcept {
 
 void StreamState::Abort() noexcept {
   closed_ = true;
+  StopShots();
   descriptor_.Reset();
   BlockAgain();
 }
 
 Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
   state->closed_ = true;
+  state->StopShots();
   const absl::Status closed = co_await state->descriptor_.Close();
   state->BlockAgain();
   co_return closed;
@@ -338,6 +377,63 @@ absl::Status StreamState::ShutDownNow() {
   const int result = sys::Calls().Shutdown(fd(), SHUT_WR);
   if (result >= 0) return absl::OkStatus();
   return ErrnoToStatus(result, absl::StrCat("shut down writing to ", Name()));
+}
+
+// --- what comes by a multishot ---
+
+bool StreamState::UsesShots(const StreamRead& reader) noexcept {
+  if (shots_ != nullptr) return true;
+  // Not for a connection of one request and one answer.
+  if (!std::exchange(has_waited_, true) || kind_ != Kind::kTcp || no_shots_ ||
+      reader.rest().size() > kMostByShots) {
+    return false;
+  }
+  shots_ = StreamShots::Start(*home_->reactor(), fd(), *this);
+  no_shots_ = shots_ == nullptr;
+  if (!no_shots_) while_shots_ = StreamRef(this);
+  return !no_shots_;
+}
+
+void StreamState::OnShots() noexcept {
+  const StreamRef self = while_shots_;  // lives until the reader has gone on
+  if (closed_) return DropShots();      // on another thread, which could not
+  StreamRead* const reader = reader_;
+  if (reader == nullptr || !reader->by_shots()) return;  // for the next one to take
+  if (!reader->TakeShots(*this)) {
+    if (!shots_->ended()) return;
+    reader->result = EndShots();
+    if (reader->result < 0) reader->PutBack(*this);
+  }
+  reader_ = nullptr;
+  reader->Happened();  // last: it may use the stream, or drop it
+}
+
+int StreamState::EndShots() noexcept {
+  const StreamRef self = while_shots_;
+  const int end = shots_->end();
+  if (end < 0) read_error_ = end;
+  DropShots();
+  no_shots_ = true;
+  return end;
+}
+
+void StreamState::DropShots() noexcept {
+  const StreamRef self = std::move(while_shots_);
+  shots_ = nullptr;
+}
+
+void StreamState::StopShots() noexcept {
+  if (shots_ == nullptr) return;
+  if (!is_home(Worker::Current())) {
+    // Only its own thread can stop it. This has it come to its end there.
+    static_cast<void>(sys::Calls().Shutdown(fd(), SHUT_RDWR));
+    return;
+  }
+  DropShots();
+  if (reader_ == nullptr || !reader_->by_shots()) return;
+  StreamRead* const reader = std::exchange(reader_, nullptr);
+  reader->result = -ECANCELED;
+  home_->Post(static_cast<IoOperation&>(*reader));
 }
 
 StreamRefusal StreamState::ComeHome(Worker* worker) noexcept {

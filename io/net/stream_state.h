@@ -2,7 +2,8 @@
 //
 // Reading. StreamRead takes what was read ahead, and lets the reactor read the rest straight into
 // the caller's memory. What the kernel gave to a read that then failed goes back to `incoming_`, so
-// that the next one finds it.
+// that the next one finds it. A TCP connection that waits for small reads again and again receives
+// by a multishot, where the reactor has those (stream_shots.h).
 //
 // Writing. StreamWrite sends what the kernel takes there and then. The rest waits in `outgoing_`,
 // in which one operation at a time, the pump, sends it in the background:
@@ -33,6 +34,7 @@
 #include "absl/types/span.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/byte_buffer.h"
+#include "plait/io/net/stream_shots.h"
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/io_operation.h"
@@ -101,7 +103,15 @@ class StreamRead : private HomeWait, private IoOperation {
   absl::Status EndedEarly() const;
 
  private:
+  friend class StreamState;
+
+  // It waits for what the stream's multishot brings, and has no operation of its own.
+  bool by_shots() const noexcept { return flag_b_; }
   void Start(StreamState& state) noexcept;
+  // Takes what the multishot has brought. Whether that is enough.
+  bool TakeShots(StreamState& state) noexcept;
+  // It gets no more: what it has is for the next one to find.
+  void PutBack(StreamState& state) noexcept;
   // Of a StreamFill, of which `moved` bytes have come: puts them behind those that were read ahead.
   void Absorb(StreamState& state, size_t moved) noexcept;
   void ReadRest() noexcept;
@@ -189,7 +199,7 @@ class [[nodiscard]] StreamWrite final : private HomeWait {
   StreamRefusal refusal_ = StreamRefusal::kNone;
 };
 
-class StreamState {
+class StreamState final : private StreamShotsUser {
  public:
   static constexpr size_t kDefaultHighWater = 64 * 1024;
 
@@ -226,7 +236,7 @@ class StreamState {
   // For a socket, when what was accepted is with the kernel: ends the writing half.
   absl::Status ShutDownNow();
   bool shut_down() const noexcept { return shut_down_; }
-  bool is_socket() const noexcept { return kind_ == Kind::kSocket; }
+  bool is_socket() const noexcept { return kind_ <= Kind::kSocket; }
 
  private:
   friend class StreamRef;
@@ -245,7 +255,9 @@ class StreamState {
 
   // Files (what has positions; terminals and pipes have none) never say "not now": they are left to
   // the reactor, which knows how not to wait for a disk.
-  enum class Kind : uint8_t { kSocket, kNonBlocking, kFile };
+  // Unix sockets are kSocket: descriptors may be received from them, of which a multishot knows
+  // nothing.
+  enum class Kind : uint8_t { kTcp, kSocket, kNonBlocking, kFile };
 
   // For peers with an IP address, without SocketAddress's room for paths.
   struct Peer {
@@ -261,9 +273,20 @@ class StreamState {
   void BlockAgain() noexcept;
   // True on the thread where it waits, which the first wait decides.
   StreamRefusal ComeHome(Worker* worker) noexcept;
+  bool is_home(Worker* worker) const noexcept { return home_ == worker; }
   StreamRefusal RefusalToRead() const noexcept;
   StreamRefusal RefusalToWrite(bool flush) const noexcept;
   absl::Status Refused(absl::string_view what, StreamRefusal refusal) const;
+
+  // StreamShotsUser.
+  void OnShots() noexcept override;
+  void DropShots() noexcept override;
+  // Whether `reader`, which begins to wait, does so for a multishot: starts one where that pays.
+  bool UsesShots(const StreamRead& reader) noexcept;
+  // It has ended. 0 or -errno, which the next read will find.
+  int EndShots() noexcept;
+  // Before the descriptor is closed.
+  void StopShots() noexcept;
 
   // What the kernel has now, up to into.size(): how much, 0 when it has nothing now. The end, or an
   // error, is for the next one to see.
@@ -286,6 +309,8 @@ class StreamState {
   }
 
   static constexpr uint8_t kTurns = 32;
+  // Reads that ask for more than this had better go straight into the caller's memory.
+  static constexpr size_t kMostByShots = size_t{16} << 10;
 
   Atomic<uint32_t> holders_{0};
   io::OwnedDescriptor descriptor_;
@@ -294,6 +319,8 @@ class StreamState {
   bool closed_ = false;
   bool shut_down_ = false;
   Kind kind_;
+  bool has_waited_ = false;  // for bytes
+  bool no_shots_ = false;    // the reactor has none, or they have ended
   uint8_t turns_ = kTurns;
   int blocks_again_ = -1;
   Worker* home_ = nullptr;
@@ -301,6 +328,8 @@ class StreamState {
   StreamWrite* writer_ = nullptr;  // waiting
   size_t high_water_ = kDefaultHighWater;
   ByteBuffer incoming_;
+  std::unique_ptr<StreamShots> shots_;
+  StreamRef while_shots_;  // this, while there are some
   std::unique_ptr<Outgoing> outgoing_;
   Peer peer_;
 };

@@ -1,0 +1,48 @@
+#include "plait/io/net/stream_shots.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+
+#include "plait/runtime/core/io_operation.h"
+
+namespace plait::internal {
+
+std::unique_ptr<StreamShots> StreamShots::Start(Reactor& reactor, int fd, StreamShotsUser& user) {
+  std::unique_ptr<StreamShots> made(new StreamShots(reactor, user));
+  made->shots_ = reactor.StartMultishot(IoOpcode::kRead, fd, *made);
+  return made->shots_ == nullptr ? nullptr : std::move(made);
+}
+
+StreamShots::~StreamShots() {
+  if (shots_ != nullptr) reactor_.StopMultishot(*shots_);
+}
+
+size_t StreamShots::TakeInto(absl::Span<char> into, ByteBuffer& rest) noexcept {
+  size_t taken = 0;
+  while (taken < into.size()) {
+    Shot* const shot = shots_->Take();
+    if (shot == nullptr) break;
+    const auto size = static_cast<size_t>(shot->result);
+    const size_t fits = std::min(size, into.size() - taken);
+    std::memcpy(into.data() + taken, shot->data, fits);
+    taken += fits;
+    if (fits < size) rest.Append(absl::MakeConstSpan(shot->data + fits, size - fits));
+    reactor_.ReturnShot(*shots_, *shot);
+  }
+  return taken;
+}
+
+size_t StreamShots::TakeInto(ByteBuffer& into, size_t enough) noexcept {
+  const size_t before = into.size();
+  while (into.size() < enough) {
+    Shot* const shot = shots_->Take();
+    if (shot == nullptr) break;
+    into.Append(absl::MakeConstSpan(shot->data, static_cast<size_t>(shot->result)));
+    reactor_.ReturnShot(*shots_, *shot);
+  }
+  return into.size() - before;
+}
+
+}  // namespace plait::internal

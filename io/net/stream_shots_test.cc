@@ -1,0 +1,273 @@
+// Connections that wait again and again, which receive by a multishot where the reactor has those;
+// what they promise is the same on every reactor. Traps: a buffer (the reactor's) that is given
+// back while it is read; a cancel that races completion; a wake-up lost between the look at what
+// has come and the wait.
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "gtest/gtest.h"
+#include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/stream.h"
+#include "plait/io/net/stream_fixture.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/sockets.h"
+
+namespace plait {
+namespace {
+
+class StreamShotsTest : public StreamTest {
+ protected:
+  // The kernel's part of a close may end a few turns later.
+  bool TurnsUntilItEnds(int peer) {
+    char byte = 0;
+    for (int turn = 0; turn < 100; ++turn) {
+      EXPECT_TRUE(loop().RunReady().ok());
+      if (::recv(peer, &byte, 1, MSG_DONTWAIT) == 0) return true;
+    }
+    return false;
+  }
+};
+
+Task<absl::StatusOr<std::string>> ReadSome(Stream* stream, size_t most) {
+  co_return co_await stream->Read(most);
+}
+
+// Has `stream` wait for bytes until it does so in the way it will keep to.
+Task<void> WaitOften(Stream* stream, int peer) {
+  for (int i = 0; i < 3; ++i) {
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(stream, 1));
+    co_await Yield();
+    WriteAll(peer, "x");
+    const absl::StatusOr<std::string> read = co_await reading;
+    EXPECT_TRUE(read.ok() && *read == "x") << read.status();
+  }
+}
+
+TEST_P(StreamShotsTest, AReadTakesPartOfWhatHasComeAndTheNextTheRest) {
+  RunTask([&]() -> Task<void> {
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    co_await WaitOften(&stream, pair.second.get());
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(&stream, 3));
+    co_await Yield();
+    WriteAll(pair.second.get(), "hello, you\nthere\n");
+    absl::StatusOr<std::string> read = co_await reading;
+    EXPECT_TRUE(read.ok() && *read == "hel") << read.status();
+    read = co_await stream.ReadExactly(4);
+    EXPECT_TRUE(read.ok() && *read == "lo, ") << read.status();
+    absl::StatusOr<std::string> line = co_await stream.ReadLine();
+    EXPECT_TRUE(line.ok() && *line == "you") << line.status();
+    line = co_await stream.ReadLine();
+    EXPECT_TRUE(line.ok() && *line == "there") << line.status();
+    pair.second.Reset();
+    line = co_await stream.ReadLine();
+    EXPECT_EQ(line.status().code(), absl::StatusCode::kOutOfRange) << line.status();
+    read = co_await stream.Read(1);
+    EXPECT_TRUE(read.ok() && read->empty()) << "the end stays: " << read.status();
+  });
+}
+
+TEST_P(StreamShotsTest, TheEndInTheMiddleOfAnExactReadGivesThePartialBytes) {
+  RunTask([&]() -> Task<void> {
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    co_await WaitOften(&stream, pair.second.get());
+    WriteAll(pair.second.get(), "abc");
+    pair.second.Reset();
+    const absl::StatusOr<std::string> read = co_await stream.ReadExactly(5);
+    EXPECT_EQ(read.status().code(), absl::StatusCode::kOutOfRange);
+    EXPECT_EQ(PartialBytes(read.status()), "abc");
+  });
+}
+
+TEST_P(StreamShotsTest, AResetIsToldByAllLaterReads) {
+  RunTask([&]() -> Task<void> {
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    co_await WaitOften(&stream, pair.second.get());
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(&stream, 3));
+    co_await Yield();
+    CloseWithReset(std::move(pair.second));
+    absl::StatusOr<std::string> read = co_await reading;
+    EXPECT_EQ(read.status().code(), absl::StatusCode::kUnavailable);
+    read = co_await ReadSome(&stream, 3);
+    EXPECT_EQ(read.status().code(), absl::StatusCode::kUnavailable);
+  });
+}
+
+TEST_P(StreamShotsTest, AReaderThatWaitsIsCancelledByACloseAndByAnAbort) {
+  const int before = OpenDescriptors();
+  for (const bool abort : {true, false}) {
+    FdPair pair = MakeTcpPair();
+    RunTask([&]() -> Task<void> {
+      Stream stream = MakeStream(pair.first);
+      co_await WaitOften(&stream, pair.second.get());
+      JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(&stream, 3));
+      co_await Yield();
+      if (abort) {
+        stream.Abort();
+      } else {
+        const absl::Status closed = co_await stream.Close();
+        EXPECT_TRUE(closed.ok()) << closed;
+      }
+      const absl::StatusOr<std::string> read = co_await reading;
+      EXPECT_EQ(read.status().code(), absl::StatusCode::kCancelled);
+    });
+    EXPECT_TRUE(TurnsUntilItEnds(pair.second.get())) << "the peer is told of the end";
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_P(StreamShotsTest, ACancelBesideACloseEndsTheReadOnce) {
+  RunTask([&]() -> Task<void> {
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    co_await WaitOften(&stream, pair.second.get());
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(&stream, 3));
+    co_await Yield();
+    stream.Abort();
+    reading.Cancel();
+    const absl::StatusOr<std::string> read = co_await reading;
+    EXPECT_EQ(read.status().code(), absl::StatusCode::kCancelled);
+  });
+}
+
+TEST_P(StreamShotsTest, APeerThatIsNotReadFromCannotSendForEver) {
+  RunTask([&]() -> Task<void> {
+    FdPair pair = MakeSmallTcpPair();
+    Stream stream = MakeStream(pair.first);
+    co_await WaitOften(&stream, pair.second.get());
+    size_t sent = 0;
+    for (int i = 0; i < 100; ++i) {
+      sent += FillUp(pair.second.get());
+      for (int turn = 0; turn < 10; ++turn) co_await Yield();
+    }
+    for (int turn = 0; turn < 100; ++turn) co_await Yield();
+    EXPECT_EQ(FillUp(pair.second.get()), 0u) << "the peer still gets rid of its data";
+    // Read from, all of it comes.
+    pair.second.Reset();
+    size_t came = 0;
+    for (;;) {
+      const absl::StatusOr<std::string> read = co_await stream.Read(5000);
+      EXPECT_TRUE(read.ok()) << read.status();
+      if (!read.ok() || read->empty()) break;
+      came += read->size();
+    }
+    EXPECT_EQ(came, sent);
+  });
+}
+
+TEST_P(StreamShotsTest, AStreamOutlivesItsLoop) {
+  // What a system keeps for all the loops of a process is there after the first.
+  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
+  const int before = OpenDescriptors();
+  {
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    {
+      EventLoop own(GetParam().make(nullptr));
+      BlockOn(own, WaitOften(&stream, pair.second.get()));
+    }
+    stream.Abort();
+    EXPECT_EQ(ReadExactly(pair.second.get(), 1), "") << "the peer is told of the end";
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_P(StreamShotsTest, DroppedWhereItsLoopDoesNotRunItsPeerIsToldAllTheSame) {
+  FdPair pair = MakeTcpPair();
+  {
+    Stream stream = MakeStream(pair.first);
+    BlockOn(loop(), WaitOften(&stream, pair.second.get()));
+  }
+  EXPECT_EQ(ReadExactly(pair.second.get(), 1), "");
+  EXPECT_TRUE(TurnsUntilItEnds(pair.second.get()));
+}
+
+TEST_P(StreamShotsTest, ItGoesOnWhenAnotherThreadRunsTheLoop) {
+  FdPair pair = MakeTcpPair();
+  Stream stream = MakeStream(pair.first);
+  for (int i = 0; i < 5; ++i) {
+    std::thread thread([&] { BlockOn(loop(), WaitOften(&stream, pair.second.get())); });
+    thread.join();
+    WriteAll(pair.second.get(), "between");
+    const absl::StatusOr<std::string> read = BlockOn(loop(), stream.ReadExactly(7));
+    EXPECT_TRUE(read.ok() && *read == "between") << read.status();
+  }
+  BlockOn(loop(), stream.Close()).IgnoreError();
+}
+
+// Writes, reads of all kinds and cancels in random order against a string.
+TEST_P(StreamShotsTest, HoweverReadsAreMixedAndCancelledNoByteIsLostOrMoved) {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    RunTask([&]() -> Task<void> {
+      std::mt19937 generator(seed);
+      const auto below = [&](size_t bound) { return generator() % bound; };
+      FdPair pair = MakeTcpPair();
+      Stream stream = MakeStream(pair.first);
+      co_await WaitOften(&stream, pair.second.get());
+      const std::string data = Pattern(200'000, seed);
+      size_t sent = 0;
+      size_t came = 0;
+      const auto send = [&](size_t size) {
+        WriteAll(pair.second.get(), absl::string_view(data).substr(sent, size));
+        sent += size;
+      };
+      const auto check = [&](const absl::StatusOr<std::string>& read) {
+        if (!read.ok()) {
+          EXPECT_EQ(read.status().code(), absl::StatusCode::kCancelled) << read.status();
+          return;
+        }
+        EXPECT_TRUE(*read == absl::string_view(data).substr(came, read->size())) << "at " << came;
+        came += read->size();
+      };
+      while (sent + 3000 < data.size()) {
+        const size_t pending = sent - came;
+        if (below(2) == 0 && pending < 30'000) send(1 + below(3000));
+        switch (below(3)) {
+          case 0:
+            if (sent > came) check(co_await stream.Read(1 + below(4000)));
+            break;
+          case 1:
+            if (sent > came) check(co_await stream.ReadExactly(1 + below(sent - came)));
+            break;
+          default: {
+            // More than there is, given up before or after more has come.
+            const size_t size = sent - came + 1 + below(2000);
+            JoinHandle<absl::StatusOr<std::string>> reading =
+                Spawn([](Stream* from, size_t exactly) -> Task<absl::StatusOr<std::string>> {
+                  co_return co_await from->ReadExactly(exactly);
+                }(&stream, size));
+            for (size_t turn = below(4); turn > 0; --turn) co_await Yield();
+            if (below(2) == 0) send(1 + below(3000));
+            for (size_t turn = below(4); turn > 0; --turn) co_await Yield();
+            reading.Cancel();
+            check(co_await reading);
+          }
+        }
+      }
+      pair.second.Reset();
+      const absl::StatusOr<std::string> rest = co_await stream.ReadAll(1 << 20);
+      EXPECT_TRUE(rest.ok()) << rest.status();
+      check(rest);
+      EXPECT_EQ(came, sent);
+    });
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Reactors, StreamShotsTest, testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+}  // namespace
+}  // namespace plait
