@@ -36,6 +36,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -193,6 +194,14 @@ class Stream {
   template <class Byte>
     requires std::is_same_v<const Byte, const char>
   auto Write(absl::Span<Byte> data) {
+    return Write(absl::string_view(data.data(), data.size()));
+  }
+
+  // And where the standard's string_view is another type than Abseil's.
+  template <class Text>
+    requires std::is_same_v<Text, std::string_view> &&
+             (!std::is_same_v<std::string_view, absl::string_view>)
+  auto Write(Text data) {
     return Write(absl::string_view(data.data(), data.size()));
   }
 

@@ -3,20 +3,19 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <memory>
 
 #include "plait/runtime/core/io_operation.h"
 
 namespace plait::internal {
 
-std::unique_ptr<StreamShots> StreamShots::Start(Reactor& reactor, int fd, StreamShotsUser& user) {
-  std::unique_ptr<StreamShots> made(new StreamShots(reactor, user));
-  made->shots_ = reactor.StartMultishot(IoOpcode::kRead, fd, *made);
-  return made->shots_ == nullptr ? nullptr : std::move(made);
+bool StreamShots::Start(Reactor& reactor, int fd) noexcept {
+  reactor_ = &reactor;
+  shots_ = reactor.StartMultishot(IoOpcode::kRead, fd, *this);
+  return shots_ != nullptr;
 }
 
 StreamShots::~StreamShots() {
-  if (shots_ != nullptr) reactor_.StopMultishot(*shots_);
+  if (shots_ != nullptr) reactor_->StopMultishot(*shots_);
 }
 
 size_t StreamShots::TakeInto(absl::Span<char> into, ByteBuffer& rest) noexcept {
@@ -29,7 +28,7 @@ size_t StreamShots::TakeInto(absl::Span<char> into, ByteBuffer& rest) noexcept {
     std::memcpy(into.data() + taken, shot->data, fits);
     taken += fits;
     if (fits < size) rest.Append(absl::MakeConstSpan(shot->data + fits, size - fits));
-    reactor_.ReturnShot(*shots_, *shot);
+    reactor_->ReturnShot(*shots_, *shot);
   }
   return taken;
 }
@@ -40,7 +39,7 @@ size_t StreamShots::TakeInto(ByteBuffer& into, size_t enough) noexcept {
     Shot* const shot = shots_->Take();
     if (shot == nullptr) break;
     into.Append(absl::MakeConstSpan(shot->data, static_cast<size_t>(shot->result)));
-    reactor_.ReturnShot(*shots_, *shot);
+    reactor_->ReturnShot(*shots_, *shot);
   }
   return into.size() - before;
 }

@@ -10,7 +10,6 @@
 #define PLAIT_IO_NET_STREAM_SHOTS_H_
 
 #include <cstddef>
-#include <memory>
 
 #include "absl/types/span.h"
 #include "plait/io/net/byte_buffer.h"
@@ -19,25 +18,16 @@
 
 namespace plait::internal {
 
-// Who is told that there is something to take, or that it has ended.
-class StreamShotsUser {
+class StreamShots : private MultishotOwner {
  public:
-  virtual void OnShots() noexcept = 0;
-  // The reactor is gone: stops using them.
-  virtual void DropShots() noexcept = 0;
-
- protected:
-  ~StreamShotsUser() = default;
-};
-
-class StreamShots final : private MultishotOwner {
- public:
-  // Null where the reactor has nothing better than one read after another.
-  static std::unique_ptr<StreamShots> Start(Reactor& reactor, int fd, StreamShotsUser& user);
+  StreamShots() = default;
   StreamShots(const StreamShots&) = delete;
   StreamShots& operator=(const StreamShots&) = delete;
   // Stops; what was not taken is lost.
-  ~StreamShots();
+  virtual ~StreamShots();
+
+  // Before all else. False where the reactor has nothing better than one read after another.
+  bool Start(Reactor& reactor, int fd) noexcept;
 
   // Fills `into` as far as there are bytes; how many. What is left of the last piece goes to
   // `rest`, which is empty.
@@ -50,16 +40,18 @@ class StreamShots final : private MultishotOwner {
   int end() const noexcept { return shots_->end(); }
 
  private:
-  StreamShots(Reactor& reactor, StreamShotsUser& user) : reactor_(reactor), user_(user) {}
+  // There is something to take, or it has ended.
+  virtual void OnCame() noexcept = 0;
+  // The reactor is gone. Destroys this.
+  virtual void OnGone() noexcept = 0;
 
-  void OnShots(Multishot&) noexcept override { user_.OnShots(); }
+  void OnShots(Multishot&) noexcept override { OnCame(); }
   void OnReactorGone(Multishot&) noexcept override {
     shots_ = nullptr;
-    user_.DropShots();
+    OnGone();
   }
 
-  Reactor& reactor_;
-  StreamShotsUser& user_;
+  Reactor* reactor_ = nullptr;
   Multishot* shots_ = nullptr;
 };
 

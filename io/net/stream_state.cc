@@ -75,9 +75,9 @@ bool StreamRead::await_ready() noexcept {
   refusal_ = state == nullptr ? StreamRefusal::kClosed : state->RefusalToRead();
   if (refusal_ != StreamRefusal::kNone) return true;
   if (fills_ || state->incoming_.size() < least_) {
-    if (state->shots_ != nullptr && state->is_home(Worker::Current()) && !Cancelled()) {
+    if (state->by_shots_ != nullptr && state->is_home(Worker::Current()) && !Cancelled()) {
       if (TakeShots(*state)) return true;
-      if (state->shots_->ended()) state->EndShots();
+      if (state->by_shots_->ended()) state->EndShots();
     }
     result = state->read_error_;
     return result < 0;
@@ -102,7 +102,7 @@ bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
 }
 
 bool StreamRead::TakeShots(StreamState& state) noexcept {
-  StreamShots& shots = *state.shots_;
+  StreamShots& shots = *state.by_shots_;
   if (fills_) {
     result = static_cast<int32_t>(shots.TakeInto(state.incoming_, kLargestPiece));
     return result > 0;
@@ -382,25 +382,25 @@ absl::Status StreamState::ShutDownNow() {
 // --- what comes by a multishot ---
 
 bool StreamState::UsesShots(const StreamRead& reader) noexcept {
-  if (shots_ != nullptr) return true;
+  if (by_shots_ != nullptr) return true;
   // Not for a connection of one request and one answer.
   if (!std::exchange(has_waited_, true) || kind_ != Kind::kTcp || no_shots_ ||
       reader.rest().size() > kMostByShots) {
     return false;
   }
-  shots_ = StreamShots::Start(*home_->reactor(), fd(), *this);
-  no_shots_ = shots_ == nullptr;
-  if (!no_shots_) while_shots_ = StreamRef(this);
+  by_shots_ = std::make_unique<ByShots>(*this);
+  no_shots_ = !by_shots_->Start(*home_->reactor(), fd());
+  if (no_shots_) by_shots_ = nullptr;
   return !no_shots_;
 }
 
 void StreamState::OnShots() noexcept {
-  const StreamRef self = while_shots_;  // lives until the reader has gone on
-  if (closed_) return DropShots();      // on another thread, which could not
+  const StreamRef self(this);       // lives until the reader has gone on
+  if (closed_) return DropShots();  // on another thread, which could not
   StreamRead* const reader = reader_;
   if (reader == nullptr || !reader->by_shots()) return;  // for the next one to take
   if (!reader->TakeShots(*this)) {
-    if (!shots_->ended()) return;
+    if (!by_shots_->ended()) return;
     reader->result = EndShots();
     if (reader->result < 0) reader->PutBack(*this);
   }
@@ -409,8 +409,7 @@ void StreamState::OnShots() noexcept {
 }
 
 int StreamState::EndShots() noexcept {
-  const StreamRef self = while_shots_;
-  const int end = shots_->end();
+  const int end = by_shots_->end();
   if (end < 0) read_error_ = end;
   DropShots();
   no_shots_ = true;
@@ -418,12 +417,12 @@ int StreamState::EndShots() noexcept {
 }
 
 void StreamState::DropShots() noexcept {
-  const StreamRef self = std::move(while_shots_);
-  shots_ = nullptr;
+  const StreamRef self(this);
+  by_shots_ = nullptr;
 }
 
 void StreamState::StopShots() noexcept {
-  if (shots_ == nullptr) return;
+  if (by_shots_ == nullptr) return;
   if (!is_home(Worker::Current())) {
     // Only its own thread can stop it. This has it come to its end there.
     static_cast<void>(sys::Calls().Shutdown(fd(), SHUT_RDWR));

@@ -21,6 +21,7 @@
 #ifndef PLAIT_IO_NET_STREAM_STATE_H_
 #define PLAIT_IO_NET_STREAM_STATE_H_
 
+#include <algorithm>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -199,7 +200,7 @@ class [[nodiscard]] StreamWrite final : private HomeWait {
   StreamRefusal refusal_ = StreamRefusal::kNone;
 };
 
-class StreamState final : private StreamShotsUser {
+class StreamState {
  public:
   static constexpr size_t kDefaultHighWater = 64 * 1024;
 
@@ -217,7 +218,9 @@ class StreamState final : private StreamShotsUser {
   absl::StatusOr<SocketAddress> PeerAddress() const;
 
   size_t high_water() const noexcept { return high_water_; }
-  void set_high_water(size_t bytes) noexcept { high_water_ = bytes; }
+  void set_high_water(size_t bytes) noexcept {
+    high_water_ = static_cast<uint32_t>(std::min<size_t>(bytes, UINT32_MAX));
+  }
   // Accepted, and not with the kernel yet.
   size_t unsent() const noexcept;
   // Read ahead.
@@ -259,6 +262,15 @@ class StreamState final : private StreamShotsUser {
   // nothing.
   enum class Kind : uint8_t { kTcp, kSocket, kNonBlocking, kFile };
 
+  // What a multishot brings. Only once it has paid.
+  struct ByShots final : StreamShots {
+    explicit ByShots(StreamState& of) noexcept : state(&of) {}
+    void OnCame() noexcept override { state->OnShots(); }
+    void OnGone() noexcept override { state->DropShots(); }
+
+    StreamRef state;
+  };
+
   // For peers with an IP address, without SocketAddress's room for paths.
   struct Peer {
     uint8_t bytes[16] = {};
@@ -278,9 +290,8 @@ class StreamState final : private StreamShotsUser {
   StreamRefusal RefusalToWrite(bool flush) const noexcept;
   absl::Status Refused(absl::string_view what, StreamRefusal refusal) const;
 
-  // StreamShotsUser.
-  void OnShots() noexcept override;
-  void DropShots() noexcept override;
+  void OnShots() noexcept;
+  void DropShots() noexcept;
   // Whether `reader`, which begins to wait, does so for a multishot: starts one where that pays.
   bool UsesShots(const StreamRead& reader) noexcept;
   // It has ended. 0 or -errno, which the next read will find.
@@ -323,13 +334,12 @@ class StreamState final : private StreamShotsUser {
   bool no_shots_ = false;    // the reactor has none, or they have ended
   uint8_t turns_ = kTurns;
   int blocks_again_ = -1;
+  uint32_t high_water_ = kDefaultHighWater;
   Worker* home_ = nullptr;
   StreamRead* reader_ = nullptr;   // waiting
   StreamWrite* writer_ = nullptr;  // waiting
-  size_t high_water_ = kDefaultHighWater;
   ByteBuffer incoming_;
-  std::unique_ptr<StreamShots> shots_;
-  StreamRef while_shots_;  // this, while there are some
+  std::unique_ptr<ByShots> by_shots_;
   std::unique_ptr<Outgoing> outgoing_;
   Peer peer_;
 };
