@@ -1,0 +1,155 @@
+// WorkStealingDeque: the work of one thread of a pool, from which other threads may steal.
+//
+// The owner pushes and pops at the bottom, newest first, so that what it runs next is what its
+// cache still knows; thieves take from the top, oldest first. It grows as needed. Internal to the
+// pool.
+//
+//       top (next to be stolen)                       bottom (next free)
+//        |                                             |
+//   ... [ ] [ ] [ ] [ ] [ ] [ ] [ ] [ ] [ ] [ ] [ ] [ ] ...
+//        ----> Steal: top + 1                <---- Pop: bottom - 1     ----> Push: bottom + 1
+//
+// Indexes only grow but for the moment of a Pop; index i is in slot i mod capacity. The items are
+// those in [top, bottom). Who owns the item at index i?
+//
+//   not yet --bottom: i -> i + 1 (Push)--> everyone's
+//   everyone's --top: i -> i + 1, a compare-and-swap (Steal, or Pop of the last item)--> the
+//   taker's everyone's --bottom: i + 1 -> i, and top < i is seen after that (Pop)--> the owner's
+//
+// The algorithm is Chase's and Lev's (Dynamic Circular Work-Stealing Deque, SPAA 2005) as Le, Pop,
+// Cohen and Zappa Nardelli wrote it for weak memory models (Correct and Efficient Work-Stealing for
+// Weak Memory Models, PPoPP 2013), with orders on the accesses in place of their two fences:
+// ThreadSanitizer does not know fences, and on x86-64 and ARMv8 it costs the same.
+//
+// Orderings. Everything hangs on Pop and Steal not taking the same item, where Pop does without a
+// compare-and-swap as more than one item is left. Pop writes bottom and then reads top; Steal reads
+// top and then bottom; all four, and the change of top, are sequentially consistent. So if a thief
+// still sees the old bottom, the owner sees every steal that the thief knew of:
+//
+//     CAS of top (i - 1 -> i) < thief's load of top (i) < its load of bottom (old)
+//                             < owner's store of bottom < its load of top, which is then >= i
+//
+// For the first step C++11 would do with an acquire, C++20 would not: the compare-and-swap happens
+// before the load of bottom, but not strongly (P0668). The others:
+//   - Push releases bottom, and Steal's load acquires it: the item, and what is in it.
+//   - Growing releases the ring, and Steal acquires it: a thief may see the new ring while it sees
+//     the old bottom.
+//   - Push acquires top: the thief that left a slot free has read it.
+//   - Slots, the owner's own reads and what it writes back after a Pop in vain: relaxed.
+//
+// Old rings are kept until the deque dies, as a thief may be reading one: together they are smaller
+// than the newest. Threads: as noted. Lifetime: whoever calls a method keeps the deque alive; it
+// does not own the items. Cost: a push is two stores, a pop one exchange, a steal one
+// compare-and-swap.
+#ifndef PLAIT_SCHEDULERS_WORK_STEALING_DEQUE_H_
+#define PLAIT_SCHEDULERS_WORK_STEALING_DEQUE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/work_item.h"
+
+namespace plait::internal {
+
+class WorkStealingDeque {
+ public:
+  struct Stolen {
+    enum Outcome : uint8_t {
+      kItem,
+      kEmpty,
+      kLost,  // to another thread, just now: there may be more
+    };
+    Outcome outcome;
+    WorkItem* item;  // null unless kItem
+  };
+
+  // `capacity`, a power of two (CHECK), is what it holds before it grows.
+  explicit WorkStealingDeque(size_t capacity = 256);
+  WorkStealingDeque(const WorkStealingDeque&) = delete;
+  WorkStealingDeque& operator=(const WorkStealingDeque&) = delete;
+  ~WorkStealingDeque();
+
+  // Owner. Allocates when it grows.
+  void Push(WorkItem& item) {
+    const int64_t bottom = bottom_.load(kRelaxed);
+    const int64_t top = top_.load(kAcquire);
+    Ring* ring = ring_.load(kRelaxed);
+    if (bottom - top >= ring->capacity()) [[unlikely]]
+      ring = Grow(*ring, top, bottom);
+    ring->Put(bottom, &item);
+    bottom_.store(bottom + 1, kRelease);
+  }
+
+  // Owner. The newest item, or null.
+  WorkItem* Pop() noexcept {
+    const int64_t last = bottom_.load(kRelaxed) - 1;
+    // The top only grows: what was empty is.
+    if (top_.load(kRelaxed) > last) return nullptr;
+    bottom_.store(last, kSeqCst);
+    int64_t top = top_.load(kSeqCst);
+    if (top < last) [[likely]]
+      return ring_.load(kRelaxed)->Get(last);
+    WorkItem* item = nullptr;
+    // The last one: whoever moves the top has it.
+    if (top == last && top_.compare_exchange_strong(top, top + 1, kSeqCst, kRelaxed)) {
+      item = ring_.load(kRelaxed)->Get(last);
+    }
+    bottom_.store(last + 1, kRelaxed);
+    return item;
+  }
+
+  // Any thread. The oldest item.
+  Stolen Steal() noexcept {
+    int64_t top = top_.load(kSeqCst);
+    const int64_t bottom = bottom_.load(kSeqCst);
+    if (top >= bottom) return {.outcome = Stolen::kEmpty, .item = nullptr};
+    // Before the top moves: after that the owner may put another item there.
+    WorkItem* const item = ring_.load(kAcquire)->Get(top);
+    if (!top_.compare_exchange_strong(top, top + 1, kSeqCst, kRelaxed)) {
+      return {.outcome = Stolen::kLost, .item = nullptr};
+    }
+    return {.outcome = Stolen::kItem, .item = item};
+  }
+
+  // Any thread; a moment later it may not be so. Exact for the owner while nobody steals.
+  int64_t size() const noexcept {
+    const int64_t items = bottom_.load(kRelaxed) - top_.load(kRelaxed);
+    return items > 0 ? items : 0;
+  }
+  bool empty() const noexcept { return size() == 0; }
+
+ private:
+  class Ring {
+   public:
+    explicit Ring(int64_t capacity)
+        : capacity_(capacity),
+          slots_(std::make_unique<Atomic<WorkItem*>[]>(static_cast<size_t>(capacity))) {}
+
+    int64_t capacity() const noexcept { return capacity_; }
+    WorkItem* Get(int64_t index) const noexcept { return Slot(index).load(kRelaxed); }
+    void Put(int64_t index, WorkItem* item) noexcept { Slot(index).store(item, kRelaxed); }
+
+   private:
+    Atomic<WorkItem*>& Slot(int64_t index) const noexcept {
+      return slots_[static_cast<size_t>(index & (capacity_ - 1))];
+    }
+
+    const int64_t capacity_;
+    const std::unique_ptr<Atomic<WorkItem*>[]> slots_;
+  };
+
+  Ring* Grow(const Ring& full, int64_t top, int64_t bottom);
+
+  // The thieves' and the owner's, each on a line of its own.
+  alignas(64) Atomic<int64_t> top_{0};
+  alignas(64) Atomic<int64_t> bottom_{0};
+  Atomic<Ring*> ring_;
+  std::vector<std::unique_ptr<Ring>> rings_;  // the owner's; the last is `ring_`
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_SCHEDULERS_WORK_STEALING_DEQUE_H_

@@ -1,0 +1,135 @@
+// WorkStealingDeque under the explorer: every execution of small programs of an owner and two
+// thieves.
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "plait/runtime/core/work_item.h"
+#include "plait/runtime/testing/explorer/explorer.h"
+#include "plait/schedulers/work_stealing/deque.h"
+
+namespace plait::internal {
+namespace {
+
+using explorer::Explore;
+using explorer::Parallel;
+using explorer::Report;
+using explorer::Require;
+using explorer::Scenario;
+using Stolen = WorkStealingDeque::Stolen;
+
+struct Item : WorkItem {
+  int pushed = 0;  // written by the owner before it pushes
+  int taken = 0;   // written by whoever takes it: by two, that is a data race, or 2
+};
+
+class Program {
+ public:
+  explicit Program(size_t capacity) : deque_(capacity) {}
+
+  void Push(Item& item) {
+    item.pushed = 1;
+    ++pushed_;
+    deque_.Push(item);
+  }
+  void Pop() { Take(deque_.Pop()); }
+  void Steal() { Take(deque_.Steal().item); }
+
+  // When all threads have ended: takes what is left.
+  void Finish(std::initializer_list<Item*> items) {
+    while (WorkItem* item = deque_.Pop()) Take(item);
+    for (const Item* item : items) Require(item->taken == item->pushed, "each was taken once");
+  }
+
+ private:
+  static void Take(WorkItem* item) {
+    if (item == nullptr) return;
+    auto& taken = static_cast<Item&>(*item);
+    Require(taken.pushed == 1, "what the owner wrote is visible");
+    ++taken.taken;
+  }
+
+  WorkStealingDeque deque_;
+  int pushed_ = 0;
+};
+
+// All want the last item.
+void TheLastItem() {
+  Program program(2);
+  Item item;
+  Parallel({[&] {
+              program.Push(item);
+              program.Pop();
+            },
+            [&] { program.Steal(); }, [&] { program.Steal(); }});
+  program.Finish({&item});
+}
+
+// One thief knows that the other has stolen; the owner pops without a compare-and-swap.
+void TwoItems() {
+  Program program(2);
+  Item items[2];
+  program.Push(items[0]);
+  program.Push(items[1]);
+  Parallel({[&] { program.Pop(); }, [&] { program.Steal(); }, [&] { program.Steal(); }});
+  program.Finish({&items[0], &items[1]});
+}
+
+void OneThiefStealsTwice() {
+  Program program(2);
+  Item items[2];
+  program.Push(items[0]);
+  program.Push(items[1]);
+  Parallel({[&] {
+              program.Pop();
+              program.Pop();
+            },
+            [&] {
+              program.Steal();
+              program.Steal();
+            }});
+  program.Finish({&items[0], &items[1]});
+}
+
+// A slot is used again while a thief may still look at it.
+void ASlotIsUsedAgain() {
+  Program program(1);
+  Item items[2];
+  program.Push(items[0]);
+  Parallel({[&] {
+              program.Pop();
+              program.Push(items[1]);
+            },
+            [&] { program.Steal(); }, [&] { program.Steal(); }});
+  program.Finish({&items[0], &items[1]});
+}
+
+void ItGrows() {
+  Program program(1);
+  Item items[2];
+  program.Push(items[0]);
+  Parallel({[&] { program.Push(items[1]); }, [&] { program.Steal(); }, [&] { program.Steal(); }});
+  program.Finish({&items[0], &items[1]});
+}
+
+const std::vector<Scenario>& Scenarios() {
+  static const auto* const scenarios =
+      new std::vector<Scenario>{{"the last item", TheLastItem},
+                                {"two items", TwoItems},
+                                {"one thief steals twice", OneThiefStealsTwice},
+                                {"a slot is used again", ASlotIsUsedAgain},
+                                {"it grows", ItGrows}};
+  return *scenarios;
+}
+
+TEST(WorkStealingDequeExploredTest, EveryItemIsTakenOnce) {
+  for (const Scenario& scenario : Scenarios()) {
+    const Report report = Explore(scenario.options, scenario.body);
+    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
+    RecordProperty(scenario.name, report.ToString());
+  }
+}
+
+}  // namespace
+}  // namespace plait::internal
