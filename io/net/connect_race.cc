@@ -50,18 +50,16 @@ bool IsConnectedToItself(int fd, const SocketAddress& peer) {
 }  // namespace
 
 std::vector<SocketAddress> InterleaveFamilies(std::vector<SocketAddress> addresses) {
-  if (addresses.empty()) return addresses;
-  const SocketAddress::Family first = addresses.front().family();
-  const auto middle = std::stable_partition(
-      addresses.begin(), addresses.end(),
-      [first](const SocketAddress& address) { return address.family() == first; });
+  std::vector<SocketAddress> queues[2];  // those of the first's family, and the others
+  for (const SocketAddress& address : addresses) {
+    queues[address.family() == addresses.front().family() ? 0 : 1].push_back(address);
+  }
   std::vector<SocketAddress> mixed;
   mixed.reserve(addresses.size());
-  auto one = addresses.begin();
-  auto other = middle;
-  while (one != middle || other != addresses.end()) {
-    if (one != middle) mixed.push_back(*one++);
-    if (other != addresses.end()) mixed.push_back(*other++);
+  for (size_t i = 0; mixed.size() < addresses.size(); ++i) {
+    for (const std::vector<SocketAddress>& queue : queues) {
+      if (i < queue.size()) mixed.push_back(queue[i]);
+    }
   }
   return mixed;
 }
