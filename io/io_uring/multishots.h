@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -108,7 +109,10 @@ class Multishots final : private MultishotOwner {
   void FreeIfDone(UringMultishot& shots) noexcept;
   void WakeStarved() noexcept;
   bool IsBuffer(const Shot& shot) const noexcept {
-    return &shot >= buffer_shots_.get() && &shot < buffer_shots_.get() + options_.max_buffers;
+    if (buffer_shots_ == nullptr) return false;
+    const std::less<const Shot*> before;  // they need not be of one array
+    return !before(&shot, buffer_shots_.get()) &&
+           before(&shot, buffer_shots_.get() + options_.max_buffers);
   }
 
   MultishotHost& host_;

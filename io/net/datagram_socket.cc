@@ -46,11 +46,15 @@ SocketAddress Anywhere(Family family) {
 }
 
 // What `ask`, getsockname or getpeername, says; no address where it says nothing.
-SocketAddress AddressOf(int fd, int (sys::SystemCalls::*ask)(int, sockaddr*, socklen_t*) noexcept) {
-  SocketAddress address;
+using AskAddress = int (sys::SystemCalls::*)(int, sockaddr*, socklen_t*) noexcept;
+
+// 0, or -errno; then it is no address.
+int AskFor(SocketAddress& address, int fd, AskAddress ask) {
+  address = SocketAddress();
   ::sockaddr* const room = address.room();
-  if ((sys::Calls().*ask)(fd, room, address.room_size()) < 0) return SocketAddress();
-  return address;
+  const int asked = (sys::Calls().*ask)(fd, room, address.room_size());
+  if (asked < 0) address = SocketAddress();
+  return asked;
 }
 
 io::internal::Request MessageRequest(IoOpcode opcode, int fd, ::msghdr* message, int flags) {
@@ -176,8 +180,8 @@ DatagramSocket::DatagramSocket(io::OwnedDescriptor descriptor)
   if (!descriptor_.valid()) return;
   // One that is none has its answer from its first operation.
   sys::Calls().SetNonBlocking(descriptor_.get());
-  local_ = AddressOf(descriptor_.get(), &sys::SystemCalls::SocketName);
-  peer_ = AddressOf(descriptor_.get(), &sys::SystemCalls::PeerName);
+  AskFor(local_, descriptor_.get(), &sys::SystemCalls::SocketName);
+  AskFor(peer_, descriptor_.get(), &sys::SystemCalls::PeerName);
 }
 
 absl::StatusOr<DatagramSocket> DatagramSocket::Make(const SocketAddress& like,
@@ -214,7 +218,8 @@ absl::StatusOr<DatagramSocket> DatagramSocket::Bind(const SocketAddress& local,
   const int bound =
       sys::Calls().Bind(socket->descriptor(), local.data(), static_cast<socklen_t>(local.size()));
   if (bound < 0) return ErrnoToStatus(bound, what);
-  socket->local_ = AddressOf(socket->descriptor(), &sys::SystemCalls::SocketName);
+  const int named = AskFor(socket->local_, socket->descriptor(), &sys::SystemCalls::SocketName);
+  if (named < 0) return ErrnoToStatus(named, what);
   return socket;
 }
 
@@ -242,7 +247,8 @@ absl::StatusOr<DatagramSocket> DatagramSocket::Connect(const SocketAddress& peer
   const int fd = socket->descriptor();
   const int connected = sys::Calls().Connect(fd, peer.data(), static_cast<socklen_t>(peer.size()));
   if (connected < 0) return ErrnoToStatus(connected, what);
-  socket->local_ = AddressOf(fd, &sys::SystemCalls::SocketName);
+  const int named = AskFor(socket->local_, fd, &sys::SystemCalls::SocketName);
+  if (named < 0) return ErrnoToStatus(named, what);
   socket->peer_ = peer;
   return socket;
 }

@@ -119,6 +119,10 @@ class TaskRaces : public testing::TestWithParam<ReactorFactory> {
     };
     RunTask(rest);
     EXPECT_EQ(received_, sent_);
+    ExpectBothOutcomes();
+  }
+  void ExpectBothOutcomes() const {
+    if (Races(1000) < 1000) return;  // too few to insist
     EXPECT_GT(cut_short_, 0) << "this raced nothing";
     EXPECT_GT(completed_, 0) << "this raced nothing";
   }
@@ -207,13 +211,10 @@ TEST_P(TaskRaces, ASelectThatAnotherBranchMayWinAgainstARead) {
   FdPair pair = MakeSocketPair();
   const int fd = pair.first.Release();
   Partner writer(Writer(pair.second.get()));
-  const auto wait = [](unsigned yields) -> Task<absl::Status> {
-    for (; yields > 0; --yields) co_await Yield();
-    co_return absl::OkStatus();
-  };
   const auto body = [&]() -> Task<void> {
     for (int i = 0, races = Races(5'000); i < races; ++i) {
-      auto selected = co_await Select(ReadSome(fd, 1 + jitter_(16)), wait(jitter_(6)));
+      auto selected =
+          co_await Select(ReadSome(fd, 1 + jitter_(16)), Sleep(absl::Nanoseconds(jitter_(20'000))));
       // Also where the other branch has won: what arrived in spite of the cancel is not lost.
       Take(selected.get<0>(), absl::StatusCode::kCancelled);
     }
@@ -265,8 +266,7 @@ TEST_P(TaskRaces, ACloseByAnotherTaskAgainstARead) {
     }
   };
   RunTask(body);
-  EXPECT_GT(cut_short_, 0) << "this raced nothing";
-  EXPECT_GT(completed_, 0) << "this raced nothing";
+  ExpectBothOutcomes();
 }
 
 }  // namespace

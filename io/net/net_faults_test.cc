@@ -1,0 +1,152 @@
+// Every system call that connections, listeners and datagrams make, failing at every place and in
+// every way that its manual page lists, on every reactor: see io/system/fault_matrix.h.
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gtest/gtest.h"
+#include "plait/io/net/address.h"
+#include "plait/io/net/connect.h"
+#include "plait/io/net/datagram_socket.h"
+#include "plait/io/net/listener.h"
+#include "plait/io/net/pipe.h"
+#include "plait/io/net/socket_pair.h"
+#include "plait/io/net/stream.h"
+#include "plait/io/system/fault_injection.h"
+#include "plait/io/system/fault_matrix.h"
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
+#include "plait/runtime/testing/loop_under_faults.h"
+#include "plait/runtime/testing/reactor_factory.h"
+
+namespace plait {
+namespace {
+
+using sys::ArmFaults;
+using sys::FaultInjection;
+using sys::RunFaultMatrix;
+
+using NetFaultsTest = testing::TestWithParam<ReactorFactory>;
+
+INSTANTIATE_TEST_SUITE_P(AllReactors, NetFaultsTest, testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+Task<absl::Status> Answer(Stream stream) {
+  const std::string question = co_await OrReturn(stream.ReadExactly(8));
+  EXPECT_EQ(question, "question");
+  co_await OrReturn(stream.Write("answer"));
+  co_return co_await stream.Close();
+}
+
+Task<absl::Status> Ask(Stream stream) {
+  co_await OrReturn(stream.Write("question"));
+  const std::string answer = co_await OrReturn(stream.ReadExactly(6));
+  EXPECT_EQ(answer, "answer");
+  co_return co_await stream.Close();
+}
+
+Task<absl::Status> AnswerOne(Listener& listener) {
+  Stream stream = co_await OrReturn(listener.Accept());
+  co_return co_await Answer(std::move(stream));
+}
+
+Task<absl::Status> AskAt(SocketAddress address) {
+  Stream stream = co_await OrReturn(Connect(address));
+  co_return co_await Ask(std::move(stream));
+}
+
+Task<absl::Status> ListenAndTalk(SocketAddress address) {
+  Listener listener = co_await OrReturn(Listen(address));
+  co_await OrReturn(Gather(AnswerOne(listener), AskAt(listener.local_address())));
+  co_return co_await listener.Close();
+}
+
+// A TestFolder's path may be longer than a socket's may be.
+struct ShortFolder {
+  ShortFolder() { PLAIT_CHECK(::mkdtemp(path.data()) != nullptr, "there is no folder to be had"); }
+  ~ShortFolder() {
+    ::unlink((path + "/socket").c_str());
+    ::rmdir(path.c_str());
+  }
+  std::string path = "/tmp/plait-XXXXXX";
+};
+
+TEST_P(NetFaultsTest, AServerAndItsClientOverTcp) {
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    const auto body = [] { return ListenAndTalk(SocketAddress::Loopback(0)); };
+    return RunUnderFaults(GetParam(), arm, body);
+  };
+  RunFaultMatrix(
+      {.places = 2,
+       .short_transfers = false,
+       .reaches = {FaultInjection::kSocket, FaultInjection::kBind, FaultInjection::kListen,
+                   FaultInjection::kAccept, FaultInjection::kConnect},
+       .left_out = LeftOutOf(GetParam())},
+      scenario);
+}
+
+TEST_P(NetFaultsTest, AServerAndItsClientOverAUnixSocket) {
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    const ShortFolder folder;
+    const SocketAddress address = *SocketAddress::UnixPath(folder.path + "/socket");
+    const auto body = [&] { return ListenAndTalk(address); };
+    return RunUnderFaults(GetParam(), arm, body);
+  };
+  RunFaultMatrix(
+      {.places = 2,
+       .reaches = {FaultInjection::kSocket, FaultInjection::kBind, FaultInjection::kListen,
+                   FaultInjection::kAccept, FaultInjection::kConnect},
+       .left_out = LeftOutOf(GetParam())},
+      scenario);
+}
+
+TEST_P(NetFaultsTest, StreamsThatAreConnectedWithEachOther) {
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    const auto body = [&]() -> Task<absl::Status> {
+      auto pair = co_await OrReturn(SocketPair());
+      co_await OrReturn(Gather(Answer(std::move(pair.first)), Ask(std::move(pair.second))));
+      PipeEnds pipe = co_await OrReturn(Pipe());
+      co_await OrReturn(pipe.writer.Write("hello"));
+      co_await OrReturn(pipe.writer.Close());
+      const std::string text = co_await OrReturn(pipe.reader.ReadAll(100));
+      EXPECT_EQ(text, "hello");
+      co_return co_await pipe.reader.Close();
+    };
+    return RunUnderFaults(GetParam(), arm, body);
+  };
+  RunFaultMatrix({.reaches = {FaultInjection::kSocketPair, FaultInjection::kPipe},
+                  .left_out = LeftOutOf(GetParam())},
+                 scenario);
+}
+
+TEST_P(NetFaultsTest, DatagramsThereAndBack) {
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    const auto body = [&]() -> Task<absl::Status> {
+      DatagramSocket server = co_await OrReturn(DatagramSocket::Bind(SocketAddress::Loopback(0)));
+      DatagramSocket client = co_await OrReturn(DatagramSocket::Connect(server.local_address()));
+      co_await OrReturn(client.Send("question"));
+      GuardedBuffer buffer(100);
+      const ReceivedDatagram question = co_await OrReturn(server.ReceiveFrom(buffer.span()));
+      EXPECT_EQ(buffer.text(question.size), "question");
+      co_await OrReturn(server.SendTo("answer", question.from));
+      const ReceivedDatagram answer = co_await OrReturn(client.Receive(buffer.span()));
+      EXPECT_EQ(buffer.text(answer.size), "answer");
+      co_await OrReturn(client.Close());
+      co_return co_await server.Close();
+    };
+    return RunUnderFaults(GetParam(), arm, body);
+  };
+  RunFaultMatrix(
+      {.reaches = {FaultInjection::kSocket, FaultInjection::kBind, FaultInjection::kConnect},
+       .left_out = LeftOutOf(GetParam())},
+      scenario);
+}
+
+}  // namespace
+}  // namespace plait
