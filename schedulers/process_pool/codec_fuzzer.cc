@@ -1,7 +1,7 @@
 // The codecs under libFuzzer, which looks for inputs that reach new code:
 //
-//   bazel run --config=clang --config=asan --copt=-fsanitize=fuzzer-no-link \\
-//       //schedulers/process_pool:codec_fuzzer
+//   bazel run --config=clang --config=asan --copt=-fsanitize=fuzzer-no-link
+//     //schedulers/process_pool:codec_fuzzer
 #include <cstddef>
 #include <cstdint>
 
