@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -89,8 +90,10 @@ struct Codec {
 
   static void Encode(const T& value, Encoder& out) { out.Write(&value, sizeof(T)); }
   static std::optional<T> Decode(Decoder& in) {
+    const std::optional<absl::string_view> view = in.ReadView(sizeof(T));
+    if (!view.has_value()) return std::nullopt;
     std::array<char, sizeof(T)> bytes;
-    if (!in.Read(bytes.data(), sizeof(T))) return std::nullopt;
+    std::memcpy(bytes.data(), view->data(), sizeof(T));
     return std::bit_cast<T>(bytes);
   }
 };
@@ -105,7 +108,7 @@ struct Codec<bool> {
     out.Write(&byte, 1);
   }
   static std::optional<bool> Decode(Decoder& in) {
-    unsigned char byte;
+    unsigned char byte = 0;  // g++ 12 does not see that it is read
     if (!in.Read(&byte, 1)) return std::nullopt;
     if (byte > 1) return in.Fail("a bool that is neither true nor false");
     return byte == 1;

@@ -255,7 +255,7 @@ struct Codec<std::monostate> {
 
   static void Encode(std::monostate, Encoder& out) { out.WriteSize(0); }
   static std::optional<std::monostate> Decode(Decoder& in) {
-    unsigned char byte;
+    unsigned char byte = 0;  // g++ 12 does not see that it is read
     if (!in.Read(&byte, 1)) return std::nullopt;
     if (byte != 0) return in.Fail("something is where nothing should be");
     return std::monostate();

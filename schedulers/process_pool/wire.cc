@@ -48,20 +48,10 @@ Decoder::Decoder(absl::string_view bytes, const CodecLimits& limits)
       absl::StrCat("the encoding is longer than the limit of ", limits.max_bytes, " bytes")));
 }
 
-std::optional<absl::string_view> Decoder::ReadView(size_t size) {
-  if (size > left_.size()) {
-    TooShort(size);
-    return std::nullopt;
-  }
-  const absl::string_view view = left_.substr(0, size);
-  left_.remove_prefix(size);
-  return view;
-}
-
 std::optional<uint64_t> Decoder::ReadNumber() {
   uint64_t number = 0;
   for (int shift = 0;; shift += 7) {
-    unsigned char byte;
+    unsigned char byte = 0;  // g++ 12 does not see that it is read
     if (!Read(&byte, 1)) return std::nullopt;
     const uint64_t bits = byte & 0x7f;
     if (shift == 63 && bits > 1) return Fail("a length of more than 64 bits");

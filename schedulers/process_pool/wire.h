@@ -99,7 +99,15 @@ class Decoder {
   }
 
   // The next `size` bytes, where they are.
-  std::optional<absl::string_view> ReadView(size_t size);
+  std::optional<absl::string_view> ReadView(size_t size) {
+    if (size > left_.size()) [[unlikely]] {
+      TooShort(size);
+      return std::nullopt;
+    }
+    const absl::string_view view = left_.substr(0, size);
+    left_.remove_prefix(size);
+    return view;
+  }
 
   // A number that Encoder::WriteSize wrote.
   std::optional<uint64_t> ReadNumber();

@@ -1,0 +1,90 @@
+#include "plait/schedulers/process_pool/pool_system.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace plait::internal::pool_system {
+namespace {
+
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+}  // namespace
+
+size_t PageSize() noexcept {
+  static const size_t size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+int CreateMemory(const char* name, size_t size) noexcept {
+  const int fd = ::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return -errno;
+  if (::ftruncate(fd, static_cast<off_t>(size)) != 0 || ::fcntl(fd, F_ADD_SEALS, kSeals) != 0) {
+    const int error = errno;
+    ::close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+int64_t MemorySize(int fd) noexcept {
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0) return -errno;
+  if ((seals & kSeals) != kSeals) return -EINVAL;
+  struct stat status;
+  if (::fstat(fd, &status) != 0) return -errno;
+  return status.st_size;
+}
+
+int ReserveAddresses(size_t size, char** out) noexcept {
+  void* const at =
+      ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return -errno;
+  *out = static_cast<char*>(at);
+  return 0;
+}
+
+int MapMemory(char* at, int fd, size_t offset, size_t size) noexcept {
+  void* const mapped = ::mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+                              static_cast<off_t>(offset));
+  return mapped == MAP_FAILED ? -errno : 0;
+}
+
+void ReleaseAddresses(char* at, size_t size) noexcept { ::munmap(at, size); }
+
+int FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) noexcept {
+  constexpr int64_t kSecond = 1'000'000'000;
+  timespec timeout = {};
+  timeout.tv_sec = static_cast<time_t>(timeout_ns / kSecond);
+  timeout.tv_nsec = static_cast<long>(timeout_ns % kSecond);
+  const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT, expected,
+                                timeout_ns < 0 ? nullptr : &timeout, nullptr, 0);
+  return result < 0 ? -errno : 0;
+}
+
+int FutexWake(Atomic<uint32_t>& word) noexcept {
+  const long result = ::syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  return result < 0 ? -errno : static_cast<int>(result);
+}
+
+int CreateEvent() noexcept {
+  const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+void SignalEvent(int fd) noexcept {
+  // It fails only where the count is at its largest, and then it is readable as it is.
+  const uint64_t one = 1;
+  while (::write(fd, &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+int Close(int fd) noexcept { return ::close(fd) < 0 ? -errno : 0; }
+
+}  // namespace plait::internal::pool_system

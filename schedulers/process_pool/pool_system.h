@@ -1,0 +1,43 @@
+// The system calls of the process pool: memory, wake-ups and descriptors that processes share.
+// Internal; for Linux.
+//
+// schedulers/ does not know io/, so these are not in io/system. All return what the system returns,
+// or -errno; nobody reads errno anywhere else.
+#ifndef PLAIT_SCHEDULERS_PROCESS_POOL_POOL_SYSTEM_H_
+#define PLAIT_SCHEDULERS_PROCESS_POOL_POOL_SYSTEM_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "plait/runtime/core/atomic.h"
+
+namespace plait::internal::pool_system {
+
+size_t PageSize() noexcept;
+
+// A file without a name that is memory of `size` zero bytes, a whole number of pages; it can never
+// be made shorter or longer, by nobody: whoever maps it cannot be made to fault. Close-on-exec.
+int CreateMemory(const char* name, size_t size) noexcept;
+// How long it is, where CreateMemory made it; -EINVAL for a file that somebody could make shorter.
+int64_t MemorySize(int fd) noexcept;
+
+// A range of addresses that nobody may touch yet.
+int ReserveAddresses(size_t size, char** out) noexcept;
+// Puts memory there, shared and writable.
+int MapMemory(char* at, int fd, size_t offset, size_t size) noexcept;
+void ReleaseAddresses(char* at, size_t size) noexcept;
+
+// Sleeps while `word` is `expected`, until woken, or for `timeout_ns` (negative: for ever). May
+// return early. Works between processes.
+int FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) noexcept;
+int FutexWake(Atomic<uint32_t>& word) noexcept;
+
+// An eventfd, non-blocking and close-on-exec.
+int CreateEvent() noexcept;
+void SignalEvent(int fd) noexcept;
+
+int Close(int fd) noexcept;
+
+}  // namespace plait::internal::pool_system
+
+#endif  // PLAIT_SCHEDULERS_PROCESS_POOL_POOL_SYSTEM_H_
