@@ -35,7 +35,10 @@ void SetPartialBytes(absl::Status& status, absl::string_view bytes) {
 }
 
 void SetAcceptedBytes(absl::Status& status, size_t count) {
-  status.SetPayload(kAcceptedUrl, absl::Cord(absl::StrCat(count)));
+  const std::string text = absl::StrCat(count);
+  // Not from the string itself: what Debian's Abseil has of that is g++'s, and clang does not link
+  // it.
+  status.SetPayload(kAcceptedUrl, absl::Cord(absl::string_view(text)));
 }
 
 }  // namespace internal

@@ -13,35 +13,8 @@ using internal::StreamRef;
 using internal::StreamState;
 using internal::StreamWrite;
 
-namespace {
-
-Task<absl::StatusOr<std::string>> ReadSome(StreamRef state, size_t most) {
-  std::string bytes(most, '\0');
-  const absl::StatusOr<size_t> count =
-      co_await internal::SomeBytesRead(std::move(state), absl::MakeSpan(bytes), 1);
-  if (!count.ok()) co_return count.status();
-  bytes.resize(*count);
-  co_return bytes;
-}
-
-Task<absl::StatusOr<std::string>> ReadAllOf(StreamRef state, size_t size) {
-  std::string bytes(size, '\0');
-  const absl::Status read =
-      co_await internal::ExactBytesRead(std::move(state), absl::MakeSpan(bytes), size);
-  if (!read.ok()) co_return read;
-  co_return bytes;
-}
-
-}  // namespace
-
 Stream::Stream(io::OwnedDescriptor descriptor, const SocketAddress& peer)
     : state_(descriptor.valid() ? new StreamState(std::move(descriptor), peer) : nullptr) {}
-
-Task<absl::StatusOr<std::string>> Stream::Read(size_t most) { return ReadSome(state_, most); }
-
-Task<absl::StatusOr<std::string>> Stream::ReadExactly(size_t size) {
-  return ReadAllOf(state_, size);
-}
 
 Task<absl::StatusOr<std::string>> Stream::NextLine(StreamRef state, size_t limit) {
   // Also where it is closed, which this says.

@@ -142,13 +142,17 @@ class Stream {
     return internal::StreamReadAwaitable<internal::SomeBytesRead>(state_, into, 1);
   }
   // The same as a string of at most `most` bytes; empty at the end.
-  Task<absl::StatusOr<std::string>> Read(size_t most);
+  Task<absl::StatusOr<std::string>> Read(size_t most) {
+    return internal::ReadStreamSome(state_, most);
+  }
 
   // co_await Status: fills `into`. OutOfRange when the stream ends before.
   auto ReadExactly(absl::Span<char> into) {
     return internal::StreamReadAwaitable<internal::ExactBytesRead>(state_, into, into.size());
   }
-  Task<absl::StatusOr<std::string>> ReadExactly(size_t size);
+  Task<absl::StatusOr<std::string>> ReadExactly(size_t size) {
+    return internal::ReadStreamExactly(state_, size);
+  }
 
   // co_await: up to the next `delimiter` and with it. OutOfRange when the stream ends before;
   // ResourceExhausted when more than `limit` bytes stand before it, which are then left to be read.

@@ -64,6 +64,31 @@ absl::Status StreamIsClosed(absl::string_view what) {
   return absl::FailedPreconditionError(absl::StrCat(what, ": the stream is closed"));
 }
 
+Task<absl::StatusOr<std::string>> ReadStreamSome(StreamRef state, size_t most) {
+  co_await OrReturn(Check(state));
+  // Not into a string of that size, which would wait along, and may be anything.
+  if (most > 0 && state->buffered().empty()) {
+    const size_t more = co_await OrReturn(StreamFillAwaitable(state));
+    if (more == 0) co_return std::string();
+  }
+  co_return Take(*state.get(), std::min(most, state->buffered().size()));
+}
+
+Task<absl::StatusOr<std::string>> ReadStreamExactly(StreamRef state, size_t size) {
+  co_await OrReturn(Check(state));
+  // A size may come from the peer: memory is taken for bytes that have come.
+  while (state->buffered().size() < size) {
+    const size_t more = co_await OrReturn(StreamFillAwaitable(state));
+    if (more > 0) continue;
+    absl::Status ended =
+        absl::OutOfRangeError(absl::StrCat("read from ", state->Name(), ": the stream ended after ",
+                                           state->buffered().size(), " of ", size, " bytes"));
+    SetPartialBytes(ended, Take(*state.get(), state->buffered().size()));
+    co_return ended;
+  }
+  co_return Take(*state.get(), size);
+}
+
 Task<absl::StatusOr<std::string>> ReadStreamUntil(StreamRef state, std::string delimiter,
                                                   size_t limit) {
   if (delimiter.empty()) {

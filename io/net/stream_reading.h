@@ -14,6 +14,9 @@
 
 namespace plait::internal {
 
+// Empty at the end.
+Task<absl::StatusOr<std::string>> ReadStreamSome(StreamRef state, size_t most);
+Task<absl::StatusOr<std::string>> ReadStreamExactly(StreamRef state, size_t size);
 Task<absl::StatusOr<std::string>> ReadStreamUntil(StreamRef state, std::string delimiter,
                                                   size_t limit);
 // Nothing at the end.

@@ -1,5 +1,6 @@
 // Traps: a wake-up lost between the look at what was read ahead and the wait; a cancel that races
 // completion; a buffer that moves while the kernel writes to it (of a long line).
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -182,6 +183,23 @@ TEST_P(StreamReadingTest, ReadsOfAllKindsShareWhatWasReadAhead) {
     EndPeer();
     EXPECT_EQ(Told(co_await stream.ReadAll(8)), "the rest");
     EXPECT_EQ(Told(co_await stream.ReadAll(8)), "");
+  };
+  RunTask(body);
+}
+
+TEST_P(StreamReadingTest, ASizeThatAPeerClaimsTakesNoMemoryForBytesThatDoNotCome) {
+  const auto body = [&]() -> Task<void> {
+    Stream stream = Open();
+    constexpr size_t kClaimed = std::numeric_limits<size_t>::max();
+    Send("only this");
+    EXPECT_EQ(Told(co_await stream.Read(kClaimed)), "only this");
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(stream.ReadExactly(kClaimed));
+    co_await Yield();
+    Send("and this");
+    EndPeer();
+    const absl::StatusOr<std::string> read = co_await reading;
+    EXPECT_TRUE(absl::IsOutOfRange(read.status())) << read.status();
+    EXPECT_EQ(PartialBytes(read.status()), "and this");
   };
   RunTask(body);
 }

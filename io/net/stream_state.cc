@@ -30,7 +30,7 @@ bool Cancelled() noexcept {
 }
 
 // What is asked for at once of what is read ahead.
-constexpr size_t kPiece = size_t{4} << 10;
+constexpr size_t kPiece = size_t{16} << 10;
 constexpr size_t kLargestPiece = size_t{64} << 10;
 
 using AddressCall = int (sys::SystemCalls::*)(int, ::sockaddr*, socklen_t*) noexcept;
