@@ -23,19 +23,26 @@
 //
 // Orderings. Everything hangs on Pop and Steal not taking the same item, where Pop does without a
 // compare-and-swap as more than one item is left. Pop writes bottom and then reads top; Steal reads
-// top and then bottom; all four, and the change of top, are sequentially consistent. So if a thief
-// still sees the old bottom, the owner sees every steal that the thief knew of:
+// top and then bottom; these four are sequentially consistent. So if a thief still sees the old
+// bottom, the owner sees every steal that the thief knew of. Otherwise the order S had a cycle:
 //
-//     CAS of top (i - 1 -> i) < thief's load of top (i) < its load of bottom (old)
-//                             < owner's store of bottom < its load of top, which is then >= i
+//     owner's load of top, which misses a steal < thief's load of top, which knows of it
+//         < thief's load of the old bottom < owner's store of bottom < owner's load of top
 //
-// For the first step C++11 would do with an acquire, C++20 would not: the compare-and-swap happens
-// before the load of bottom, but not strongly (P0668). The others:
+// Its first step holds in C++20 whatever the order of the steal between the two loads, as coherence
+// orders one before the other; so the compare-and-swaps, unlike those of the paper, need not be
+// sequentially consistent. The others:
 //   - Push releases bottom, and Steal's load acquires it: the item, and what is in it.
 //   - Growing releases the ring, and Steal acquires it: a thief may see the new ring while it sees
 //     the old bottom.
-//   - Push acquires top: the thief that left a slot free has read it.
-//   - Slots, the owner's own reads and what it writes back after a Pop in vain: relaxed.
+//   - Steal's compare-and-swap releases top, and Push acquires it: the thief has read its slot
+//     before another item is put there.
+//   - Slots, the owner's own reads, its compare-and-swap (what it takes it has pushed itself) and
+//     what it writes back after a Pop in vain: relaxed.
+// deque_explored_test weakens each. All but those of the third point fail then, with a data race on
+// an item, or on the new ring. Those cannot: without them a load would read from a store that is
+// made later, because of a value that was loaded after it, which the
+// explorer leaves out.
 //
 // Old rings are kept until the deque dies, as a thief may be reading one: together they are smaller
 // than the newest. Threads: as noted. Lifetime: whoever calls a method keeps the deque alive; it
@@ -94,7 +101,7 @@ class WorkStealingDeque {
       return ring_.load(kRelaxed)->Get(last);
     WorkItem* item = nullptr;
     // The last one: whoever moves the top has it.
-    if (top == last && top_.compare_exchange_strong(top, top + 1, kSeqCst, kRelaxed)) {
+    if (top == last && top_.compare_exchange_strong(top, top + 1, kRelaxed, kRelaxed)) {
       item = ring_.load(kRelaxed)->Get(last);
     }
     bottom_.store(last + 1, kRelaxed);
@@ -108,7 +115,7 @@ class WorkStealingDeque {
     if (top >= bottom) return {.outcome = Stolen::kEmpty, .item = nullptr};
     // Before the top moves: after that the owner may put another item there.
     WorkItem* const item = ring_.load(kAcquire)->Get(top);
-    if (!top_.compare_exchange_strong(top, top + 1, kSeqCst, kRelaxed)) {
+    if (!top_.compare_exchange_strong(top, top + 1, kRelease, kRelaxed)) {
       return {.outcome = Stolen::kLost, .item = nullptr};
     }
     return {.outcome = Stolen::kItem, .item = item};

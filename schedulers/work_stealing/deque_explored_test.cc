@@ -1,9 +1,10 @@
 // WorkStealingDeque under the explorer: every execution of small programs of an owner and two
-// thieves.
+// thieves, and every memory order weakened.
 #include <initializer_list>
 #include <string>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/testing/explorer/explorer.h"
@@ -13,10 +14,13 @@ namespace plait::internal {
 namespace {
 
 using explorer::Explore;
+using explorer::ExploreMutants;
+using explorer::Mutants;
 using explorer::Parallel;
 using explorer::Report;
 using explorer::Require;
 using explorer::Scenario;
+using ::testing::UnorderedElementsAre;
 using Stolen = WorkStealingDeque::Stolen;
 
 struct Item : WorkItem {
@@ -129,6 +133,18 @@ TEST(WorkStealingDequeExploredTest, EveryItemIsTakenOnce) {
     EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
     RecordProperty(scenario.name, report.ToString());
   }
+}
+
+TEST(WorkStealingDequeExploredTest, WeakeningAMemoryOrderIsNoticed) {
+  const Mutants mutants = ExploreMutants("work_stealing/deque", Scenarios());
+  // These two keep the owner from putting an item into a slot that a thief has yet to read. It
+  // would have to read a store that is executed after its load: the explorer does not go there.
+  EXPECT_THAT(mutants.survivors(),
+              UnorderedElementsAre("WorkStealingDeque::Push load #2: acquire -> relaxed",
+                                   "WorkStealingDeque::Steal compare_exchange: release -> relaxed"))
+      << mutants.ToString();
+  EXPECT_GE(mutants.all.size(), 9u);
+  RecordProperty("mutants", mutants.ToString());
 }
 
 }  // namespace
