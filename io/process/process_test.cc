@@ -77,7 +77,7 @@ TEST_P(ProcessTest, LoopsOnSeveralThreadsMayWaitForOneProcess) {
   std::deque<absl::StatusOr<ExitStatus>> answers(4);
   std::vector<Thread> threads;
   for (absl::StatusOr<ExitStatus>& answer : answers) {
-    threads.push_back(StartThread("waiter", [this, &answer, wait = process.Wait()]() mutable {
+    threads.push_back(StartThread("waiter", [&answer, wait = process.Wait()]() mutable {
       EventLoop own(GetParam().make(nullptr));
       answer = BlockOn(own, std::move(wait));
     }));
