@@ -78,6 +78,10 @@ TEST(BankTest, TheUnsafeModeIsADataRace) {
 #endif
 }
 
+TEST(BankTest, ItRunsOnEveryReactor) {
+  ExpectEveryReactor(kProgram, {"--transfers=200", "--threads=2"});
+}
+
 TEST(BankTest, ItHasManners) {
   ExpectHelp(kProgram, {"--mode=unsafe|coarse|fine|strand|safe|all", "--threads=N", "--accounts=N",
                         "--tellers=N", "--transfers=N", "--seed=N", "--reactor=TEXT"});

@@ -52,6 +52,10 @@ TEST(FibersTest, NoneIsFineToo) {
   EXPECT_THAT(run.lines().back(), HasSubstr("0 functions"));
 }
 
+TEST(FibersTest, ItRunsOnEveryReactor) {
+  ExpectEveryReactor(kFibers, {"--fibers=3", "--sleep=5ms"});
+}
+
 TEST(FibersTest, ItHasManners) {
   ExpectHelp(kFibers, {"--fibers=N", "--sleep=", "--reactor=TEXT"});
   ExpectManners(kFibers);

@@ -75,6 +75,10 @@ TEST_F(GeneratorsTest, CleanupThatWaitsIsWaitedFor) {
                           "  WithAsync -> DATA_LOSS: row 3 cannot be read"));
 }
 
+TEST_F(GeneratorsTest, ItRunsOnEveryReactor) {
+  ExpectEveryReactor(kProgram, {"--below=10", "--pace=1ms"});
+}
+
 TEST_F(GeneratorsTest, ItHasManners) {
   ExpectHelp(kProgram, {"--below=N", "--pace=TIME", "--reactor=TEXT"});
   ExpectManners(kProgram);

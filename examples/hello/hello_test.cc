@@ -34,6 +34,8 @@ TEST(HelloTest, ItTakesTheReactorThatItIsTold) {
   EXPECT_EQ(RunProgram(kHello, {}, {.environment = {"PLAIT_REACTOR=epoll"}}).exit_status, 0);
 }
 
+TEST(HelloTest, ItRunsOnEveryReactor) { ExpectEveryReactor(kHello, {}); }
+
 TEST(HelloTest, ItHasManners) {
   ExpectHelp(kHello, {"--reactor=TEXT"});
   ExpectManners(kHello);

@@ -38,6 +38,10 @@ TEST(ParallelMapTest, NothingToDoIsFineToo) {
   EXPECT_THAT(run.lines().back(), HasSubstr("0 numbers take 0 steps"));
 }
 
+TEST(ParallelMapTest, ItRunsOnEveryReactor) {
+  ExpectEveryReactor(kParallelMap, {"--items=5", "--work=2"});
+}
+
 TEST(ParallelMapTest, ItHasManners) {
   ExpectHelp(kParallelMap, {"--items=N", "--work=N", "--jobs=N", "--chunk=N", "--reactor=TEXT"});
   ExpectManners(kParallelMap);

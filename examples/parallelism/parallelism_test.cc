@@ -202,6 +202,8 @@ TEST(ParallelismTest, ATerminalSeesTheProgressAPipeDoesNot) {
   }
 }
 
+TEST(ParallelismTest, ItRunsOnEveryReactor) { ExpectEveryReactor(kProgram, Small({})); }
+
 TEST(ParallelismTest, ItHasManners) {
   ExpectHelp(kProgram, {"--workload=sleep|hard_work|all",
                         "--backend=sync|threads|processes|async|all", "--tasks=N", "--sleep=TIME",

@@ -32,6 +32,10 @@ TEST(PipelineProgramTest, ADamagedPhotographStopsEverything) {
   EXPECT_EQ(run.lines().back(), "Every stage was stopped: DATA_LOSS: photograph 2 is damaged");
 }
 
+TEST(PipelineProgramTest, ItRunsOnEveryReactor) {
+  ExpectEveryReactor(kProgram, {"--photos=5", "--pace=1ms"});
+}
+
 TEST(PipelineProgramTest, ItHasManners) {
   ExpectHelp(kProgram, {"--photos=N", "--capacity=N", "--shrinkers=N", "--broken=N", "--pace=TIME",
                         "--reactor=TEXT"});

@@ -74,6 +74,10 @@ TEST(ProducerConsumerTest, NoColourIsHonouredAndSoIsADumbTerminal) {
   }
 }
 
+TEST(ProducerConsumerTest, ItRunsOnEveryReactor) {
+  ExpectEveryReactor(kProgram, {"--items=4", "--pace=1ms"});
+}
+
 TEST(ProducerConsumerTest, ItHasManners) {
   ExpectHelp(kProgram, {"--mode=sync|async|two_producers|bounded|all", "--items=N", "--pace=TIME",
                         "--capacity=N", "--seed=N", "--article", "--reactor=TEXT"});

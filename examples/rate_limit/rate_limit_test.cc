@@ -36,6 +36,10 @@ TEST(RateLimitTest, EveryModeRunsAndIsMeasured) {
   EXPECT_THAT(end[-1], MatchesRegex("rate_limit mode=both requests=12 .*most_in_flight=[1-3] .*"));
 }
 
+TEST(RateLimitTest, ItRunsOnEveryReactor) {
+  ExpectEveryReactor(kProgram, {"--requests=12", "--takes=1ms", "--per_second=1000"});
+}
+
 TEST(RateLimitTest, ItHasManners) {
   ExpectHelp(kProgram, {"--mode=none|concurrency|rate|both|all", "--requests=N", "--in_flight=N",
                         "--per_second=N", "--burst=N", "--takes=TIME", "--reactor=TEXT"});

@@ -69,6 +69,8 @@ TEST(ResolveTest, ANameThatIsNotFoundShowsInTheExitStatus) {
   EXPECT_THAT(run.lines().back(), StartsWith("resolve names=2 found=1 failed=1 "));
 }
 
+TEST(ResolveTest, ItRunsOnEveryReactor) { ExpectEveryReactor(kProgram, {"--demo"}); }
+
 TEST(ResolveTest, ItHasManners) {
   ExpectHelp(kProgram, {"--names=TEXT", "--server=TEXT", "--timeout=TIME", "--family=any|ipv4|ipv6",
                         "--reverse", "--demo", "--reactor=TEXT"});

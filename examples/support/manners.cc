@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/examples/support/run_program.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 
 namespace examples {
 namespace {
@@ -59,6 +60,21 @@ void ExpectManners(const std::string& path) {
         path,
         RunProgram(path, {"--reactor=io_uring!"}, {.refused_system_call = SYS_io_uring_setup}),
         "io_uring");
+  }
+}
+
+void ExpectEveryReactor(const std::string& path, const std::vector<std::string>& arguments) {
+  std::vector<std::string> reactors = plait::ReactorNames();
+  ASSERT_THAT(reactors, ::testing::Not(IsEmpty()));
+  reactors.push_back("auto");
+  for (const std::string& reactor : reactors) {
+    SCOPED_TRACE(reactor);
+    std::vector<std::string> with_reactor = arguments;
+    with_reactor.push_back("--reactor=" + reactor);
+    const ProgramRun run = RunProgram(path, with_reactor);
+    EXPECT_EQ(run.exit_status, 0) << "signal " << run.signal;
+    EXPECT_THAT(run.error, IsEmpty());
+    EXPECT_THAT(run.output, ::testing::Not(IsEmpty()));
   }
 }
 

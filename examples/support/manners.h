@@ -20,6 +20,10 @@ void ExpectRefusal(const std::string& path, const std::vector<std::string>& argu
 // does not allow.
 void ExpectManners(const std::string& path);
 
+// With `arguments` it does its work without a complaint, whichever reactor of this build it is told
+// to use.
+void ExpectEveryReactor(const std::string& path, const std::vector<std::string>& arguments);
+
 }  // namespace examples
 
 #endif  // PLAIT_EXAMPLES_SUPPORT_MANNERS_H_

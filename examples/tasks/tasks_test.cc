@@ -123,6 +123,8 @@ TEST_F(TasksTest, ATaskThatIsLeftBehindIsCancelledAndJoinedByTheEndOfRun) {
   EXPECT_THAT(Section("Left behind"), ElementsAre(HasSubstr("its sleep   -> CANCELLED")));
 }
 
+TEST_F(TasksTest, ItRunsOnEveryReactor) { ExpectEveryReactor(kTasks, {}); }
+
 TEST_F(TasksTest, ItHasManners) {
   ExpectHelp(kTasks, {"--reactor=TEXT"});
   ExpectManners(kTasks);

@@ -4,6 +4,11 @@
 #include <errno.h>
 #include <sys/wait.h>
 
+#include <fstream>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
 
 namespace plait {
@@ -17,9 +22,43 @@ int OpenDescriptors() {
   return count - 3;  // but for ".", ".." and the one that this was read through
 }
 
+namespace {
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+constexpr bool kSanitized = __has_feature(thread_sanitizer) || __has_feature(address_sanitizer);
+#else
+constexpr bool kSanitized = false;
+#endif
+
+// The symbolizer that a sanitizer starts when it first has something to say, and keeps.
+bool IsSanitizers(int pid) {
+  std::string name;
+  std::ifstream comm(absl::StrCat("/proc/", pid, "/comm"));
+  std::getline(comm, name);
+  return absl::StartsWith(name, "llvm-symbolizer");
+}
+
+}  // namespace
+
 bool HasChildren() {
   siginfo_t info = {};
-  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+  if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD) return false;
+  if (!kSanitized) return true;
+  // Each thread has those that it made. Where the system does not list them, that answer stands.
+  DIR* const threads = ::opendir("/proc/self/task");
+  PLAIT_CHECK(threads != nullptr, "there is no /proc/self/task");
+  bool listed = false;
+  bool found = false;
+  while (const dirent* const thread = ::readdir(threads)) {
+    if (thread->d_name[0] == '.') continue;
+    std::ifstream children(absl::StrCat("/proc/self/task/", thread->d_name, "/children"));
+    listed |= children.is_open();
+    for (int pid = 0; children >> pid;) found |= !IsSanitizers(pid);
+  }
+  ::closedir(threads);
+  return found || !listed;
 }
 
 }  // namespace plait

@@ -7,7 +7,7 @@ namespace plait {
 // How many descriptors this process has open.
 int OpenDescriptors();
 
-// Whether this process has children, zombies included.
+// Whether this process has children, zombies included, but for those of a sanitizer.
 bool HasChildren();
 
 }  // namespace plait
