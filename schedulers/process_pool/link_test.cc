@@ -279,12 +279,12 @@ TEST(LinkEndTest, AWorkerThatWritesAllOverTheMemoryWhileItIsUsedDoesNoHarm) {
   for (uint32_t round = 0; round < 40; ++round) {
     const auto memory = NewMemory();
     const pid_t pid = StartProcess([&memory, round] {
-      std::mt19937 random(round);
+      std::mt19937 engine(round);
       // The header, and all of both rings.
       char* const base = reinterpret_cast<char*>(&memory->header());
       for (int i = 0; i < 200'000; ++i) {
         const size_t limit = i % 4 == 0 ? sizeof(LinkHeader) : 4096 + 4 * kCapacity;
-        base[random() % limit] = static_cast<char>(random());
+        base[engine() % limit] = static_cast<char>(engine());
       }
     });
     LinkEnd parent(memory, LinkEnd::kParent);

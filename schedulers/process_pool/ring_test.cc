@@ -60,19 +60,19 @@ TEST(RingTest, AFullRingTakesNoMoreUntilARecordIsPoppedAndLosesNothing) {
   const auto memory = NewMemory();
   RingWriter writer(memory->to_worker());
   RingReader reader(memory->to_worker());
-  std::mt19937 random(1);
+  std::mt19937 engine(1);
   std::deque<std::string> written;
   uint32_t tag = 0;
   uint32_t popped = 0;
   int full = 0;
   for (int i = 0; i < 20'000; ++i) {
-    std::string bytes(random() % 600, static_cast<char>(random()));
+    std::string bytes(engine() % 600, static_cast<char>(engine()));
     if (Write(writer, bytes, tag)) {
       written.push_back(std::move(bytes));
       ++tag;
     } else {
       ++full;
-      for (size_t left = 1 + random() % written.size(); left > 0; --left) {
+      for (size_t left = 1 + engine() % written.size(); left > 0; --left) {
         const std::optional<RingRecord> record = reader.Peek();
         ASSERT_TRUE(record.has_value());
         ASSERT_EQ(record->tag, popped++);
@@ -145,7 +145,7 @@ uint64_t Sum(absl::string_view bytes) {
 TEST(RingTest, WhateverIsWrittenAnywhereInItsMemoryNobodyLeavesIt) {
   constexpr uint64_t kSeed = 7'654'321;
   SCOPED_TRACE(kSeed);
-  std::mt19937_64 random(kSeed);
+  std::mt19937_64 engine(kSeed);
   uint64_t sum = 0;
   int corrupted = 0;
   for (int round = 0; round < 2'000; ++round) {
@@ -154,23 +154,23 @@ TEST(RingTest, WhateverIsWrittenAnywhereInItsMemoryNobodyLeavesIt) {
     RingWriter writer(ring);
     RingReader reader(ring);
     for (int step = 0; step < 60; ++step) {
-      switch (random() % 8) {
+      switch (engine() % 8) {
         case 0:  // the header's words, near or far from what they should be
-          (random() % 2 == 0 ? ring.positions->tail : ring.positions->head)
-              .store(random() % 4 == 0 ? random() : (random() % 1200) * 8);
+          (engine() % 2 == 0 ? ring.positions->tail : ring.positions->head)
+              .store(engine() % 4 == 0 ? engine() : (engine() % 1200) * 8);
           break;
         case 1:  // anywhere, a record's header perhaps
-          ring.data[random() % kCapacity] = static_cast<char>(random());
+          ring.data[engine() % kCapacity] = static_cast<char>(engine());
           break;
         case 2: {
-          const uint64_t header = random() >> (random() % 64);
-          std::memcpy(ring.data + random() % (kCapacity / 8) * 8, &header, sizeof header);
+          const uint64_t header = engine() >> (engine() % 64);
+          std::memcpy(ring.data + engine() % (kCapacity / 8) * 8, &header, sizeof header);
           break;
         }
         case 3:
         case 4:
         case 5:
-          if (const size_t size = random() % 700; char* const to = writer.Reserve(size)) {
+          if (const size_t size = engine() % 700; char* const to = writer.Reserve(size)) {
             ASSERT_GE(to, ring.data);
             std::memset(to, 'x', size);
             writer.Commit(size, 1);
