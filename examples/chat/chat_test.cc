@@ -11,6 +11,7 @@
 #include "plait/examples/support/manners.h"
 #include "plait/examples/support/run_program.h"
 #include "plait/examples/support/server_program.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/io/net/address.h"
 #include "plait/runtime/testing/sockets.h"
 
@@ -66,7 +67,7 @@ class Person {
   std::string heard_;
 };
 
-class ChatTest : public testing::TestWithParam<const char*> {
+class ChatTest : public testing::TestWithParam<std::string> {
  protected:
   ChatTest()
       : server_(kProgram, {"--port=0", "--patience=100", absl::StrCat("--reactor=", GetParam())}) {}
@@ -77,7 +78,7 @@ class ChatTest : public testing::TestWithParam<const char*> {
   ServerProgram server_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Reactors, ChatTest, testing::Values("epoll", "io_uring"));
+INSTANTIATE_TEST_SUITE_P(Reactors, ChatTest, testing::ValuesIn(plait::ReactorNames()));
 
 TEST_P(ChatTest, WhatOneSaysAllOthersInTheRoomHear) {
   Person ada(server(), "ada");

@@ -7,6 +7,7 @@
 #include "plait/examples/support/manners.h"
 #include "plait/examples/support/run_program.h"
 #include "plait/examples/support/server_program.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace examples {
@@ -18,12 +19,12 @@ using ::testing::MatchesRegex;
 constexpr char kProgram[] = "examples/echo_client/echo_client";
 constexpr char kServer[] = "examples/echo_server/echo_server";
 
-class EchoClientTest : public testing::TestWithParam<const char*> {
+class EchoClientTest : public testing::TestWithParam<std::string> {
  protected:
   std::string reactor() const { return absl::StrCat("--reactor=", GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Reactors, EchoClientTest, testing::Values("epoll", "io_uring"));
+INSTANTIATE_TEST_SUITE_P(Reactors, EchoClientTest, testing::ValuesIn(plait::ReactorNames()));
 
 TEST_P(EchoClientTest, PrintsWhatComesBack) {
   const ServerProgram server(kServer, {"--port=0", reactor()});

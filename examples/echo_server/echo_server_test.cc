@@ -11,6 +11,7 @@
 #include "plait/examples/support/manners.h"
 #include "plait/examples/support/run_program.h"
 #include "plait/examples/support/server_program.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/io/net/address.h"
 #include "plait/runtime/testing/sockets.h"
 
@@ -27,9 +28,9 @@ plait::OwnedFd Dial(const ServerProgram& server) {
   return plait::MakeConnection(address.data(), static_cast<socklen_t>(address.size()));
 }
 
-class EchoServerTest : public testing::TestWithParam<const char*> {};
+class EchoServerTest : public testing::TestWithParam<std::string> {};
 
-INSTANTIATE_TEST_SUITE_P(Reactors, EchoServerTest, testing::Values("epoll", "io_uring"));
+INSTANTIATE_TEST_SUITE_P(Reactors, EchoServerTest, testing::ValuesIn(plait::ReactorNames()));
 
 TEST_P(EchoServerTest, SendsBackWhatEachIsSentAndEndsWhenItIsTold) {
   ServerProgram server(kProgram, {"--port=0", absl::StrCat("--reactor=", GetParam())});

@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "plait/examples/support/manners.h"
 #include "plait/examples/support/run_program.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 
 namespace examples {
 namespace {
@@ -23,7 +24,7 @@ constexpr char kStamp[] = " [0-9]+:[0-9]{2}:[0-9]{2}\\.[0-9]{6} ";
 
 auto Line(const std::string& regex) { return MatchesRegex(kStamp + regex); }
 
-class SubprocessTest : public ::testing::TestWithParam<const char*> {
+class SubprocessTest : public ::testing::TestWithParam<std::string> {
  protected:
   ProgramRun RunIt(std::vector<std::string> arguments) {
     arguments.push_back(absl::StrCat("--reactor=", GetParam()));
@@ -119,8 +120,8 @@ TEST_P(SubprocessTest, ManyCommandsRunAtOnceAndEachHasItsNumber) {
   EXPECT_THAT(run.lines().back(), StartsWith("subprocess runs=3 well=3 seconds="));
 }
 
-INSTANTIATE_TEST_SUITE_P(Reactors, SubprocessTest, ::testing::Values("epoll", "auto"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Reactors, SubprocessTest, ::testing::ValuesIn(plait::ReactorNames()),
+                         [](const auto& info) { return info.param; });
 
 TEST(SubprocessMannersTest, ItHasManners) {
   ExpectHelp(kProgram, {"--command=TEXT", "--times=N", "--timeout=TIME", "--directory=TEXT",
