@@ -72,7 +72,7 @@ class DatagramTransport {
   size_t write_buffer_size() const noexcept { return limits_.unsent(); }
 
   // For its addresses and options.
-  const DatagramSocket& socket() const noexcept { return socket_; }
+  const DatagramSocket& datagram_socket() const noexcept { return socket_; }
 
  private:
   friend Task<absl::Status> RunDatagramProtocol(DatagramSocket socket, DatagramProtocol& protocol,

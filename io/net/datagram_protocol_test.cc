@@ -95,7 +95,7 @@ TEST_P(DatagramProtocolTest, DatagramsComeWithTheirSendersAndAreAnswered) {
   Recorder recorder;
   const auto body = [&](Running&) -> Task<void> {
     DatagramSocket peer = Udp();
-    const SocketAddress local = recorder.transport->socket().local_address();
+    const SocketAddress local = recorder.transport->datagram_socket().local_address();
     for (const char* text : {"one", "", "two"}) {
       const absl::Status sent = co_await peer.SendTo(text, local);
       EXPECT_TRUE(sent.ok()) << sent;
@@ -121,7 +121,7 @@ TEST_P(DatagramProtocolTest, Line49WhatIsLongerThanTheLargestIsCutOffAndSaysSo) 
   const auto body = [&](Running&) -> Task<void> {
     DatagramSocket peer = Udp();
     const absl::Status sent =
-        co_await peer.SendTo("0123456789", recorder.transport->socket().local_address());
+        co_await peer.SendTo("0123456789", recorder.transport->datagram_socket().local_address());
     EXPECT_TRUE(sent.ok()) << sent;
     co_await YieldUntil([&] { return recorder.events.size() == 2; });
     EXPECT_TRUE(recorder.last.truncated);
@@ -195,7 +195,7 @@ TEST_P(DatagramProtocolTest, WhatComesAfterCloseIsNotTold) {
     for (int i = 0; i < 2000; ++i) EXPECT_TRUE(recorder.transport->Send("x"));
     recorder.transport->Close();
     const absl::Status sent =
-        co_await full.SendTo("hello?", recorder.transport->socket().local_address());
+        co_await full.SendTo("hello?", recorder.transport->datagram_socket().local_address());
     EXPECT_TRUE(sent.ok()) << sent;
     co_await Settle();
     EXPECT_FALSE(running.done());
@@ -266,7 +266,8 @@ TEST_P(DatagramProtocolTest, EveryCallbackMayEndIt) {
         if (ender.transport == nullptr) co_return;
         DatagramSocket peer = Udp();
         if (at == "error") ender.transport->SendTo(std::string(100'000, 'x'), peer.local_address());
-        static_cast<void>(co_await peer.SendTo("data", ender.transport->socket().local_address()));
+        static_cast<void>(
+            co_await peer.SendTo("data", ender.transport->datagram_socket().local_address()));
       };
       const absl::Status status = Converse(ender, Udp(), body);
       EXPECT_EQ(status.code(), abort ? absl::StatusCode::kAborted : absl::StatusCode::kOk)
