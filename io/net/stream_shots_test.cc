@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <random>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -17,6 +16,7 @@
 #include "plait/io/net/partial_bytes.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_fixture.h"
+#include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
@@ -87,6 +87,22 @@ TEST_P(StreamShotsTest, TheEndInTheMiddleOfAnExactReadGivesThePartialBytes) {
     const absl::StatusOr<std::string> read = co_await stream.ReadExactly(5);
     EXPECT_EQ(read.status().code(), absl::StatusCode::kOutOfRange);
     EXPECT_EQ(PartialBytes(read.status()), "abc");
+  });
+}
+
+TEST_P(StreamShotsTest, ReadingAheadGoesOnHoweverMuchWasReadAheadAlready) {
+  RunTask([&]() -> Task<void> {
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    co_await WaitOften(&stream, pair.second.get());
+    const std::string data = Pattern(1'000'000);
+    Thread peer = StartThread("peer", [&] {
+      WriteAll(pair.second.get(), data);
+      pair.second.Reset();
+    });
+    const absl::StatusOr<std::string> read = co_await stream.ReadAll(2 * data.size());
+    EXPECT_TRUE(read.ok() && *read == data) << read.status();
+    peer.join();
   });
 }
 
@@ -198,7 +214,8 @@ TEST_P(StreamShotsTest, ItGoesOnWhenAnotherThreadRunsTheLoop) {
   FdPair pair = MakeTcpPair();
   Stream stream = MakeStream(pair.first);
   for (int i = 0; i < 5; ++i) {
-    std::thread thread([&] { BlockOn(loop(), WaitOften(&stream, pair.second.get())); });
+    Thread thread =
+        StartThread("other", [&] { BlockOn(loop(), WaitOften(&stream, pair.second.get())); });
     thread.join();
     WriteAll(pair.second.get(), "between");
     const absl::StatusOr<std::string> read = BlockOn(loop(), stream.ReadExactly(7));

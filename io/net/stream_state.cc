@@ -104,7 +104,8 @@ bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
 bool StreamRead::TakeShots(StreamState& state) noexcept {
   StreamShots& shots = *state.by_shots_;
   if (fills_) {
-    result = static_cast<int32_t>(shots.TakeInto(state.incoming_, kLargestPiece));
+    result = static_cast<int32_t>(
+        shots.TakeInto(state.incoming_, state.incoming_.size() + kLargestPiece));
     return result > 0;
   }
   if (state.incoming_.empty() && (by_shots() || least_ == 1)) {
