@@ -399,7 +399,7 @@ TEST_P(FileSystemTest, NamesAreBytesAndThereMayBeManyOfThem) {
   std::vector<std::string> names = {
       " ",          ".hidden", "...", "new\nline", "\xFF\xFE",
       "n\xC3\xB6n", "\"",      "B",   "a",         std::string(255, 'n')};
-  for (int i = 0; i < 2000; ++i) names.push_back(absl::StrCat("number ", i));
+  for (int i = 0; i < 1000; ++i) names.push_back(absl::StrCat("number ", i));
   for (const std::string& name : names) folder().Write(name, "");
   const int before = OpenDescriptors();
   const absl::StatusOr<Entries> entries = List(folder().path());
@@ -496,8 +496,8 @@ TEST_P(FileSystemTest, WhatIsNoDirectoryIsATreeOfOne) {
 TEST_P(FileSystemTest, ATreeMayBeAsDeepAsPathsAreLong) {
   std::string path = folder() / "tree";
   ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
-  while (path.size() + 2 < 4095) {
-    path += "/d";
+  while (path.size() + 10 < 4095) {
+    path += "/directory";
     ASSERT_EQ(::mkdir(path.c_str(), 0700), 0) << path.size();
   }
   const int before = OpenDescriptors();
