@@ -6,7 +6,6 @@
 
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -297,7 +296,7 @@ TEST_F(IoUringTest, MultishotsGoOnOnAnotherThread) {
   ASSERT_NE(shots, nullptr);
   std::string expected;
   for (int i = 0; i < 20; ++i) {
-    std::thread thread([&] {
+    Thread thread = StartThread("other", [&] {
       WriteAll(pair.second.get(), "here ");
       expected += "here ";
       while (collector.text() != expected) PollOnce(Deadline::Infinite());
@@ -320,7 +319,7 @@ TEST_F(IoUringTest, ResultsThatNobodyTookMoveToAnotherThreadToo) {
   const std::string data = Pattern(1000);
   WriteAll(pair.second.get(), data);
   while (collector.calls() == 0) PollOnce(Deadline::Infinite());
-  std::thread thread([&] {
+  Thread thread = StartThread("other", [&] {
     while (collector.text().size() < data.size()) {
       PollOnce(Deadline::Immediate());
       collector.Take(*shots);

@@ -3,17 +3,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "plait/io/file/file.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/connect.h"
 #include "plait/io/net/datagram_socket.h"
 #include "plait/io/net/listener.h"
 #include "plait/io/net/pipe.h"
+#include "plait/io/net/send_file.h"
 #include "plait/io/net/socket_pair.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/system/fault_injection.h"
@@ -24,6 +28,8 @@
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/loop_under_faults.h"
 #include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/test_folder.h"
 
 namespace plait {
 namespace {
@@ -121,6 +127,38 @@ TEST_P(NetFaultsTest, StreamsThatAreConnectedWithEachOther) {
     return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix({.reaches = {FaultInjection::kSocketPair, FaultInjection::kPipe},
+                  .left_out = LeftOutOf(GetParam())},
+                 scenario);
+}
+
+Task<absl::Status> SendIt(Stream stream, std::string path) {
+  File file = co_await OrReturn(OpenFile(path));
+  const int64_t count = co_await OrReturn(SendFile(stream, file));
+  EXPECT_EQ(count, 10'000);
+  co_await OrReturn(stream.ShutdownWrite());
+  co_await OrReturn(file.Close());
+  co_return co_await stream.Close();
+}
+
+Task<absl::Status> ReceiveIt(Stream stream, std::string expected) {
+  const std::string all = co_await OrReturn(stream.ReadAll(20'000));
+  EXPECT_TRUE(all == expected || absl::string_view(expected).substr(0, all.size()) == all);
+  co_return co_await stream.Close();
+}
+
+TEST_P(NetFaultsTest, AFileThatIsSent) {
+  const TestFolder folder;
+  const std::string content = Pattern(10'000);
+  const std::string path = folder.Write("file", content);
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    const auto body = [&]() -> Task<absl::Status> {
+      auto pair = co_await OrReturn(SocketPair());
+      co_return co_await Gather(SendIt(std::move(pair.first), path),
+                                ReceiveIt(std::move(pair.second), content));
+    };
+    return RunUnderFaults(GetParam(), arm, body);
+  };
+  RunFaultMatrix({.reaches = {FaultInjection::kSendFile, FaultInjection::kShutdown},
                   .left_out = LeftOutOf(GetParam())},
                  scenario);
 }

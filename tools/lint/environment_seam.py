@@ -39,7 +39,7 @@ def _calls(names):
     alternatives = "|".join(names)
     return re.compile(
         rf"(?<![\w>])::\s*(?:{alternatives})\b"
-        rf"|{_START}(?<!\w\s)(?:{alternatives})\s*\("
+        rf"|{_START}(?<!\w\s)(?<![\w>][&*]\s)(?:{alternatives})\s*\("
         rf"|\b(?:return|co_return|co_await|co_yield|else|do|throw)\s+(?:{alternatives})\s*\("
         rf"|\bstd::(?:{alternatives})\s*\("
     )
