@@ -56,58 +56,64 @@ Task<absl::Status> WriteText(Stream& stream, std::string text) {
 
 TEST_P(StreamRacesTest, ReadsThatAreCancelledFromAnotherThreadLoseNoBytes) {
   constexpr int kRounds = 300;
-  const auto body = [&]() -> Task<absl::Status> {
-    auto pair = co_await OrReturn(SocketPair());
-    Stream& reader = pair.first;
-    Stream& writer = pair.second;
-    const std::string text = Pattern(kRounds * 8);
-    std::string all;
-    for (int round = 0; round < kRounds; ++round) {
-      JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadFully(reader, 8));
-      if (round % 2 == 0) co_await Yield();
-      JoinHandle<void> cancelling = CancelFromOutside(reading);
-      co_await OrReturn(writer.Write(absl::string_view(text).substr(8 * round, 3)));
-      if (round % 3 == 0) co_await Yield();
-      co_await OrReturn(writer.Write(absl::string_view(text).substr(8 * round + 3, 5)));
-      const absl::StatusOr<std::string> read = co_await reading;
-      co_await cancelling;
-      if (read.ok()) {
-        all += *read;
-      } else {
-        EXPECT_TRUE(absl::IsCancelled(read.status())) << read.status();
-        all += co_await OrReturn(reader.ReadExactly(8));
+  for (const bool tcp : {false, true}) {
+    SCOPED_TRACE(tcp);
+    const auto body = [&]() -> Task<absl::Status> {
+      FdPair ends = tcp ? MakeTcpPair() : MakeSocketPair();
+      Stream reader = MakeStream(ends.first);
+      Stream writer = MakeStream(ends.second);
+      const std::string text = Pattern(kRounds * 8);
+      std::string all;
+      for (int round = 0; round < kRounds; ++round) {
+        JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadFully(reader, 8));
+        if (round % 2 == 0) co_await Yield();
+        JoinHandle<void> cancelling = CancelFromOutside(reading);
+        co_await OrReturn(writer.Write(absl::string_view(text).substr(8 * round, 3)));
+        if (round % 3 == 0) co_await Yield();
+        co_await OrReturn(writer.Write(absl::string_view(text).substr(8 * round + 3, 5)));
+        const absl::StatusOr<std::string> read = co_await reading;
+        co_await cancelling;
+        if (read.ok()) {
+          all += *read;
+        } else {
+          EXPECT_TRUE(absl::IsCancelled(read.status())) << read.status();
+          all += co_await OrReturn(reader.ReadExactly(8));
+        }
       }
-    }
-    EXPECT_TRUE(all == text);
-    co_return absl::OkStatus();
-  };
-  const absl::Status done = RunTask(body);
-  EXPECT_TRUE(done.ok()) << done;
+      EXPECT_TRUE(all == text);
+      co_return absl::OkStatus();
+    };
+    const absl::Status done = RunTask(body);
+    EXPECT_TRUE(done.ok()) << done;
+  }
 }
 
 TEST_P(StreamRacesTest, LinesThatAreCancelledFromAnotherThreadAreReadByTheNext) {
   constexpr int kRounds = 300;
-  const auto body = [&]() -> Task<absl::Status> {
-    auto pair = co_await OrReturn(SocketPair());
-    Stream& reader = pair.first;
-    Stream& writer = pair.second;
-    for (int round = 0; round < kRounds; ++round) {
-      const std::string line = absl::StrCat("line ", round, std::string(round, '.'));
-      JoinHandle<absl::StatusOr<std::string>> reading = Spawn(reader.ReadLine());
-      if (round % 2 == 0) co_await Yield();
-      JoinHandle<void> cancelling = CancelFromOutside(reading);
-      co_await OrReturn(writer.Write(line));
-      co_await Yield();
-      co_await OrReturn(writer.Write("\n"));
-      absl::StatusOr<std::string> read = co_await reading;
-      co_await cancelling;
-      if (absl::IsCancelled(read.status())) read = co_await reader.ReadLine();
-      EXPECT_TRUE(read.ok() && *read == line) << read.status();
-    }
-    co_return absl::OkStatus();
-  };
-  const absl::Status done = RunTask(body);
-  EXPECT_TRUE(done.ok()) << done;
+  for (const bool tcp : {false, true}) {
+    SCOPED_TRACE(tcp);
+    const auto body = [&]() -> Task<absl::Status> {
+      FdPair ends = tcp ? MakeTcpPair() : MakeSocketPair();
+      Stream reader = MakeStream(ends.first);
+      Stream writer = MakeStream(ends.second);
+      for (int round = 0; round < kRounds; ++round) {
+        const std::string line = absl::StrCat("line ", round, std::string(round, '.'));
+        JoinHandle<absl::StatusOr<std::string>> reading = Spawn(reader.ReadLine());
+        if (round % 2 == 0) co_await Yield();
+        JoinHandle<void> cancelling = CancelFromOutside(reading);
+        co_await OrReturn(writer.Write(line));
+        co_await Yield();
+        co_await OrReturn(writer.Write("\n"));
+        absl::StatusOr<std::string> read = co_await reading;
+        co_await cancelling;
+        if (absl::IsCancelled(read.status())) read = co_await reader.ReadLine();
+        EXPECT_TRUE(read.ok() && *read == line) << read.status();
+      }
+      co_return absl::OkStatus();
+    };
+    const absl::Status done = RunTask(body);
+    EXPECT_TRUE(done.ok()) << done;
+  }
 }
 
 TEST_P(StreamRacesTest, WritesThatAreCancelledFromAnotherThreadArriveAsFarAsTheySay) {
