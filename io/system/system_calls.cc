@@ -204,31 +204,6 @@ int SystemCalls::EpollWait(int epoll, epoll_event* events, int count,
   return EpollWaitMilliseconds(epoll, events, count, timeout);
 }
 
-int SystemCalls::Kqueue() noexcept {
-  const auto* emulation = internal::kqueue_emulation.load(plait::internal::kAcquire);
-  return emulation == nullptr ? -ENOSYS : emulation->create();
-}
-int SystemCalls::CloseKqueue(int queue) noexcept {
-  const auto* emulation = internal::kqueue_emulation.load(plait::internal::kAcquire);
-  return emulation == nullptr ? -ENOSYS : emulation->close(queue);
-}
-int SystemCalls::KqueueEvents(int queue, const struct kevent* changes, int change_count,
-                              struct kevent* events, int event_count,
-                              const timespec* timeout) noexcept {
-  const auto* emulation = internal::kqueue_emulation.load(plait::internal::kAcquire);
-  if (emulation == nullptr) return -ENOSYS;
-  return emulation->events(queue, changes, change_count, events, event_count, timeout);
-}
-int SystemCalls::AlwaysReady(int fd) noexcept {
-  // Only epoll itself knows.
-  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  if (epoll < 0) return -errno;
-  epoll_event event{};
-  const int added = OrErrno(::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
-  ::close(epoll);
-  return added == -EPERM ? 1 : added;
-}
-
 int SystemCalls::IoUringSetup(unsigned entries, io_uring_params* params) noexcept {
   return static_cast<int>(OrErrno(::syscall(SYS_io_uring_setup, entries, params)));
 }
