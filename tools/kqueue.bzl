@@ -11,7 +11,15 @@ _LINUX = "@platforms//os:linux"
 _OTHERS = "//conditions:default"
 
 def where_kqueue_is(there, elsewhere = []):
-    """What an attribute is where there is a kqueue, and where there is none."""
+    """Tells a target that there may be a kqueue.
+
+    Args:
+      there: what an attribute is where there is one.
+      elsewhere: what it is where there is none.
+
+    Returns:
+      A select of the two.
+    """
     choices = {system: there for system in _SYSTEMS}
     choices[_LINUX] = there if HAVE_LIBKQUEUE else elsewhere
     choices[_OTHERS] = elsewhere
