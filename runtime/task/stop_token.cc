@@ -64,7 +64,7 @@ void StopState::Unregister(StopNode& node) noexcept {
       return;
     }
     const bool elsewhere =
-        running_ != nullptr && running_->node == &node && running_->thread != &thread_state;
+        running_ != nullptr && running_->node == &node && running_->thread != ThreadSerial();
     Unlock(flags);
     if (!elsewhere) return;
     SpinWait(round);
@@ -78,7 +78,7 @@ bool StopState::RequestStop() noexcept {
     return false;
   }
   flags |= kRequested;
-  Running running{.node = nullptr, .thread = &thread_state};
+  Running running{.node = nullptr, .thread = ThreadSerial()};
   running_ = &running;
   while (StopNode* node = first_) {
     Unlink(*node);

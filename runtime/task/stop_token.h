@@ -62,7 +62,7 @@ class StopState {
  private:
   struct Running {
     const StopNode* node;  // whose callback runs now; only compared, never followed
-    const void* thread;    // that runs it: the address of its thread_state
+    uint64_t thread;       // that runs it: its ThreadSerial
   };
 
   static constexpr uint32_t kLocked = 1;

@@ -135,6 +135,8 @@ void Execution::Begin(int number, const Body& body) noexcept {
   thread.state = State::kReady;
   thread.fresh = true;
   thread.stores_seen = 0;
+  thread.own = internal::ThreadState();
+  thread.own.serial = ~uint64_t{0} - static_cast<uint64_t>(number);  // no real thread gets so far
   thread.here =
       context::make_fcontext(thread.stack.base + thread.stack.size, thread.stack.size, &Entry::Run);
 }
@@ -142,7 +144,9 @@ void Execution::Begin(int number, const Body& body) noexcept {
 void Execution::SwitchTo(int number) noexcept {
   running_ = number;
   Thread& thread = threads_[static_cast<size_t>(number)];
+  std::swap(internal::thread_state, thread.own);
   thread.here = context::jump_fcontext(thread.here, this).fctx;
+  std::swap(internal::thread_state, thread.own);
 }
 
 void Execution::SwitchOut() noexcept { driver_ = context::jump_fcontext(driver_, nullptr).fctx; }

@@ -17,6 +17,7 @@
 #include "absl/functional/function_ref.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/explored_atomic.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/testing/explorer/clock.h"
 #include "plait/runtime/testing/explorer/decisions.h"
 #include "plait/runtime/testing/explorer/memory_model.h"
@@ -98,7 +99,8 @@ class Execution {
     const absl::FunctionRef<bool()>* ready = nullptr;
     const char* what = "";  // it waits for
     Where where;
-    uint64_t stores_seen = 0;  // of others, when it last spun
+    uint64_t stores_seen = 0;   // of others, when it last spun
+    internal::ThreadState own;  // its thread_state while it does not run
   };
   struct RawClock {
     const void* at;
