@@ -24,7 +24,7 @@
 // Not explored: loads that read from the future ("load buffering"), and compare_exchange_weak
 // failing for no reason. Fewer preemptions are tried first, so that what is found is simple.
 //
-// What is found: a Require that does not hold; a PLAIT_CHECK that fails; a data race on plain
+// What is found: a Require that does not hold; a data race on plain
 // memory or on an atomic's construction and destruction; the use of memory that was freed; a
 // deadlock, which is also what a lost wake-up ends in; an execution that does not end. A failure
 // comes with the trace of its execution and a schedule, which Replay runs again alone, under a
