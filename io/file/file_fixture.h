@@ -3,13 +3,16 @@
 #define PLAIT_IO_FILE_FILE_FIXTURE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "plait/io/system/system_calls.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/test_folder.h"
@@ -53,6 +56,22 @@ class FileTest : public testing::TestWithParam<ReactorFactory> {
   auto RunTask(Body body) {
     return RunOn(loop(), std::move(body));
   }
+
+  // `calls` is in force while this lives; then the blocking threads, too, are done with it: they
+  // may be inside a call of theirs when its result is there already.
+  class CallsInForce {
+   public:
+    CallsInForce(FileTest& test, sys::SystemCalls& calls)
+        : test_(test), scope_(std::in_place, calls) {}
+    ~CallsInForce() {
+      scope_.reset();
+      test_.blocking_.Settle();
+    }
+
+   private:
+    FileTest& test_;
+    std::optional<sys::ScopedSystemCalls> scope_;
+  };
 
   const TestFolder& folder() const { return folder_; }
 

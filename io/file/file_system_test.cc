@@ -449,7 +449,7 @@ class SilentFileSystem final : public sys::SystemCalls {
 TEST_P(FileSystemTest, KindsAreAskedForWhereAListingDoesNotTell) {
   MakeOneOfEach();
   SilentFileSystem silent(folder().Write("gone", ""));
-  const sys::ScopedSystemCalls scope(silent);
+  const CallsInForce scope(*this, silent);
   const absl::StatusOr<Entries> entries = List(folder().path());
   ASSERT_TRUE(entries.ok()) << entries.status();
   EXPECT_EQ(*entries, (Entries{{"broken", FileKind::kSymbolicLink},
@@ -529,7 +529,7 @@ TEST_P(FileSystemTest, WhatSomebodyElseRemovesMeanwhileIsNoError) {
   WatchedRemovals rival([&](const std::string& path) {
     if (path != tree) ::remove(path.c_str());
   });
-  const sys::ScopedSystemCalls scope(rival);
+  const CallsInForce scope(*this, rival);
   const absl::Status removed = Do(RemoveTree(tree));
   EXPECT_TRUE(removed.ok()) << removed;
   EXPECT_FALSE(PathExists(tree));
@@ -541,7 +541,7 @@ TEST_P(FileSystemTest, WhatSomebodyElseAddsMeanwhileIsAnErrorThatNamesTheDirecto
   WatchedRemovals rival([&](const std::string& path) {
     if (path == tree) folder().Write("tree/late", "x");
   });
-  const sys::ScopedSystemCalls scope(rival);
+  const CallsInForce scope(*this, rival);
   EXPECT_TRUE(IsError(Do(RemoveTree(tree)), StatusCode::kFailedPrecondition, tree, "ENOTEMPTY"));
 }
 
@@ -553,7 +553,7 @@ TEST_P(FileSystemTest, ACancelStopsTheRemovalOfATreeBetweenTwoSteps) {
   WatchedRemovals canceller([&](const std::string&) {
     if (++removals == 4) removing.Cancel();
   });
-  const sys::ScopedSystemCalls scope(canceller);
+  const CallsInForce scope(*this, canceller);
   const auto body = [&]() -> Task<absl::Status> {
     removing = Spawn(RemoveTree(tree));
     co_return co_await removing;

@@ -140,7 +140,7 @@ TEST_P(WholeFilesTest, AFileThatGrowsWhileItIsReadIsReadToItsNewEnd) {
     const std::string content = Pattern(size + 3'000'000);
     const std::string path = folder().Write("file", content.substr(0, size));
     BeforeFirstRead grow([&] { folder().Write("file", content); });
-    const sys::ScopedSystemCalls scope(grow);
+    const CallsInForce scope(*this, grow);
     const absl::StatusOr<std::string> read = Do(ReadFile(path));
     ASSERT_TRUE(read.ok()) << read.status();
     EXPECT_TRUE(*read == content);
@@ -153,7 +153,7 @@ TEST_P(WholeFilesTest, AFileThatShrinksWhileItIsReadEndsWhereItEnds) {
     SCOPED_TRACE(size);
     const std::string path = folder().Write("file", content);
     BeforeFirstRead shrink([&] { EXPECT_EQ(::truncate(path.c_str(), size), 0); });
-    const sys::ScopedSystemCalls scope(shrink);
+    const CallsInForce scope(*this, shrink);
     const absl::StatusOr<std::string> read = Do(ReadFile(path));
     ASSERT_TRUE(read.ok()) << read.status();
     EXPECT_TRUE(*read == content.substr(0, size));
@@ -288,7 +288,7 @@ TEST_P(WholeFilesTest, AReplacementThatFailsLeavesEverythingAsItWas) {
         FaultInjection::kClose, FaultInjection::kRename}) {
     SCOPED_TRACE(call);
     FaultInjection faults;
-    const sys::ScopedSystemCalls scope(faults);
+    const CallsInForce scope(*this, faults);
     faults.FailNext(call, EIO);
     const absl::Status status = Do(WriteFileAtomically(path, "new"));
     EXPECT_EQ(faults.hits(call), 1);
@@ -317,7 +317,7 @@ TEST_P(WholeFilesTest, AReplacementThatDoesNotFitLeavesEverythingAsItWas) {
 TEST_P(WholeFilesTest, TheDataIsOnTheDiskBeforeTheNameAndTheNameBeforeTheEnd) {
   const std::string path = folder() / "file";
   FaultInjection faults;
-  const sys::ScopedSystemCalls scope(faults);
+  const CallsInForce scope(*this, faults);
   // The second of the two: that of the directory.
   faults.Fail(FaultInjection::kSync, EIO, {.skip = 1});
   const absl::Status status = Do(WriteFileAtomically(path, "new"));

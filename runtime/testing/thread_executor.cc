@@ -31,6 +31,10 @@ void ThreadExecutor::Resume() {
   paused_ = false;
 }
 
+void ThreadExecutor::Settle() {
+  absl::MutexLock hold(&mutex_, absl::Condition(this, &ThreadExecutor::Idle));
+}
+
 void ThreadExecutor::RunItems() {
   for (;;) {
     WorkItem* item = nullptr;
@@ -38,8 +42,11 @@ void ThreadExecutor::RunItems() {
       absl::MutexLock hold(&mutex_, absl::Condition(this, &ThreadExecutor::HasWork));
       item = items_.Pop();
       if (item == nullptr) return;
+      ++running_;
     }
     item->run(*item);
+    absl::MutexLock hold(&mutex_);
+    --running_;
   }
 }
 

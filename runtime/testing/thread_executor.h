@@ -23,13 +23,18 @@ class ThreadExecutor final : public Executor {
   // Nothing is run between Pause and Resume; what was begun goes on.
   void Pause();
   void Resume();
+  // Waits until all that was scheduled has been run and has returned, which may be after its result
+  // was there. Not while it is paused.
+  void Settle();
 
  private:
   void RunItems();
+  bool Idle() const { return running_ == 0 && items_.empty(); }
   bool HasWork() const { return ending_ || (!paused_ && !items_.empty()); }
 
   absl::Mutex mutex_;
   WorkQueue items_;
+  int running_ = 0;
   bool paused_ = false;
   bool ending_ = false;
   std::vector<Thread> threads_;
