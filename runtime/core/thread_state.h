@@ -44,8 +44,6 @@ struct ThreadState {
   // call; null when there is no such executor.
   Executor* local_executor = nullptr;
   WorkQueue* local_ready = nullptr;
-  // See ThreadSerial.
-  uint64_t serial = 0;
 };
 
 // Initial-exec: one instruction also in position-independent code, where the general model would be
@@ -53,13 +51,15 @@ struct ThreadState {
 // frame_pool, from the loader's small reserve.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local ThreadState thread_state;
 
+// Not a part of thread_state, which executors replace while they run another's work.
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local uint64_t thread_serial;
 uint64_t NewThreadSerial() noexcept;
 
 // A number that no other thread has, has had or will have: the address of thread_state is given to
 // a later thread again.
 inline uint64_t ThreadSerial() noexcept {
-  ThreadState& thread = thread_state;
-  return thread.serial != 0 ? thread.serial : NewThreadSerial();
+  const uint64_t serial = thread_serial;
+  return serial != 0 ? serial : NewThreadSerial();
 }
 
 }  // namespace internal

@@ -1,5 +1,6 @@
 #include "plait/schedulers/inline/inline_executor.h"
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/executor_fixture.h"
 #include "plait/runtime/testing/task_suite.h"
@@ -152,6 +154,16 @@ TEST(InlineExecutorTest, ItsEndCancelsAndJoinsTheTasksThatAreLeft) {
     EXPECT_FALSE(handle.done());
   }
   EXPECT_TRUE(handle.cancelled());
+}
+
+TEST(InlineExecutorTest, ItsWorkIsOnTheThreadThatSchedulesIt) {
+  const uint64_t here = internal::ThreadSerial();
+  InlineExecutor executor;
+  uint64_t there = 0;
+  FunctionItem item([&] { there = internal::ThreadSerial(); });
+  executor.Schedule(item);
+  EXPECT_EQ(there, here);
+  EXPECT_EQ(internal::ThreadSerial(), here);
 }
 
 TEST(InlineExecutorTest, CloseFromItsOwnWorkIsRefused) {

@@ -17,6 +17,9 @@ constexpr uint32_t kInfinite = std::numeric_limits<uint32_t>::max();
 
 absl::Duration Tick() { return absl::Nanoseconds(1) / 4; }
 
+// A Status looks for one among all: many are slow to read.
+constexpr size_t kMostPayloads = 64;
+
 constexpr uint64_t kLargestCode = static_cast<uint64_t>(absl::StatusCode::kUnauthenticated);
 
 }  // namespace
@@ -27,6 +30,7 @@ void Codec<absl::Status>::Encode(const absl::Status& status, Encoder& out) {
   Codec<std::string>::Encode(status.message(), out);
   size_t count = 0;
   status.ForEachPayload([&count](absl::string_view, const absl::Cord&) { ++count; });
+  if (count > kMostPayloads) return out.Fail("a status has more than 64 payloads");
   out.WriteSize(count);
   status.ForEachPayload([&out](absl::string_view type, const absl::Cord& payload) {
     Codec<std::string>::Encode(type, out);
@@ -45,6 +49,7 @@ std::optional<absl::Status> Codec<absl::Status>::Decode(Decoder& in) {
   absl::Status status(static_cast<absl::StatusCode>(*code), *message);
   const std::optional<size_t> payloads = in.ReadSize(2);
   if (!payloads.has_value()) return std::nullopt;
+  if (*payloads > kMostPayloads) return in.Fail("a status has more than 64 payloads");
   for (size_t i = 0; i < *payloads; ++i) {
     const std::optional<std::string> type = Codec<std::string>::Decode(in);
     if (!type.has_value()) return std::nullopt;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -191,7 +192,9 @@ void LinkEnd::Wait(absl::Duration timeout, LinkWait wait) noexcept {
   Clock& clock = Clock::Real();
   const int64_t begin = clock.Now().nanos();
   const int64_t timeout_ns =
-      timeout == absl::InfiniteDuration() ? -1 : absl::ToInt64Nanoseconds(timeout);
+      timeout == absl::InfiniteDuration()
+          ? -1
+          : std::max<int64_t>(0, absl::ToInt64Nanoseconds(timeout));  // a deadline may have passed
   pool_system::FutexWait(asleep_, Bits(wait), timeout_ns);
   WakeUp();
   // A sleep so short that a spin would have done instead.

@@ -37,12 +37,14 @@
 //     the old bottom.
 //   - Steal's compare-and-swap releases top, and Push acquires it: the thief has read its slot
 //     before another item is put there.
-//   - Slots, the owner's own reads, its compare-and-swap (what it takes it has pushed itself) and
-//     what it writes back after a Pop in vain: relaxed.
-// deque_explored_test weakens each. All but those of the third point fail then, with a data race on
-// an item, or on the new ring. Those cannot: without them a load would read from a store that is
-// made later, because of a value that was loaded after it, which the
-// explorer leaves out.
+//   - What Pop writes back releases bottom again: C++20 has no release sequence through plain
+//     stores, and a thief that reads it may be the one that was faster, and must see the item.
+//   - Slots, the owner's own reads, and its compare-and-swap (what it takes it has pushed itself):
+//     relaxed.
+// deque_explored_test weakens each. All but those of the third and fourth point fail then, with a
+// data race on an item, or on the new ring. Those cannot: without them a load would read from a
+// store that is made later, because of a value that was loaded after it, which the explorer leaves
+// out.
 //
 // Old rings are kept until the deque dies, as a thief may be reading one: together they are smaller
 // than the newest. Threads: as noted. Lifetime: whoever calls a method keeps the deque alive; it
@@ -104,7 +106,7 @@ class WorkStealingDeque {
     if (top == last && top_.compare_exchange_strong(top, top + 1, kRelaxed, kRelaxed)) {
       item = ring_.load(kRelaxed)->Get(last);
     }
-    bottom_.store(last + 1, kRelaxed);
+    bottom_.store(last + 1, kRelease);
     return item;
   }
 

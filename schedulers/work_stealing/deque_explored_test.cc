@@ -137,10 +137,12 @@ TEST(WorkStealingDequeExploredTest, EveryItemIsTakenOnce) {
 
 TEST(WorkStealingDequeExploredTest, WeakeningAMemoryOrderIsNoticed) {
   const Mutants mutants = ExploreMutants("work_stealing/deque", Scenarios());
-  // These two keep the owner from putting an item into a slot that a thief has yet to read. It
-  // would have to read a store that is executed after its load: the explorer does not go there.
+  // The first and the last keep the owner from putting an item into a slot that a thief has yet to
+  // read, the other has a thief that reads what Pop wrote back see the item. Without them a load
+  // would have to read a store that is executed after it: the explorer does not go there.
   EXPECT_THAT(mutants.survivors(),
               UnorderedElementsAre("WorkStealingDeque::Push load #2: acquire -> relaxed",
+                                   "WorkStealingDeque::Pop store #2: release -> relaxed",
                                    "WorkStealingDeque::Steal compare_exchange: release -> relaxed"))
       << mutants.ToString();
   EXPECT_GE(mutants.all.size(), 9u);

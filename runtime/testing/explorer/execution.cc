@@ -136,7 +136,7 @@ void Execution::Begin(int number, const Body& body) noexcept {
   thread.fresh = true;
   thread.stores_seen = 0;
   thread.own = internal::ThreadState();
-  thread.own.serial = ~uint64_t{0} - static_cast<uint64_t>(number);  // no real thread gets so far
+  thread.serial = ~uint64_t{0} - static_cast<uint64_t>(number);  // no real thread gets so far
   thread.here =
       context::make_fcontext(thread.stack.base + thread.stack.size, thread.stack.size, &Entry::Run);
 }
@@ -145,8 +145,10 @@ void Execution::SwitchTo(int number) noexcept {
   running_ = number;
   Thread& thread = threads_[static_cast<size_t>(number)];
   std::swap(internal::thread_state, thread.own);
+  std::swap(internal::thread_serial, thread.serial);
   thread.here = context::jump_fcontext(thread.here, this).fctx;
   std::swap(internal::thread_state, thread.own);
+  std::swap(internal::thread_serial, thread.serial);
 }
 
 void Execution::SwitchOut() noexcept { driver_ = context::jump_fcontext(driver_, nullptr).fctx; }

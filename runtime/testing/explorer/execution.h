@@ -101,6 +101,7 @@ class Execution {
     Where where;
     uint64_t stores_seen = 0;   // of others, when it last spun
     internal::ThreadState own;  // its thread_state while it does not run
+    uint64_t serial = 0;        // likewise
   };
   struct RawClock {
     const void* at;

@@ -9,8 +9,9 @@
 //     need not be the order of execution (sc_order.h).
 // What each operation may do is decided by `choose`, so that a search can go through all of it. The
 // one thing not covered is a load that reads from a store which is executed later ("load
-// buffering"), which needs a relaxed load, and no fence or dependency after it; loom, CDSChecker
-// and the RC11 model leave it out too.
+// buffering"): a cycle of program order and of reads, one of which does not synchronize. Orders
+// that only close such a cycle have to be argued for by hand. loom, CDSChecker and the RC11 model
+// leave it out too.
 //
 // Happens-before: release sequences are those of C++20 (the head and read-modify-writes), relaxed
 // accesses synchronize through fences.
