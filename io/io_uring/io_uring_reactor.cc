@@ -81,6 +81,7 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept override;
   void Wake() noexcept override { internal::SignalWake(wake_); }
   size_t in_flight() const noexcept override { return in_flight_; }
+  bool expects_results() const noexcept override { return in_flight_ > 0 || multishots_.any(); }
   const internal::Multishots& multishots() const noexcept { return multishots_; }
 
   Multishot* StartMultishot(IoOpcode opcode, int fd, MultishotOwner& owner) noexcept override;
@@ -175,6 +176,8 @@ class IoUringReactor final : public Reactor, private internal::MultishotHost {
   std::vector<IoOperation*> stalled_operations_;
   std::vector<UringMultishot*> stalled_multishots_;
   std::vector<uintptr_t> stalled_cancels_;
+  // Of the multishots that were begun since the last Enter: the kernel does not know them yet.
+  std::vector<int> armed_descriptors_;
 };
 
 // --- the ring ---
@@ -239,6 +242,7 @@ void IoUringReactor::ArmWake() noexcept {
 }
 
 int IoUringReactor::Enter(unsigned wait_for, const timespec* timeout) noexcept {
+  armed_descriptors_.clear();
   if (pipe_writes_ == 0) [[likely]]
     return ring_.Enter(wait_for, timeout);
   // The kernel raises SIGPIPE in this thread for a pipe that nobody reads.
@@ -256,6 +260,9 @@ void IoUringReactor::Handle(const io_uring_cqe& completion) noexcept {
     case kOperation:
       return Ended(*static_cast<IoOperation*>(pointer), completion);
     case kMultishot:
+      if (!stalled_cancels_.empty() && (completion.flags & IORING_CQE_F_MORE) == 0) [[unlikely]] {
+        std::erase(stalled_cancels_, data);
+      }
       return multishots_.Completed(*static_cast<UringMultishot*>(pointer), completion);
     case kWake:
       if ((completion.flags & IORING_CQE_F_MORE) == 0) {
@@ -523,6 +530,10 @@ void IoUringReactor::Ended(IoOperation& operation, const io_uring_cqe& completio
 }
 
 void IoUringReactor::Finish(IoOperation& operation, int32_t result) noexcept {
+  // Another operation may be in its memory when the queue has room again.
+  if (!stalled_cancels_.empty()) [[unlikely]] {
+    std::erase(stalled_cancels_, reinterpret_cast<uintptr_t>(&operation) | kOperation);
+  }
   ListOf(operation)->Remove(operation);
   Complete(operation, result);
   if (NamesAFile(operation)) return;
@@ -599,6 +610,9 @@ void IoUringReactor::FinishClose(IoOperation& operation) noexcept {
   if (Descriptor* const descriptor = Find(operation.fd); descriptor != nullptr) {
     *descriptor = Descriptor();
   }
+  // The kernel looks the number up when it gets the request, and that is to be this descriptor.
+  const auto& armed = armed_descriptors_;
+  if (std::find(armed.begin(), armed.end(), operation.fd) != armed.end()) Enter(0, nullptr);
   const int result = sys::Calls().Close(operation.fd);
   // Linux has closed it when close is interrupted; to try again would hit another's descriptor.
   Complete(operation, result == -EINTR ? 0 : result);
@@ -626,6 +640,7 @@ void IoUringReactor::Arm(UringMultishot& shots) noexcept {
   }
   multishots_.Prepare(*entry, shots);
   entry->user_data = reinterpret_cast<uintptr_t>(&shots) | kMultishot;
+  armed_descriptors_.push_back(shots.fd());
 }
 
 void IoUringReactor::Disarm(UringMultishot& shots) noexcept {

@@ -231,26 +231,67 @@ TEST_F(IoUringTest, APeerThatIsNotReadFromIsNotReadForEver) {
   reactor_->StopMultishot(*shots);
 }
 
-TEST_F(IoUringTest, WhereBuffersAreFewAllAreServedAsTheyComeBack) {
+TEST_F(IoUringTest, WhereNoBufferIsLeftAMultishotEndsAndSaysSoAndMayBeBegunAgain) {
   Replace({.buffer_size = 16, .first_buffers = 1, .max_buffers = 2});
   constexpr size_t kPairs = 20;
   std::vector<FdPair> pairs;
   std::vector<std::unique_ptr<Collector>> collectors;
   std::vector<Multishot*> shots;
+  const auto start = [&](size_t i) {
+    return reactor_->StartMultishot(IoOpcode::kRead, pairs[i].first.get(), *collectors[i]);
+  };
   for (size_t i = 0; i < kPairs; ++i) {
     pairs.push_back(MakeSocketPair());
     collectors.push_back(std::make_unique<Collector>(*reactor_));
-    shots.push_back(
-        reactor_->StartMultishot(IoOpcode::kRead, pairs[i].first.get(), *collectors[i]));
+    shots.push_back(start(i));
     ASSERT_NE(shots[i], nullptr);
   }
   const std::string data = Pattern(1000);
   for (FdPair& pair : pairs) WriteAll(pair.second.get(), data);
+  int without_buffers = 0;
   for (size_t i = 0; i < kPairs; ++i) {
-    while (collectors[i]->text().size() < data.size()) PollOnce(Deadline::Infinite());
+    while (collectors[i]->text().size() < data.size()) {
+      PollOnce(Deadline::Immediate());
+      if (!shots[i]->ended()) continue;
+      ASSERT_EQ(shots[i]->end(), -ENOBUFS);
+      ++without_buffers;
+      reactor_->StopMultishot(*shots[i]);
+      shots[i] = start(i);
+    }
     EXPECT_TRUE(collectors[i]->text() == data);
   }
+  EXPECT_GT(without_buffers, 0);
   for (Multishot* const each : shots) reactor_->StopMultishot(*each);
+}
+
+TEST_F(IoUringTest, AMultishotThatIsStoppedAtOnceTakesNothingFromTheNextOwnerOfItsNumber) {
+  FdPair pair = MakeTcpPair();
+  FdPair next = MakeTcpPair();
+  WriteAll(next.second.get(), "keep");
+  Collector collector(*reactor_);
+  Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+  ASSERT_NE(shots, nullptr);
+  reactor_->StopMultishot(*shots);
+  const int number = pair.first.Release();
+  CloseOperation close(number);
+  close.next_turn = &turn_;
+  reactor_->Submit(close);
+  ASSERT_EQ(::fcntl(number, F_GETFD), -1);
+  const OwnedFd again(::dup2(next.first.get(), number));
+  PollTillQuiet();
+  EXPECT_EQ(ReadExactly(again.get(), 4), "keep");
+}
+
+TEST_F(IoUringTest, AMultishotIsAReasonToPoll) {
+  FdPair pair = MakeTcpPair();
+  EXPECT_FALSE(reactor_->expects_results());
+  Collector collector(*reactor_);
+  Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+  ASSERT_NE(shots, nullptr);
+  EXPECT_TRUE(reactor_->expects_results());
+  reactor_->StopMultishot(*shots);
+  PollTillQuiet();
+  EXPECT_FALSE(reactor_->expects_results());
 }
 
 TEST_F(IoUringTest, AMultishotMayBeStoppedWhileItsDeliveryIsOnItsWay) {
@@ -311,7 +352,7 @@ TEST_F(IoUringTest, MultishotsGoOnOnAnotherThread) {
 }
 
 TEST_F(IoUringTest, ResultsThatNobodyTookMoveToAnotherThreadToo) {
-  Replace({.buffer_size = 16, .first_buffers = 4, .max_buffers = 4});
+  Replace({.buffer_size = 16, .first_buffers = 64, .max_buffers = 64});
   FdPair pair = MakeTcpPair();
   Collector collector(*reactor_, /*take=*/false);
   Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);

@@ -81,7 +81,6 @@ void Multishots::GiveBack(Shot& shot) noexcept {
     --lent_buffers_;
     lent_[number] = false;
     Provide(number, 1);
-    WakeStarved();
   } else {
     shot.next = free_shots_;
     free_shots_ = &shot;
@@ -97,14 +96,6 @@ Shot* Multishots::NewAcceptShot() noexcept {
     }
   }
   return std::exchange(free_shots_, free_shots_->next);
-}
-
-void Multishots::WakeStarved() noexcept {
-  // One for each buffer that is returned, the one that has waited longest.
-  if (starved_.empty() || buffers_with_kernel() == 0) return;
-  UringMultishot& shots = *starved_.front();
-  starved_.erase(starved_.begin());
-  Armed(shots);
 }
 
 // --- a multishot's life ---
@@ -128,6 +119,7 @@ UringMultishot* Multishots::Start(Ring& ring, IoOpcode opcode, int fd,
   shots.fd_ = fd;
   shots.ended_ = shots.cancelling_ = false;
   shots.end_ = 0;
+  ++in_use_;
   Armed(shots);
   return &shots;
 }
@@ -194,11 +186,8 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
     }
   }
   if (result == -ENOBUFS && buffers_with_kernel() == 0) {
-    if (provided_ == options_.max_buffers) {
-      shots.state_ = UringMultishot::State::kStarved;
-      starved_.push_back(&shots);
-      return;
-    }
+    // To wait for one that is returned would be to wait for others' readers.
+    if (provided_ == options_.max_buffers) return End(shots, result);
     Provide(provided_, std::min(provided_, options_.max_buffers - provided_));
   }
   Armed(shots);
@@ -239,9 +228,6 @@ void Multishots::Return(UringMultishot& shots, Shot& shot) noexcept {
 
 void Multishots::Stop(UringMultishot& shots) noexcept {
   shots.owner_ = this;
-  if (shots.state_ == UringMultishot::State::kStarved) {
-    starved_.erase(std::find(starved_.begin(), starved_.end(), &shots));
-  }
   if (shots.state_ == UringMultishot::State::kArmed) {
     if (!std::exchange(shots.cancelling_, true)) host_.Disarm(shots);
   } else {
@@ -260,6 +246,7 @@ void Multishots::FreeIfDone(UringMultishot& shots) noexcept {
       shots.state_ != UringMultishot::State::kEnded) {
     return;
   }
+  --in_use_;
   shots.state_ = UringMultishot::State::kFree;
   shots.next_free_ = free_;
   free_ = &shots;
@@ -305,7 +292,6 @@ void Multishots::Move(Ring& ring) noexcept {
       Armed(shots);
     }
   });
-  if (!receives_) starved_.clear();
 }
 
 void Multishots::Abandon() noexcept {

@@ -5,7 +5,7 @@
 //            Start                        a last completion
 //   (free) --------> armed  <----------------------------------------+
 //                      |  |-- end of stream, error --> ended         |
-//                      |  |-- no buffer is left --> starved -- one is returned --> armed
+//                      |  |-- no buffer is left --> ended, with -ENOBUFS
 //                      |  |-- too many untaken --> (cancelled) --> paused -- enough returned -->
 //                      armed
 //                      |
@@ -35,10 +35,11 @@ class Multishots;
 class UringMultishot final : public Multishot {
  public:
   UringMultishot() = default;
+  int fd() const noexcept { return fd_; }
 
  private:
   friend class Multishots;
-  enum class State : uint8_t { kFree, kArmed, kStarved, kPaused, kEnded };
+  enum class State : uint8_t { kFree, kArmed, kPaused, kEnded };
 
   IoOpcode opcode_ = IoOpcode::kRead;
   State state_ = State::kFree;
@@ -80,6 +81,8 @@ class Multishots final : private MultishotOwner {
   void Prepare(io_uring_sqe& entry, const UringMultishot& shots) noexcept;
   void Completed(UringMultishot& shots, const io_uring_cqe& completion) noexcept;
 
+  // Whether there are some that were not stopped, or that the kernel still has.
+  bool any() const noexcept { return in_use_ > 0; }
   // What the kernel still has.
   size_t armed() const noexcept { return armed_; }
   // BeginMove; what has come with the old ring is completed, and that is closed; Move to the next.
@@ -107,7 +110,6 @@ class Multishots final : private MultishotOwner {
   void Append(UringMultishot& shots, Shot& shot) noexcept;
   void End(UringMultishot& shots, int32_t end) noexcept;
   void FreeIfDone(UringMultishot& shots) noexcept;
-  void WakeStarved() noexcept;
   bool IsBuffer(const Shot& shot) const noexcept {
     if (buffer_shots_ == nullptr) return false;
     const std::less<const Shot*> before;  // they need not be of one array
@@ -122,6 +124,7 @@ class Multishots final : private MultishotOwner {
 
   std::vector<std::unique_ptr<UringMultishot[]>> blocks_;
   UringMultishot* free_ = nullptr;
+  size_t in_use_ = 0;
   size_t armed_ = 0;
   bool moving_ = false;
 
@@ -137,7 +140,6 @@ class Multishots final : private MultishotOwner {
   std::vector<bool> lent_;  // by number: of those that are provided, not with the kernel
   unsigned provided_ = 0;
   unsigned lent_buffers_ = 0;
-  std::vector<UringMultishot*> starved_;
 };
 
 }  // namespace plait::internal

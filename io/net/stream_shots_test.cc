@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "plait/io/io_uring/io_uring_reactor.h"
 #include "plait/io/net/partial_bytes.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_fixture.h"
@@ -21,6 +22,7 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
 namespace {
@@ -222,6 +224,55 @@ TEST_P(StreamShotsTest, ItGoesOnWhenAnotherThreadRunsTheLoop) {
     EXPECT_TRUE(read.ok() && *read == "between") << read.status();
   }
   BlockOn(loop(), stream.Close()).IgnoreError();
+}
+
+TEST_P(StreamShotsTest, WhatIsReadNowIsThereThoughOtherTasksNeverWait) {
+  RunTask([&]() -> Task<void> {
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    co_await WaitOften(&stream, pair.second.get());
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(&stream, 3));
+    co_await Yield();
+    WriteAll(pair.second.get(), "abc");
+    while (!reading.done()) co_await Yield();
+    const absl::StatusOr<std::string> read = co_await reading;
+    EXPECT_TRUE(read.ok() && *read == "abc") << read.status();
+  });
+}
+
+// Unread connections hold all buffers that the reactor lends: who reads is served all the same.
+TEST(StreamShotsOfFewBuffersTest, ConnectionsThatNobodyReadsKeepNobodyWaiting) {
+  IoUringOptions few;
+  few.buffer_size = 64;
+  few.first_buffers = 1;
+  few.max_buffers = 4;
+  EventLoop loop(MakeIoUringReactor(few));
+  const auto body = [&]() -> Task<void> {
+    std::vector<FdPair> pairs;
+    std::vector<Stream> streams;
+    for (int i = 0; i < 12; ++i) {
+      pairs.push_back(MakeTcpPair());
+      streams.push_back(MakeStream(pairs.back().first));
+      co_await WaitOften(&streams.back(), pairs.back().second.get());
+    }
+    const std::string unread = Pattern(4000);
+    for (size_t i = 0; i + 1 < pairs.size(); ++i) WriteAll(pairs[i].second.get(), unread);
+    for (int turn = 0; turn < 100; ++turn) co_await Yield();
+    // One byte at a time, waiting for each.
+    const std::string data = Pattern(500, 2);
+    for (const char byte : data) {
+      JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(&streams.back(), 1));
+      co_await Yield();
+      WriteAll(pairs.back().second.get(), std::string(1, byte));
+      const absl::StatusOr<std::string> read = co_await reading;
+      EXPECT_TRUE(read.ok() && *read == std::string(1, byte)) << read.status();
+    }
+    for (size_t i = 0; i + 1 < pairs.size(); ++i) {
+      const absl::StatusOr<std::string> read = co_await streams[i].ReadExactly(unread.size());
+      EXPECT_TRUE(read.ok() && *read == unread) << read.status();
+    }
+  };
+  BlockOn(loop, body());
 }
 
 // Writes, reads of all kinds and cancels in random order against a string.

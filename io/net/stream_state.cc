@@ -396,13 +396,13 @@ bool StreamState::UsesShots(const StreamRead& reader) noexcept {
 }
 
 void StreamState::OnShots() noexcept {
-  const StreamRef self(this);       // lives until the reader has gone on
-  if (closed_) return DropShots();  // on another thread, which could not
+  const StreamRef self(this);  // lives until the reader has gone on
   StreamRead* const reader = reader_;
   if (reader == nullptr || !reader->by_shots()) return;  // for the next one to take
   if (!reader->TakeShots(*this)) {
     if (!by_shots_->ended()) return;
     reader->result = EndShots();
+    if (reader->result == -ENOBUFS) return reader->Start(*this);  // into its own memory
     if (reader->result < 0) reader->PutBack(*this);
   }
   reader_ = nullptr;
@@ -411,9 +411,13 @@ void StreamState::OnShots() noexcept {
 
 int StreamState::EndShots() noexcept {
   const int end = by_shots_->end();
-  if (end < 0) read_error_ = end;
   DropShots();
-  no_shots_ = true;
+  if (end == -ENOBUFS) {
+    has_waited_ = false;  // they may pay again, in a while
+  } else {
+    no_shots_ = true;
+    if (end < 0) read_error_ = end;
+  }
   return end;
 }
 
@@ -423,10 +427,12 @@ void StreamState::DropShots() noexcept {
 }
 
 void StreamState::StopShots() noexcept {
-  if (by_shots_ == nullptr) return;
+  if (by_shots_ == nullptr || by_shots_->leaving) return;
   if (!is_home(Worker::Current())) {
-    // Only its own thread can stop it. This has it come to its end there.
+    // Only its own thread can stop it, and the kernel does not close before. The peer hears of it.
     static_cast<void>(sys::Calls().Shutdown(fd(), SHUT_RDWR));
+    by_shots_->leaving = true;
+    home_->Post(*by_shots_);
     return;
   }
   DropShots();

@@ -38,6 +38,10 @@
 extern "C" pthread_mutex_t kq_mtx;
 extern "C" pthread_once_t monitoring_thread_initialized;
 
+// LeakSanitizer's, where it is linked.
+extern "C" __attribute__((weak)) void __lsan_disable();
+extern "C" __attribute__((weak)) void __lsan_enable();
+
 namespace plait::sys {
 namespace {
 
@@ -212,8 +216,12 @@ class Queues {
       queue = unused_.back();
       unused_.pop_back();
     } else {
+      // It keeps them where the leak checker does not look.
+      if (__lsan_disable != nullptr) __lsan_disable();
       queue = ::kqueue();
-      if (queue < 0) return -errno;
+      const int error = errno;
+      if (__lsan_enable != nullptr) __lsan_enable();
+      if (queue < 0) return -error;
     }
     queues_[queue] = std::make_unique<Watched>(queue);
     return queue;

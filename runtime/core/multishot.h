@@ -64,7 +64,9 @@ class Multishot : public WorkItem {
   bool has_shots() const noexcept { return first_ != nullptr; }
 
   // True when no more results will come than those that wait to be taken. Then end() is 0 for the
-  // end of the stream, or -errno. It must still be stopped.
+  // end of the stream, or -errno: -ENOBUFS where the reactor has nothing left to lend, which is no
+  // error of the descriptor's: an operation reads on, into memory of its own. It must still be
+  // stopped.
   bool ended() const noexcept { return ended_; }
   int32_t end() const noexcept { return end_; }
 

@@ -70,6 +70,8 @@ class Reactor {
 
   // Owner thread. Operations submitted and not yet delivered; multishots are not counted.
   virtual size_t in_flight() const noexcept = 0;
+  // Owner thread. Whether a Poll may bring something without anything being done before.
+  virtual bool expects_results() const noexcept { return in_flight() > 0; }
 };
 
 }  // namespace plait

@@ -13,11 +13,6 @@ extern "C" __attribute__((used, visibility("default"))) const char* __tsan_defau
          "race:std::runtime_error::~runtime_error\n";
 }
 
-// libkqueue keeps its queues where the leak checker does not look.
-extern "C" __attribute__((used, visibility("default"))) const char* __lsan_default_suppressions() {
-  return "leak:kqueue\n";
-}
-
 // Death tests make executors with threads in the child of a program that has threads itself.
 extern "C" __attribute__((used, visibility("default"))) const char* __tsan_default_options() {
   return "die_after_fork=0";

@@ -306,10 +306,10 @@ void EventLoop::FetchReady(bool wait) {
   const bool waits = wait && ready_.empty();
   if (waits) {
     Wait();
-  } else if (reactor_->in_flight() > 0) {
+  } else if (reactor_->expects_results()) {
     reactor_->Poll(Deadline::Immediate(), clock_, ready_);
   }
-  if (timers_.empty() && reactor_->in_flight() == 0) return;
+  if (timers_.empty() && !reactor_->expects_results()) return;
   const Deadline now = clock_.Now();
   timers_.Advance(now, ready_);
   if (!waits) AdaptTurn(now);
@@ -343,7 +343,7 @@ bool EventLoop::SpinForPost(Deadline deadline) {
   // Operations would not be looked at meanwhile; on one processor nobody could post; and virtual
   // time stands still.
   static const bool pays = HardwareThreads() > 1;
-  if (spins_ == 0 || !pays || reactor_->in_flight() > 0 || clock_.is_virtual()) return false;
+  if (spins_ == 0 || !pays || reactor_->expects_results() || clock_.is_virtual()) return false;
   const Deadline end = std::min(deadline, clock_.Now() + kSpin);
   do {
     for (int i = 0; i < 16; ++i) {
