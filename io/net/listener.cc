@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -124,16 +123,20 @@ struct Listener::State {
     next_try = Now() + kPause;
   }
 
-  // co_await: until its turn has come. Cancelled when it is closed meanwhile.
+  // co_await: until its turn has come. Cancelled when it is closed meanwhile. A turn is taken when
+  // it is there, not before: one that was given up would be lost to the others.
   Task<absl::Status> AwaitTurn() {
-    const Deadline now = Now();
-    const Deadline turn = std::max(next_try, now);
-    next_try = turn + kPause;
-    if (turn == now) co_return absl::OkStatus();
-    const absl::Status waited = co_await Timeout(turn.Since(now), closed.Wait());
-    if (absl::IsDeadlineExceeded(waited)) co_return absl::OkStatus();
-    if (waited.ok()) co_return absl::CancelledError("accept: the listener was closed");
-    co_return waited;
+    while (short_of_room) {
+      const Deadline now = Now();
+      if (now >= next_try) {
+        next_try = now + kPause;
+        break;
+      }
+      const absl::Status waited = co_await Timeout(next_try.Since(now), closed.Wait());
+      if (waited.ok()) co_return absl::CancelledError("accept: the listener was closed");
+      if (!absl::IsDeadlineExceeded(waited)) co_return waited;
+    }
+    co_return absl::OkStatus();
   }
 
   static Deadline Now() noexcept {
