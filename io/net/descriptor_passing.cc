@@ -86,10 +86,10 @@ absl::Status CheckSend(int socket, size_t bytes, size_t descriptors, const std::
   return CheckUnix(socket, what);
 }
 
-}  // namespace
-
-Task<absl::Status> SendDescriptors(int socket, absl::string_view data,
-                                   std::vector<int> descriptors) {
+// `owner`, where there is one, may close the socket between two messages, and its number be
+// somebody else's.
+Task<absl::Status> SendAll(int socket, const Stream* owner, absl::string_view data,
+                           std::vector<int> descriptors) {
   const std::string what =
       absl::StrCat("send ", descriptors.size(), " descriptors (fd ", socket, ")");
   co_await OrReturn(CheckSend(socket, data.size(), descriptors.size(), what));
@@ -104,7 +104,11 @@ Task<absl::Status> SendDescriptors(int socket, absl::string_view data,
       control.AttachTo(message);
       PutDescriptors(message, descriptors);
     }
-    const absl::StatusOr<size_t> count = co_await io::SendMessage(socket, &message);
+    absl::StatusOr<size_t> count =
+        absl::CancelledError(absl::StrCat(what, ": the stream was closed"));
+    if (owner == nullptr || owner->descriptor() == socket) {
+      count = co_await io::SendMessage(socket, &message);
+    }
     if (!count.ok()) {
       absl::Status failure = internal::NameError(count.status(), what);
       internal::SetAcceptedBytes(failure, sent);
@@ -113,6 +117,13 @@ Task<absl::Status> SendDescriptors(int socket, absl::string_view data,
     sent += *count;
   }
   co_return absl::OkStatus();
+}
+
+}  // namespace
+
+Task<absl::Status> SendDescriptors(int socket, absl::string_view data,
+                                   std::vector<int> descriptors) {
+  return SendAll(socket, nullptr, data, std::move(descriptors));
 }
 
 Task<absl::StatusOr<ReceivedDescriptors>> ReceiveDescriptors(int socket, absl::Span<char> into,
@@ -145,7 +156,7 @@ Task<absl::Status> SendDescriptors(Stream& stream, absl::string_view data,
     co_return absl::Status(flushed.code(), absl::StrCat("send ", descriptors.size(),
                                                         " descriptors: ", flushed.message()));
   }
-  co_return co_await SendDescriptors(stream.descriptor(), data, std::move(descriptors));
+  co_return co_await SendAll(stream.descriptor(), &stream, data, std::move(descriptors));
 }
 
 Task<absl::StatusOr<ReceivedDescriptors>> ReceiveDescriptors(Stream& stream, absl::Span<char> into,

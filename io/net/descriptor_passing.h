@@ -42,8 +42,9 @@ inline constexpr size_t kMaxDescriptors = 253;
 // co_await: sends all of `data`, and with its first byte `descriptors`, behind what was written to
 // the stream before. They stay the sender's, which may close them once this is done.
 // InvalidArgument when `data` is empty or they are more than kMaxDescriptors; FailedPrecondition
-// when one is not open, or the peer reads no more. Cancellation: absl::CancelledError, and
-// AcceptedBytes (partial_bytes.h) says how much was sent; the descriptors were where that is not 0.
+// when one is not open, or the peer reads no more. Cancellation, and a stream that is closed
+// meanwhile: absl::CancelledError, and AcceptedBytes (partial_bytes.h) says how much was sent; the
+// descriptors were where that is not 0.
 Task<absl::Status> SendDescriptors(Stream& stream, absl::string_view data,
                                    std::vector<int> descriptors);
 // The same with one. (Write a list of several out before the co_await, as g++ 12 takes no braces in

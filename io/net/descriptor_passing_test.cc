@@ -196,6 +196,34 @@ TEST_P(DescriptorPassingTest, MoreBytesThanFitAtOnceAllArriveAndTheDescriptorsOn
   RunTask(body);
 }
 
+// At each point where it can come.
+TEST_P(DescriptorPassingTest, AStreamThatIsClosedBetweenTwoPiecesIsNotTakenForWhoHasItsNumberThen) {
+  // The kernel takes it in three pieces, and the third would fit.
+  const std::string data = Pattern(500'000);
+  const auto body = [&]() -> Task<void> {
+    for (int turns = 0; turns < 8; ++turns) {
+      FdPair pair = MakeSocketPair();
+      Stream stream = MakeStream(pair.first);
+      JoinHandle<absl::Status> sending = Spawn(Send(stream, data, Fds()));
+      for (int i = 0; i < 10; ++i) co_await Yield();
+      EXPECT_FALSE(sending.done());
+      std::vector<char> room(data.size());
+      while (::recv(pair.second.get(), room.data(), room.size(), MSG_DONTWAIT) > 0) continue;
+      for (int i = 0; i < turns; ++i) co_await Yield();
+      stream.Abort();
+      const FdPair others = MakeSocketPair();
+      const absl::Status sent = co_await sending;
+      EXPECT_TRUE(absl::IsCancelled(sent)) << sent;
+      const size_t accepted = AcceptedBytes(sent).value_or(0);
+      EXPECT_TRUE(accepted > 0 && accepted < data.size()) << accepted;
+      EXPECT_EQ(::recv(others.second.get(), room.data(), room.size(), MSG_DONTWAIT), -1)
+          << "after " << turns << " turns";
+    }
+    co_await Close();
+  };
+  RunTask(body);
+}
+
 TEST_P(DescriptorPassingTest, NoneAndTheEndArriveAsWell) {
   const auto body = [&]() -> Task<void> {
     const absl::Status sent = co_await Send(here(), "only text", Fds());
