@@ -2,11 +2,20 @@
 
 #include <utility>
 
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/task/select.h"
+#include "plait/runtime/time/sleep.h"
 
 namespace plait {
+namespace {
+
+// Each of what a network answers is told once. What goes on by itself must not keep the processor.
+constexpr int kErrorsWithoutAPause = 16;
+constexpr absl::Duration kPause = absl::Milliseconds(100);
+
+}  // namespace
 
 DatagramTransport::DatagramTransport(DatagramSocket socket, DatagramProtocol& protocol,
                                      size_t largest)
@@ -33,18 +42,26 @@ absl::Status DatagramTransport::SetWriteLimits(size_t high, size_t low) {
   return status;
 }
 
-// Ends with an error only.
+// Ends with an error only, of which there is one that ends it: nothing comes from the socket any
+// more.
 Task<absl::Status> DatagramTransport::ReceiveLoop() {
+  int errors_in_a_row = 0;
   for (;;) {
     const absl::StatusOr<ReceivedDatagram> received =
         co_await socket_.ReceiveFrom(absl::MakeSpan(buffer_));
-    if (!received.ok() && !absl::IsUnavailable(received.status())) co_return received.status();
-    if (is_closing()) continue;  // what comes from now on is dropped
-    if (received.ok()) {
-      protocol_.OnDatagram(absl::string_view(buffer_.data(), received->size), *received);
-    } else {
-      protocol_.OnError(received.status());
+    if (absl::IsCancelled(received.status()) || absl::IsFailedPrecondition(received.status())) {
+      co_return received.status();
     }
+    if (received.ok()) {
+      errors_in_a_row = 0;
+      // What comes while it is closing is dropped.
+      if (!is_closing()) {
+        protocol_.OnDatagram(absl::string_view(buffer_.data(), received->size), *received);
+      }
+      continue;
+    }
+    if (!is_closing()) protocol_.OnError(received.status());
+    if (++errors_in_a_row > kErrorsWithoutAPause) co_await OrReturn(Sleep(kPause));
   }
 }
 

@@ -15,7 +15,9 @@
 // The callbacks come as those of a Protocol (protocol.h) do, from OnConnected to OnClosed, on the
 // thread of the task that runs it, one at a time; they must not block. Sending never waits; the
 // limits and what they ask for are those of a Transport. A datagram that cannot be sent is dropped,
-// and OnError told why; so is an answer that nobody is there. Neither ends anything.
+// and OnError told why; so is what the network answers to one that was sent (nobody is there, it
+// may not pass, it is too large). Neither ends anything; of errors that come without end ten a
+// second are told.
 #ifndef PLAIT_IO_NET_DATAGRAM_PROTOCOL_H_
 #define PLAIT_IO_NET_DATAGRAM_PROTOCOL_H_
 
@@ -43,7 +45,7 @@ class DatagramProtocol {
   virtual void OnConnected(DatagramTransport& transport) { static_cast<void>(transport); }
   // One has come, also an empty one; `data` is valid until it returns.
   virtual void OnDatagram(absl::string_view data, const ReceivedDatagram& datagram) = 0;
-  // A send failed, or the peer of a connected socket does not listen (Unavailable).
+  // A send failed, or a receive: the peer of a connected socket does not listen (Unavailable), say.
   virtual void OnError(const absl::Status& error) { static_cast<void>(error); }
   // Last, and once: OK after Close, Aborted after Abort, Cancelled when the task was, else what
   // went wrong. The socket is closed already.

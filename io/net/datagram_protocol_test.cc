@@ -3,6 +3,8 @@
 // it (what is being sent stays first in the queue).
 #include "plait/io/net/datagram_protocol.h"
 
+#include <errno.h>
+
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +19,8 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/net/net_fixture.h"
+#include "plait/io/system/fault_injection.h"
+#include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
@@ -24,6 +28,8 @@
 
 namespace plait {
 namespace {
+
+using sys::FaultInjection;
 
 class Recorder : public DatagramProtocol {
  public:
@@ -154,6 +160,51 @@ TEST_P(DatagramProtocolTest, ErrorsAreToldAndEndNothing) {
     transport.Close();
   };
   const absl::Status status = Converse(recorder, Must(DatagramSocket::Connect(nobody)), body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_P(DatagramProtocolTest, WhatTheNetworkAnswersIsToldAndEndsNothing) {
+  FaultInjection faults;
+  const sys::ScopedSystemCalls scope(faults);
+  Recorder recorder;
+  const auto body = [&](Running&) -> Task<void> {
+    DatagramSocket peer = Udp();
+    const SocketAddress local = recorder.transport->datagram_socket().local_address();
+    size_t told = 0;
+    for (const int error : {EACCES, EMSGSIZE, ENOPROTOOPT, EPROTO, EHOSTUNREACH}) {
+      faults.FailNext(FaultInjection::kReceiveMessage, error);
+      const absl::Status sent = co_await peer.SendTo("data", local);
+      EXPECT_TRUE(sent.ok()) << sent;
+      ++told;
+      co_await YieldUntil(
+          [&] { return recorder.closed.has_value() || recorder.events.size() == 1 + 2 * told; });
+      EXPECT_EQ(recorder.errors.size(), told);
+      if (recorder.closed.has_value()) co_return;
+    }
+    EXPECT_EQ(recorder.errors[0].code(), absl::StatusCode::kPermissionDenied) << recorder.errors[0];
+    recorder.transport->Close();
+  };
+  const absl::Status status = Converse(recorder, Udp(), body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_P(DatagramProtocolTest, AnErrorWithoutEndIsToldTenTimesASecondAndDoesNotKeepItFromClosing) {
+  FaultInjection faults;
+  const sys::ScopedSystemCalls scope(faults);
+  Recorder recorder;
+  const auto body = [&](Running&) -> Task<void> {
+    DatagramSocket peer = Udp();
+    faults.FailAll(FaultInjection::kReceiveMessage, EIO);
+    const absl::Status sent =
+        co_await peer.SendTo("data", recorder.transport->datagram_socket().local_address());
+    EXPECT_TRUE(sent.ok()) << sent;
+    const absl::Status slept = co_await Sleep(absl::Seconds(10));
+    EXPECT_TRUE(slept.ok()) << slept;
+    EXPECT_GE(recorder.errors.size(), 100u);
+    EXPECT_LE(recorder.errors.size(), 120u);
+    if (recorder.transport != nullptr) recorder.transport->Close();
+  };
+  const absl::Status status = Converse(recorder, Udp(), body);
   EXPECT_TRUE(status.ok()) << status;
 }
 
