@@ -105,7 +105,8 @@ class Transfer {
   // What ends it, though the system would go on.
   absl::Status Interrupted() const {
     if (TaskContext::Current()->stop_requested()) return absl::CancelledError("cancelled");
-    if (!stream_.is_open()) return absl::CancelledError("the stream was closed");
+    // Also a Stream that is there still, but that its server has closed.
+    if (stream_.descriptor() < 0) return absl::CancelledError("the stream was closed");
     return absl::OkStatus();
   }
 
@@ -115,6 +116,7 @@ class Transfer {
       const absl::Span<char> room =
           absl::MakeSpan(piece).subspan(0, static_cast<size_t>(std::min(left_, kCopyPiece)));
       const size_t size = co_await OrReturn(file_.ReadAt(room, offset_));
+      co_await OrReturn(Interrupted());
       if (size == 0) break;
       const absl::Status written = co_await stream_.Write(absl::string_view(piece.data(), size));
       if (!written.ok()) {
@@ -123,6 +125,7 @@ class Transfer {
       }
       Moved(static_cast<int64_t>(size));
     }
+    co_await OrReturn(Interrupted());
     co_return co_await stream_.Flush();
   }
 

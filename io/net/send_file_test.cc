@@ -16,8 +16,10 @@
 #include "plait/io/file/open_file.h"
 #include "plait/io/net/net_fixture.h"
 #include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/server.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_fixture.h"
+#include "plait/io/ops/owned_descriptor.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
@@ -193,6 +195,42 @@ TEST_P(SendFileTest, AStreamThatIsClosedMeanwhileEndsIt) {
   };
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(absl::IsCancelled(status)) << status;
+}
+
+TEST_P(SendFileTest, AServerThatClosesOrAbortsItsClientsEndsItAtOnce) {
+  const std::string path = folder().Write("file", Pattern(30'000'000));
+  for (const bool copies : {false, true}) {
+    for (const bool aborts : {false, true}) {
+      FaultInjection faults;
+      const sys::ScopedSystemCalls scope(faults);
+      if (copies) faults.FailAll(FaultInjection::kSendFile, EINVAL);
+      const auto body = [&]() -> Task<absl::Status> {
+        absl::Status ended;
+        const auto handler = [&](Stream stream) -> Task<absl::Status> {
+          const File file = co_await OrReturn(OpenFile(path));
+          const Sent sent = co_await SendFile(stream, file);
+          ended = sent.status();
+          co_return ended;
+        };
+        Server server(ListenLocally(), handler);
+        JoinHandle<absl::Status> serving = Spawn(server.Serve());
+        Stream client(io::OwnedDescriptor(Dial(server.local_address()).Release()));
+        // In the midst of it: the peer has not kept it waiting yet.
+        co_await YieldUntil([&] { return faults.count(FaultInjection::kSendFile) > 0; });
+        aborts ? server.AbortClients() : server.CloseClients();
+        co_await YieldUntil([&] { return server.connections() == 0; });
+        EXPECT_TRUE(absl::IsCancelled(ended)) << ended;
+        const absl::StatusOr<std::string> received = co_await ReadToEnd(client);
+        EXPECT_EQ(received.status().code(),
+                  aborts ? absl::StatusCode::kUnavailable : absl::StatusCode::kOk)
+            << received.status();
+        server.Stop();
+        co_return co_await serving;
+      };
+      const absl::Status status = RunTask(body);
+      EXPECT_TRUE(status.ok()) << status;
+    }
+  }
 }
 
 TEST_P(SendFileTest, APeerThatResetsIsUnavailable) {

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "plait/io/net/stream_state.h"
 #include "plait/io/system/system_calls.h"
@@ -21,11 +22,16 @@
 namespace plait {
 namespace {
 
-// So that closing sends a reset.
-void ResetOnClose(int fd) noexcept {
+// Ends the connection itself, which another descriptor of it (a SendFile's, say) would keep: by a
+// reset, or, where the system sends one only when the last of them is closed, by both.
+void EndConnection(int fd) noexcept {
+  ::sockaddr nobody{};
+  nobody.sa_family = AF_UNSPEC;
+  if (sys::Calls().Connect(fd, &nobody, sizeof(nobody)) >= 0) return;
   const ::linger at_once{.l_onoff = 1, .l_linger = 0};
   static_cast<void>(
       sys::Calls().SetSocketOption(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)));
+  static_cast<void>(sys::Calls().Shutdown(fd, SHUT_RDWR));
 }
 
 Task<void> CloseStream(Stream stream) {
@@ -87,11 +93,10 @@ Task<absl::Status> Server::Serve() {
         absl::StrCat("serve: the grace is negative: ", absl::FormatDuration(options_.grace)));
   }
   serving_ = true;
+  const absl::Cleanup served = [this] { serving_ = false; };
   const auto cancel = [this] { Ask(options_.drain_on_cancel ? kStop : kCancel); };
   const StopCallback on_cancel(CurrentStopToken(), cancel);
-  const absl::Status ended = co_await Uncancellable(Run());
-  serving_ = false;
-  co_return ended;
+  co_return co_await Uncancellable(Run());
 }
 
 Task<absl::Status> Server::Run() {
@@ -138,7 +143,7 @@ void Server::CloseOrAbort(TaskGroup& group) {
   for (Connection* each = first_; each != nullptr; each = each->next) {
     if (each->stream->fd() < 0) continue;  // closed already
     if ((asked & kAbort) != 0) {
-      ResetOnClose(each->stream->fd());
+      EndConnection(each->stream->fd());
       each->stream->Abort();
     } else {
       group.Spawn(CloseStream(Stream(each->stream)), {.name = "close"});
@@ -171,9 +176,15 @@ Task<void> Server::AcceptConnections(TaskGroup& group) {
 
 Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
   const Connection connection(*this, stream, std::move(place));
+  // A handler that is no coroutine may throw before it gives a Task.
+  internal::Result<Task<absl::Status>> made;
+  made.Capture([&] { return handler_(std::move(stream)); });
   internal::Result<absl::Status> result;
-  co_await internal::AwaitInto<absl::Status>(handler_(std::move(stream)), TaskContext::Current(),
-                                             result);
+  if (made.has_value()) {
+    co_await internal::AwaitInto<absl::Status>(made.Take(), TaskContext::Current(), result);
+  } else {
+    result.SetException(made.exception());
+  }
   const absl::Status ended =
       result.has_value() ? result.value()
                          : absl::InternalError(internal::DescribeException(result.exception()));
@@ -183,7 +194,14 @@ Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
 }
 
 void Server::Report(const absl::Status& error, const SocketAddress& peer) const {
-  if (options_.on_error) return options_.on_error(error, peer);
+  std::string on_error_threw;
+  if (options_.on_error) {
+    internal::Result<void> told;
+    told.Capture([&] { options_.on_error(error, peer); });
+    if (told.has_value()) return;
+    on_error_threw =
+        absl::StrCat(", and on_error threw ", internal::DescribeException(told.exception()));
+  }
   const std::string whose =
       peer.family() == SocketAddress::Family::kNone
           ? std::string("a server cannot accept: ")
@@ -191,7 +209,7 @@ void Server::Report(const absl::Status& error, const SocketAddress& peer) const 
   TaskContext::Current()->executor->hooks().Tell(
       plait::Report{.kind = ReportKind::kErrorNeverRetrieved,
                     .task_name = "server",
-                    .message = absl::StrCat(whose, error.ToString())});
+                    .message = absl::StrCat(whose, error.ToString(), on_error_threw)});
 }
 
 Task<absl::Status> Server::ServeOn(Listener listener, internal::ConnectionHandler handler,

@@ -64,8 +64,8 @@ struct ServerOptions {
   // A cancel is as a Stop: for servers that end well on SIGINT.
   bool drain_on_cancel = false;
   // Told of a handler's error, with the peer, and, with no address, of what keeps the server from
-  // accepting. Not of absl::CancelledError. On the server's thread; it does not block. Null: the
-  // executor's reports (RunOptions::on_report, or a line on standard error).
+  // accepting. Not of absl::CancelledError. On the server's thread; it does not block. Null, or one
+  // that throws: the executor's reports (RunOptions::on_report, or a line on standard error).
   std::function<void(const absl::Status& error, const SocketAddress& peer)> on_error;
 };
 

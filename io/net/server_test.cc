@@ -5,8 +5,10 @@
 #include "plait/io/net/server.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -313,6 +315,77 @@ TEST_P(ServerTest, Line41WithoutDescriptorsItSaysSoOnceAndRecovers) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
+#if defined(__cpp_exceptions)
+TEST_P(ServerTest, AHandlerThatThrowsBeforeItGivesATaskEndsItsConnectionOnly) {
+  const auto body = [&]() -> Task<absl::Status> {
+    std::vector<std::string> errors;
+    ServerOptions options;
+    options.on_error = [&](const absl::Status& error, const SocketAddress&) {
+      errors.push_back(error.ToString());
+    };
+    bool throws = false;
+    const auto handler = [&](Stream stream) -> Task<absl::Status> {
+      if (throws) throw std::runtime_error("no task today");
+      return Echo(std::move(stream));
+    };
+    Server server(ListenLocally(), handler, options);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    Stream beside = co_await OrReturn(Connect(server.local_address()));
+    co_await YieldUntil([&] { return server.connections() == 1; });
+    throws = true;
+    Stream client = co_await OrReturn(Connect(server.local_address()));
+    const std::string end = co_await OrReturn(ReadText(client));
+    EXPECT_EQ(end, "");
+    co_await YieldUntil([&] { return !errors.empty(); });
+    EXPECT_THAT(errors, ElementsAre(HasSubstr("no task today")));
+    throws = false;
+    co_await OrReturn(beside.Write("still here"));
+    const std::string text = co_await OrReturn(ReadText(beside));
+    EXPECT_EQ(text, "still here");
+    const std::string answer = co_await OrReturn(Ask(server.local_address(), "fine"));
+    EXPECT_EQ(answer, "fine");
+    co_await OrReturn(beside.Close());
+    server.Stop();
+    co_return co_await serving;
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_P(ServerTest, AnEarForErrorsThatThrowsEndsNothingAndIsReported) {
+  std::vector<std::string> reports;
+  EventLoopOptions loop_options;
+  loop_options.hooks.on_report = [&](const Report& report) { reports.push_back(report.message); };
+  EventLoop own(GetParam().make(nullptr), loop_options);
+  const auto body = [&]() -> Task<absl::Status> {
+    ServerOptions options;
+    options.on_error = [](const absl::Status&, const SocketAddress&) {
+      throw std::runtime_error("not now");
+    };
+    const auto handler = [](Stream stream) -> Task<absl::Status> {
+      const std::string text = co_await OrReturn(ReadText(stream));
+      if (text == "fail") co_return absl::DataLossError("it is gone");
+      co_await OrReturn(stream.Write(text));
+      co_return co_await stream.Close();
+    };
+    Server server(ListenLocally(), handler, options);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    Stream client = co_await OrReturn(Connect(server.local_address()));
+    co_await OrReturn(client.Write("fail"));
+    co_await YieldUntil([&] { return !reports.empty(); });
+    EXPECT_THAT(reports[0], HasSubstr("DATA_LOSS: it is gone, and on_error threw"));
+    EXPECT_THAT(reports[0], HasSubstr("not now"));
+    const std::string answer = co_await OrReturn(Ask(server.local_address(), "fine"));
+    EXPECT_EQ(answer, "fine");
+    server.Stop();
+    co_return co_await serving;
+  };
+  const absl::Status status = BlockOn(own, body());
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(reports.size(), 1u);
+}
+#endif
+
 // --- the end ---
 
 TEST_P(ServerTest, StopLetsHandlersFinishAndTakesNoMore) {
@@ -450,6 +523,32 @@ TEST_P(ServerTest, AbortingClientsResetsThem) {
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(clock().elapsed(), absl::ZeroDuration());
+}
+
+TEST_P(ServerTest, AbortingClientsResetsThemAlsoWhereAnotherDescriptorKeepsTheConnection) {
+  const auto body = [&]() -> Task<absl::Status> {
+    OwnedFd keeps;
+    absl::Status ended;
+    const auto handler = [&](Stream stream) -> Task<absl::Status> {
+      keeps = OwnedFd(::dup(stream.descriptor()));
+      ended = co_await Hold(std::move(stream));
+      co_return ended;
+    };
+    Server server(ListenLocally(), handler);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    Stream client = co_await OrReturn(Connect(server.local_address()));
+    co_await YieldUntil([&] { return keeps.get() >= 0; });
+    for (int i = 0; i < 10; ++i) co_await Yield();
+    server.AbortClients();
+    const absl::StatusOr<std::string> text = co_await Timeout(absl::Seconds(9), ReadText(client));
+    EXPECT_TRUE(absl::IsUnavailable(text.status())) << text.status();
+    server.Stop();
+    const absl::Status served = co_await serving;
+    EXPECT_TRUE(absl::IsCancelled(ended)) << ended;
+    co_return served;
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST_P(ServerTest, ClosingTheListenerIsAStop) {

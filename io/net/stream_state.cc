@@ -175,6 +175,8 @@ void StreamRead::Delivered(WorkItem& item) noexcept {
     if (self.fills_) self.Absorb(state, moved);
   }
   state.reader_ = nullptr;
+  // What the system says of a connection that this side has ended.
+  if (state.closed_ && self.result <= 0) self.result = -ECANCELED;
   if (self.result < 0) {
     if (self.result != -ECANCELED) state.read_error_ = self.result;
     self.PutBack(state);
