@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <optional>
 #include <string>
 
 #include "absl/cleanup/cleanup.h"
@@ -34,8 +35,8 @@ void EndConnection(int fd) noexcept {
   static_cast<void>(sys::Calls().Shutdown(fd, SHUT_RDWR));
 }
 
-Task<void> CloseStream(Stream stream) {
-  const absl::Status closed = co_await stream.Close();
+Task<void> CloseForOwner(internal::StreamRef stream) {
+  const absl::Status closed = co_await internal::StreamState::CloseForOwner(std::move(stream));
   static_cast<void>(closed);  // its handler hears of it, if anybody
 }
 
@@ -67,6 +68,7 @@ struct Server::Connection {
   Server& server;
   const SemaphoreGuard place;
   const internal::StreamRef stream;  // also when the handler's Stream has gone
+  std::optional<JoinHandle<void>> closing;
   Connection* next;
   Connection* previous = nullptr;
 };
@@ -145,8 +147,9 @@ void Server::CloseOrAbort(TaskGroup& group) {
     if ((asked & kAbort) != 0) {
       EndConnection(each->stream->fd());
       each->stream->Abort();
-    } else {
-      group.Spawn(CloseStream(Stream(each->stream)), {.name = "close"});
+    } else if (!each->closing.has_value()) {
+      // Eager: from here on the handler's Stream, where it goes, drops nothing.
+      each->closing = group.Spawn(CloseForOwner(each->stream), {.name = "close", .eager = true});
     }
   }
 }
@@ -175,7 +178,7 @@ Task<void> Server::AcceptConnections(TaskGroup& group) {
 }
 
 Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
-  const Connection connection(*this, stream, std::move(place));
+  Connection connection(*this, stream, std::move(place));
   // A handler that is no coroutine may throw before it gives a Task.
   internal::Result<Task<absl::Status>> made;
   made.Capture([&] { return handler_(std::move(stream)); });
@@ -185,6 +188,7 @@ Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
   } else {
     result.SetException(made.exception());
   }
+  if (connection.closing.has_value()) co_await *connection.closing;
   const absl::Status ended =
       result.has_value() ? result.value()
                          : absl::InternalError(internal::DescribeException(result.exception()));

@@ -113,7 +113,9 @@ class Server {
   // Takes no more connections, and ends when there are none.
   void Stop() noexcept { Ask(kStop); }
   // Closes every connection that there is now in good order: what its stream has accepted is sent,
-  // and its handler's reads and writes end with absl::CancelledError.
+  // whatever its handler does meanwhile but Abort, and the handler's writes end at once, its reads
+  // at the latest then, with absl::CancelledError; a Flush or Close goes on. It counts as a
+  // connection until then: a peer that reads nothing keeps it, to the end of the grace after Stop.
   void CloseClients() noexcept { Ask(kClose); }
   // The same at once: what was not sent is dropped, and TCP peers are told by a reset.
   void AbortClients() noexcept { Ask(kAbort); }

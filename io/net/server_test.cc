@@ -23,6 +23,7 @@
 #include "plait/io/net/connect.h"
 #include "plait/io/net/listener.h"
 #include "plait/io/net/net_fixture.h"
+#include "plait/io/net/partial_bytes.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
@@ -505,6 +506,110 @@ TEST_P(ServerTest, ClosingClientsSendsWhatTheirStreamsHaveAccepted) {
   };
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_P(ServerTest, ClosingClientsLosesNothingThatWasAcceptedWhateverTheirHandlersDo) {
+  // More than the kernel takes at once.
+  const std::string much(12 << 20, 'm');
+  const std::string more(30 << 20, 'm');
+  for (const std::string does : {"write", "write all", "flush", "close", "end"}) {
+    const auto body = [&]() -> Task<absl::Status> {
+      size_t accepted = 0;
+      absl::Status ended;
+      bool waits = false;
+      bool has_ended = false;
+      Event go_on;
+      const auto act = [&](Stream& stream) -> Task<absl::Status> {
+        waits = true;
+        if (does == "write all") {
+          stream.set_high_water_mark(0);
+          const absl::Status written = co_await stream.Write(more);
+          accepted = AcceptedBytes(written).value_or(0);
+          co_return written;
+        }
+        stream.set_high_water_mark(much.size());
+        co_await OrReturn(stream.Write(much));
+        accepted = much.size();
+        if (does == "flush") co_return co_await stream.Flush();
+        if (does == "close") co_return co_await stream.Close();
+        if (does == "end") {
+          co_await OrReturn(go_on.Wait());
+          const absl::Status read = (co_await ReadText(stream)).status();
+          EXPECT_TRUE(absl::IsCancelled(read)) << read;
+          co_return co_await stream.Write("too late");
+        }
+        const absl::Status written = co_await stream.Write(much);
+        accepted += AcceptedBytes(written).value_or(0);
+        co_return written;
+      };
+      const auto handler = [&](Stream stream) -> Task<absl::Status> {
+        ended = co_await act(stream);
+        has_ended = true;
+        co_return ended;
+      };
+      Server server(ListenLocally(), handler);
+      JoinHandle<absl::Status> serving = Spawn(server.Serve());
+      Stream client = co_await OrReturn(Connect(server.local_address()));
+      co_await YieldUntil([&] { return waits; });
+      for (int i = 0; i < 100; ++i) co_await Yield();
+      EXPECT_FALSE(has_ended);
+      server.CloseClients();
+      for (int i = 0; i < 10; ++i) co_await Yield();
+      server.CloseClients();
+      go_on.Set();
+      const bool at_once = does != "flush" && does != "close";
+      if (at_once) co_await YieldUntil([&] { return has_ended; });
+      for (int i = 0; i < 100; ++i) co_await Yield();
+      if (does == "write all") {
+        co_await YieldUntil([&] { return server.connections() == 0; });
+      } else {
+        EXPECT_EQ(server.connections(), 1u) << does << ": its peer has not got all";
+      }
+      std::string received;
+      for (;;) {
+        const std::string text = co_await OrReturn(ReadText(client, 1 << 16));
+        if (text.empty()) break;
+        received += text;
+      }
+      EXPECT_EQ(received.size(), accepted) << does;
+      co_await YieldUntil([&] { return server.connections() == 0; });
+      EXPECT_EQ(ended.code(), at_once ? absl::StatusCode::kCancelled : absl::StatusCode::kOk)
+          << does << ": " << ended;
+      server.Stop();
+      co_return co_await serving;
+    };
+    const absl::Status status = RunTask(body);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
+TEST_P(ServerTest, APeerThatReadsNothingKeepsAConnectionThatIsClosedUntilItIsAborted) {
+  for (const bool aborts : {false, true}) {
+    const auto body = [&]() -> Task<absl::Status> {
+      const std::string much(20 << 20, 'm');
+      const auto handler = [&](Stream stream) -> Task<absl::Status> {
+        stream.set_high_water_mark(much.size());
+        co_await OrReturn(stream.Write(much));
+        co_return co_await stream.Flush();
+      };
+      ServerOptions options;
+      options.grace = absl::Seconds(7);
+      Server server(ListenLocally(), handler, options);
+      JoinHandle<absl::Status> serving = Spawn(server.Serve());
+      const Stream client = co_await OrReturn(Connect(server.local_address()));
+      co_await YieldUntil([&] { return server.connections() == 1; });
+      co_await OrReturn(Sleep(absl::Seconds(1)));
+      server.CloseClients();
+      server.Stop();
+      co_await OrReturn(Sleep(absl::Seconds(1)));
+      EXPECT_EQ(server.connections(), 1u);
+      if (aborts) server.AbortClients();
+      co_return co_await serving;
+    };
+    const absl::Status status = RunTask(body);
+    EXPECT_EQ(status.code(), aborts ? absl::StatusCode::kOk : absl::StatusCode::kDeadlineExceeded)
+        << status;
+  }
 }
 
 TEST_P(ServerTest, AbortingClientsResetsThem) {

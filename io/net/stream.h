@@ -132,7 +132,9 @@ class Stream {
     std::swap(state_, taken.state_);
     return *this;
   }
-  ~Stream() { Abort(); }
+  ~Stream() {
+    if (state_ && !state_->closing()) Abort();
+  }
 
   // --- reading ---
 

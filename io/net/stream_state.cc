@@ -364,10 +364,28 @@ void StreamState::Abort() noexcept {
 
 Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
   state->closed_ = true;
+  if (!state->descriptor_.valid()) co_return absl::OkStatus();  // by somebody else
   state->StopShots();
   const absl::Status closed = co_await state->descriptor_.Close();
   state->BlockAgain();
   co_return closed;
+}
+
+Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
+  state->closing_ = true;
+  if (state->outgoing_ != nullptr && state->is_home(Worker::Current())) {
+    Event sent;
+    state->outgoing_->gone = &sent;
+    if (state->writer_ != nullptr && state->writer_->kind_ == StreamWrite::Kind::kWrite) {
+      // Ended by OnSent, which sends on what the stream has in its own memory.
+      state->writer_->flag_a_ = true;
+      state->home_->reactor()->Cancel(*state->outgoing_);
+    }
+    const absl::Status waited = co_await sent.Wait();
+    static_cast<void>(waited);  // cut short by a cancel: it closes all the same
+    if (state->outgoing_ != nullptr) state->outgoing_->gone = nullptr;
+  }
+  co_return co_await CloseDescriptor(state);
 }
 
 void StreamState::BlockAgain() noexcept {
@@ -451,11 +469,13 @@ StreamRefusal StreamState::ComeHome(Worker* worker) noexcept {
 }
 
 StreamRefusal StreamState::RefusalToRead() const noexcept {
+  if (closing_) return StreamRefusal::kClosing;
   if (closed_) return StreamRefusal::kClosed;
   return reader_ == nullptr ? StreamRefusal::kNone : StreamRefusal::kBusy;
 }
 
 StreamRefusal StreamState::RefusalToWrite(bool flush) const noexcept {
+  if (closing_ && (closed_ || !flush)) return StreamRefusal::kClosing;
   if (closed_) return StreamRefusal::kClosed;
   if (shut_down_ && !flush) return StreamRefusal::kShutDown;
   return writer_ == nullptr ? StreamRefusal::kNone : StreamRefusal::kBusy;
@@ -469,6 +489,9 @@ absl::Status StreamState::Refused(absl::string_view what, StreamRefusal refusal)
     case StreamRefusal::kClosed:
       why = "the stream is closed";
       break;
+    case StreamRefusal::kClosing:
+      return absl::CancelledError(
+          absl::StrCat(what, " (", Name(), "): the stream is being closed, or was, by its server"));
     case StreamRefusal::kShutDown:
       why = "its writing half was shut down";
       break;
@@ -553,9 +576,11 @@ void StreamState::OnSent(int result) noexcept {
     }
   }
   const bool writer_cancelled = pump.from_writer && writer_->cancelled();
+  // By CloseForOwner, so that the writer is ended now.
+  const bool interrupted = closing_ && result == -ECANCELED;
   int outcome = 0;
   StreamWrite* finished = nullptr;
-  if (closed_ || (result < 0 && !writer_cancelled)) {
+  if (closed_ || (result < 0 && !writer_cancelled && !interrupted)) {
     outcome = closed_ ? -ECANCELED : result;
     if (!closed_) write_error_ = result;
     finished = std::exchange(writer_, nullptr);

@@ -40,6 +40,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/sync/event.h"
 #include "plait/runtime/task/home_wait.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/task.h"
@@ -52,6 +53,7 @@ class StreamState;
 enum class StreamRefusal : uint8_t {
   kNone,
   kClosed,
+  kClosing,      // it is being closed by somebody else, or was
   kShutDown,     // a write behind ShutdownWrite
   kBusy,         // another operation of its kind is waiting
   kNoReactor,    // the executor has none
@@ -236,6 +238,12 @@ class StreamState {
   void Abort() noexcept;
   // The same, waiting for it.
   static Task<absl::Status> CloseDescriptor(StreamRef state);
+  // For whoever closes it though it is somebody else's, once: sends what was accepted before. From
+  // the call's first step on a Write that waits is cancelled, and so is whatever is begun, but for
+  // a Flush; dropping the Stream drops nothing. On a thread where it does not wait it sends
+  // nothing.
+  static Task<absl::Status> CloseForOwner(StreamRef state);
+  bool closing() const noexcept { return closing_; }
   // For a socket, when what was accepted is with the kernel: ends the writing half.
   absl::Status ShutDownNow();
   bool shut_down() const noexcept { return shut_down_; }
@@ -249,11 +257,15 @@ class StreamState {
   // The pump and what it sends. Only while there is something to send.
   struct Outgoing : IoOperation {
     explicit Outgoing(StreamState& of) noexcept : IoOperation(&Sent), state(&of) {}
+    ~Outgoing() {
+      if (gone != nullptr) gone->Set();
+    }
 
     StreamRef state;
     ByteBuffer sending;        // stays where it is while the pump is in flight
     ByteBuffer waiting;        // behind it
     bool from_writer = false;  // what is in flight is the waiting writer's own memory
+    Event* gone = nullptr;     // set when there is nothing to send any more
   };
 
   // Files (what has positions; terminals and pipes have none) never say "not now": they are left to
@@ -331,6 +343,7 @@ class StreamState {
   int read_error_ = 0;   // -errno: what the kernel says only once
   int write_error_ = 0;  // -errno: nothing is accepted any more
   bool closed_ = false;
+  bool closing_ = false;  // by CloseForOwner
   bool shut_down_ = false;
   Kind kind_;
   bool has_waited_ = false;  // for bytes
