@@ -46,24 +46,28 @@ constexpr ResolveOptions kIpv6{.family = AddressFamily::kIpv6};
 class ResolverTest : public ResolverFixture {
  protected:
   ResolverTest()
-      : server_([this](const DnsServer::Question& question) {
+      : zone_(MakeZone()), server_([this](const DnsServer::Question& question) {
           return std::vector<std::string>{zone_.Answer(question)};
-        }) {
-    zone_.AddAddress("both.example", "10.0.0.7");
-    zone_.AddAddress("both.example", "fd00::7");
-    zone_.AddAddress("four.example", "10.0.0.4");
-    zone_.AddAddress("six.example", "fd00::6");
-    zone_.AddAlias("alias.example", "second.example");
-    zone_.AddAlias("second.example", "both.example");
-    zone_.AddAlias("dangling.example", "nowhere.example");
-    zone_.AddAddress("build.corp.example", "10.0.0.9");
-    zone_.AddPointer("10.0.0.7", "both.example");
-    zone_.AddPointer("fd00::7", "both6.example");
-    zone_.AddPointer("10.0.0.66", "<script>.example");
+        }) {}
+
+  static DnsZone MakeZone() {
+    DnsZone zone;
+    zone.AddAddress("both.example", "10.0.0.7");
+    zone.AddAddress("both.example", "fd00::7");
+    zone.AddAddress("four.example", "10.0.0.4");
+    zone.AddAddress("six.example", "fd00::6");
+    zone.AddAlias("alias.example", "second.example");
+    zone.AddAlias("second.example", "both.example");
+    zone.AddAlias("dangling.example", "nowhere.example");
+    zone.AddAddress("build.corp.example", "10.0.0.9");
+    zone.AddPointer("10.0.0.7", "both.example");
+    zone.AddPointer("fd00::7", "both6.example");
+    zone.AddPointer("10.0.0.66", "<script>.example");
+    return zone;
   }
 
-  // Not touched any more once a question can have come.
-  DnsZone zone_;
+  // Filled before the server has a thread.
+  const DnsZone zone_;
   DnsServer server_;
 };
 
