@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/io_uring/io_uring_reactor.h"
 #include "plait/io/net/partial_bytes.h"
@@ -196,6 +197,28 @@ TEST_P(StreamShotsTest, AStreamOutlivesItsLoop) {
       EventLoop own(GetParam().make(nullptr));
       BlockOn(own, WaitOften(&stream, pair.second.get()));
     }
+    stream.Abort();
+    EXPECT_EQ(ReadExactly(pair.second.get(), 1), "") << "the peer is told of the end";
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_P(StreamShotsTest, AStreamMayBeDroppedWhenItsLoopIsClosedAndStillThere) {
+  // What a system keeps for all the loops of a process is there after the first.
+  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
+  const int before = OpenDescriptors();
+  for (const bool by_the_close : {true, false}) {
+    EventLoop own(GetParam().make(nullptr));
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    BlockOn(own, WaitOften(&stream, pair.second.get()));
+    if (by_the_close) {
+      // In a callback that is dropped without having run.
+      const absl::StatusOr<EventLoop::Handle> later =
+          own.PostAfter(absl::Hours(1), [kept = std::move(stream)] {});
+      EXPECT_TRUE(later.ok()) << later.status();
+    }
+    EXPECT_TRUE(own.Close().ok());
     stream.Abort();
     EXPECT_EQ(ReadExactly(pair.second.get(), 1), "") << "the peer is told of the end";
   }

@@ -416,7 +416,8 @@ bool StreamState::UsesShots(const StreamRead& reader) noexcept {
 }
 
 void StreamState::OnShots() noexcept {
-  const StreamRef self(this);  // lives until the reader has gone on
+  const StreamRef self(this);       // lives until the reader has gone on
+  if (closed_) return DropShots();  // on another thread, which could not
   StreamRead* const reader = reader_;
   if (reader == nullptr || !reader->by_shots()) return;  // for the next one to take
   if (!reader->TakeShots(*this)) {
@@ -447,12 +448,11 @@ void StreamState::DropShots() noexcept {
 }
 
 void StreamState::StopShots() noexcept {
-  if (by_shots_ == nullptr || by_shots_->leaving) return;
+  if (by_shots_ == nullptr) return;
   if (!is_home(Worker::Current())) {
-    // Only its own thread can stop it, and the kernel does not close before. The peer hears of it.
+    // Only its own thread can stop it, and its loop may be closed already, so nothing can be posted
+    // there. This tells the peer, and has it come to its end there; else it goes with the reactor.
     static_cast<void>(sys::Calls().Shutdown(fd(), SHUT_RDWR));
-    by_shots_->leaving = true;
-    home_->Post(*by_shots_);
     return;
   }
   DropShots();

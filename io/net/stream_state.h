@@ -275,15 +275,12 @@ class StreamState {
   enum class Kind : uint8_t { kTcp, kSocket, kNonBlocking, kFile };
 
   // What a multishot brings. Only once it has paid.
-  struct ByShots final : StreamShots, WorkItem {
-    explicit ByShots(StreamState& of) noexcept : WorkItem(&Drop), state(&of) {}
-    // As a work item, on its own thread.
-    static void Drop(WorkItem& item) noexcept { static_cast<ByShots&>(item).state->DropShots(); }
+  struct ByShots final : StreamShots {
+    explicit ByShots(StreamState& of) noexcept : state(&of) {}
     void OnCame() noexcept override { state->OnShots(); }
     void OnGone() noexcept override { state->DropShots(); }
 
     StreamRef state;
-    bool leaving = false;  // posted as a work item, from another thread
   };
 
   // For peers with an IP address, without SocketAddress's room for paths.
