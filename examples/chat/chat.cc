@@ -7,6 +7,7 @@
 // nobody waiting.
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,46 +18,30 @@
 #include "plait/examples/chat/rooms.h"
 #include "plait/examples/support/console.h"
 #include "plait/examples/support/flags.h"
+#include "plait/examples/support/listen_flags.h"
 #include "plait/examples/support/runtime_flags.h"
 #include "plait/io/net/net.h"
 #include "plait/io/signal/shutdown.h"
 #include "plait/schedulers/run.h"
 
 int main(int argc, char** argv) {
-  int64_t port = 7778;
   int64_t patience = 100;
   int64_t max_guests = 1000;
-  std::string host = "127.0.0.1";
   plait::RunOptions options;
   options.handle_sigint = false;  // RunUntilShutdownSignal does
   examples::Flags flags("chat",
                         "Rooms in which people talk, a line at a time. Ends on SIGINT or SIGTERM."
                         "\nThe first line that it prints is \"listening on PORT\".");
-  flags.Int("port", &port, 0, 65535, "where it listens; 0: on a free port");
-  flags.Text("host", &host, "the IP address that it listens on; ::, for all of them");
+  examples::ListenFlags where(flags, 7778);
   flags.Int("max_guests", &max_guests, 1, 1'000'000, "so many at once; others wait");
   flags.Int("patience", &patience, 1, 1'000'000,
             "so many lines may wait for a guest who reads slowly; further ones it misses");
-  plait::SocketAddress address;
-  flags.Check([&]() -> absl::Status {
-    const absl::StatusOr<plait::SocketAddress> parsed =
-        plait::SocketAddress::ParseIp(host, static_cast<int>(port));
-    if (!parsed.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("--host: ", parsed.status().message()));
-    }
-    address = *parsed;
-    return absl::OkStatus();
-  });
   examples::AddReactorFlag(flags, &options);
   if (const auto status = flags.Parse(argc, argv)) return *status;
 
-  absl::StatusOr<plait::Listener> listener = plait::Listen(address);
-  if (!listener.ok()) {
-    std::fprintf(stderr, "chat: %s.\n", std::string(listener.status().message()).c_str());
-    return 1;
-  }
   examples::Console console;
-  console.Print(absl::StrCat("listening on ", listener->local_address().port()));
+  std::optional<plait::Listener> listener = where.Listen(console, "chat");
+  if (!listener.has_value()) return 1;
   examples::Rooms rooms(static_cast<size_t>(patience));
   plait::ServerOptions server;
   server.max_connections = static_cast<size_t>(max_guests);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "absl/types/span.h"
 #include "plait/examples/support/console.h"
 #include "plait/examples/support/flags.h"
+#include "plait/examples/support/listen_flags.h"
 #include "plait/examples/support/runtime_flags.h"
 #include "plait/io/net/net.h"
 #include "plait/io/signal/shutdown.h"
@@ -71,39 +73,22 @@ plait::Task<absl::Status> ServeUntilToldToEnd(plait::Listener listener, int64_t 
 }  // namespace
 
 int main(int argc, char** argv) {
-  int64_t port = 7777;
   int64_t max_connections = 0;
-  std::string host = "127.0.0.1";
   plait::RunOptions options;
   options.handle_sigint = false;  // RunUntilShutdownSignal does
   examples::Flags flags("echo_server",
                         "Sends back what it is sent. Ends on SIGINT or SIGTERM."
                         "\nThe first line that it prints is \"listening on PORT\".");
-  flags.Int("port", &port, 0, 65535, "where it listens; 0: on a free port");
-  flags.Text("host", &host, "the IP address that it listens on; ::, for all of them");
+  examples::ListenFlags where(flags, 7777);
   flags.Int("max_connections", &max_connections, 0, 1'000'000,
             "so many connections at once, others wait; 0: no limit");
-  plait::SocketAddress address;
-  flags.Check([&]() -> absl::Status {
-    const absl::StatusOr<plait::SocketAddress> parsed =
-        plait::SocketAddress::ParseIp(host, static_cast<int>(port));
-    if (!parsed.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("--host: ", parsed.status().message()));
-    }
-    address = *parsed;
-    return absl::OkStatus();
-  });
   examples::AddReactorFlag(flags, &options);
   examples::AddSchedulerFlag(flags, &options);
   if (const auto status = flags.Parse(argc, argv)) return *status;
 
-  absl::StatusOr<plait::Listener> listener = plait::Listen(address);
-  if (!listener.ok()) {
-    std::fprintf(stderr, "echo_server: %s.\n", std::string(listener.status().message()).c_str());
-    return 1;
-  }
   examples::Console console;
-  console.Print(absl::StrCat("listening on ", listener->local_address().port()));
+  std::optional<plait::Listener> listener = where.Listen(console, "echo_server");
+  if (!listener.has_value()) return 1;
   Totals totals;
   const absl::Status ended =
       plait::Run(ServeUntilToldToEnd(*std::move(listener), max_connections, totals), options);

@@ -143,6 +143,7 @@ DatagramSend::DatagramSend(const DatagramSocket& socket, absl::string_view data,
       socket_(socket),
       fd_(socket.descriptor()),
       at_once_(to.family() == Family::kUnix),
+      // sendmsg only reads what a message consists of.
       part_{.iov_base = const_cast<char*>(data.data()), .iov_len = data.size()},
       to_(to) {
   header_.msg_iov = &part_;

@@ -96,6 +96,7 @@ Task<absl::Status> SendAll(int socket, const Stream* owner, absl::string_view da
   const ControlRoom control(descriptors.size());
   size_t sent = 0;
   while (sent < data.size()) {
+    // sendmsg only reads it.
     ::iovec part{.iov_base = const_cast<char*>(data.data() + sent), .iov_len = data.size() - sent};
     ::msghdr message{};
     message.msg_iov = &part;
