@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
@@ -106,6 +107,13 @@ TEST_P(StdioTest, ATerminalIsReadLineByLineAndGoesOnAfterAnEnd) {
     EXPECT_EQ(co_await OrReturn(input.Read(10)), "");
     WriteAll(terminal.master.get(), "again\n");
     EXPECT_EQ(co_await OrReturn(input.ReadLine()), "again");
+    // The end may be typed ahead, behind a line of any length.
+    for (const size_t size : {126, 127, 128, 2000}) {
+      const std::string line(size, 'l');
+      WriteAll(terminal.master.get(), line + "\n\x04");
+      EXPECT_EQ(co_await OrReturn(input.ReadLine()), line);
+      EXPECT_EQ(co_await OrReturn(Timeout(absl::Seconds(20), input.Read(10))), "") << size;
+    }
     co_await OrReturn(output.Write("shown\n"));
     co_await OrReturn(output.Flush());
     EXPECT_EQ(ReadExactly(terminal.master.get(), 6), "shown\n");

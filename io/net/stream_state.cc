@@ -80,7 +80,11 @@ bool StreamRead::await_ready() noexcept {
       if (state->by_shots_->ended()) state->EndShots();
     }
     result = state->read_error_;
-    return result < 0;
+    if (result < 0) return true;
+    if (!state->end_seen_ || Cancelled()) return false;
+    state->end_seen_ = false;
+    if (!fills_) at_ += state->incoming_.TakeInto(rest());
+    return true;
   }
   if (Cancelled()) return false;
   at_ += state->incoming_.TakeInto(rest());
@@ -516,6 +520,8 @@ size_t StreamState::ReceiveNow(absl::Span<char> into) noexcept {
     received = is_socket() ? calls.Receive(fd(), into.data(), into.size())
                            : calls.Read(fd(), into.data(), into.size());
   } while (received == -EINTR);
+  // A terminal says its end once: it is for the next read to tell.
+  if (received == 0) end_seen_ = !is_socket();
   if (received >= 0) return static_cast<size_t>(received);
   if (received != -EAGAIN && received != -EWOULDBLOCK) read_error_ = static_cast<int>(received);
   return 0;

@@ -345,6 +345,7 @@ class StreamState {
   Kind kind_;
   bool has_waited_ = false;  // for bytes
   bool no_shots_ = false;    // the reactor has none, or they have ended
+  bool end_seen_ = false;    // and not told yet
   uint8_t turns_ = kTurns;
   int blocks_again_ = -1;
   uint32_t high_water_ = kDefaultHighWater;
