@@ -58,6 +58,20 @@ int MapMemory(char* at, int fd, size_t offset, size_t size) noexcept {
 
 void ReleaseAddresses(char* at, size_t size) noexcept { ::munmap(at, size); }
 
+int PopulateMemory(char* at, size_t size) noexcept {
+#ifdef MADV_POPULATE_WRITE
+  while (::madvise(at, size, MADV_POPULATE_WRITE) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    return errno == EINVAL || errno == ENOSYS ? 0 : -errno;
+  }
+#else
+  static_cast<void>(at), static_cast<void>(size);
+#endif
+  return 0;
+}
+
+void GiveBackMemory(char* at, size_t size) noexcept { ::madvise(at, size, MADV_REMOVE); }
+
 int FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) noexcept {
   constexpr int64_t kSecond = 1'000'000'000;
   timespec timeout = {};

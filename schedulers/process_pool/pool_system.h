@@ -26,6 +26,11 @@ int ReserveAddresses(size_t size, char** out) noexcept;
 // Puts memory there, shared and writable.
 int MapMemory(char* at, int fd, size_t offset, size_t size) noexcept;
 void ReleaseAddresses(char* at, size_t size) noexcept;
+// Makes memory of whole pages of a mapping, as writing to each would. -ENOMEM or -EFAULT when there
+// is none; a system that can't do it at once does nothing, and makes each when it is written to.
+int PopulateMemory(char* at, size_t size) noexcept;
+// The pages are zero again and take no memory, for everybody who maps them.
+void GiveBackMemory(char* at, size_t size) noexcept;
 
 // Sleeps while `word` is `expected`, until woken, or for `timeout_ns` (negative: for ever). May
 // return early. Works between processes.
