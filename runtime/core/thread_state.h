@@ -15,6 +15,7 @@ struct TaskContext;
 
 namespace internal {
 
+class ForkStack;
 struct PromiseBase;
 
 // Is told of each coroutine that the thread resumes from a queue.
@@ -44,6 +45,9 @@ struct ThreadState {
   // call; null when there is no such executor.
   Executor* local_executor = nullptr;
   WorkQueue* local_ready = nullptr;
+  // The forks of this thread that nobody else knows of. Set by executors whose threads steal from
+  // each other; null until needed elsewhere.
+  ForkStack* forks = nullptr;
 };
 
 // Initial-exec: one instruction also in position-independent code, where the general model would be

@@ -1,0 +1,109 @@
+// ForkJoin: the parts of one fork: who does which, and when all are done. Without a locked
+// instruction where nobody stole.
+//
+//   class Sum : public ForkJoin { ... };         // its `run` does what a new strand does, see
+//   below sum.Begin(forks, 3);  do part 0; for (;;) {
+//     const ForkJoin::Step step = sum.AfterPart(forks);
+//     if (step.what == ForkJoin::kWait) return;             // somebody else will find kJoined
+//     if (step.what == ForkJoin::kJoined) break;            // all parts have been done
+//     do part `step.part`;
+//     if (step.what == ForkJoin::kAlone) break;             // that was all
+//   }
+//
+// Parts are done by strands. The first does part 0 and then, while it finds the rest where it
+// pushed it, the next; whoever is given the rest by the executor (`run`) becomes another strand:
+// BeginStrand gives its first part, and pushes what is left of the rest on that thread's stack. So
+// a part is begun in the order of the numbers, and what it needs can be made then.
+//
+// Counted are the strands, and the rest until its last part is taken:
+//
+//   2 (one strand, and the rest)
+//     --AfterPart takes the last part, and count is 2--> nobody else is there to know: kAlone
+//     --AfterPart takes the last part otherwise--> - 1
+//     --BeginStrand, and more parts are left--> + 1
+//     --BeginStrand takes the last part: what counted the rest counts the strand--> the same
+//     --AfterPart does not have the rest: the strand ends--> - 1; who makes it 0: kJoined
+//
+// Only who has the rest changes `next_` or adds to the count. The rest goes from thread to thread
+// through the executor's queue, which orders all that. Orderings of the count: the end of a strand
+// releases what its parts left, and kJoined and kAlone acquire what all have left; the rest is
+// relaxed. fork_join_explored_test weakens each.
+//
+// Threads: as noted. Lifetime: nothing of it may be touched after kWait, or by a strand that was
+// not told of its end because it was suspended.
+#ifndef PLAIT_RUNTIME_CORE_FORK_JOIN_H_
+#define PLAIT_RUNTIME_CORE_FORK_JOIN_H_
+
+#include <cstddef>
+
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/fork_stack.h"
+
+namespace plait::internal {
+
+class ForkJoin : public ForkJob {
+ public:
+  enum What : unsigned char {
+    kPart,    // do this part
+    kAlone,   // the same; it is the last one, and all others are done: it joins by itself
+    kWait,    // the strand has ended; others have not
+    kJoined,  // the strand has ended, as the last: everything is done
+  };
+  struct Step {
+    What what;
+    size_t part;
+  };
+
+  explicit ForkJoin(RunFunction begin_strand) noexcept : ForkJob(begin_strand) {}
+
+  // The first strand, which does part 0 of `parts`, 1 or more. True: it is alone with it.
+  bool Begin(ForkStack& forks, size_t parts) {
+    parts_ = parts;
+    if (parts == 1) [[unlikely]]
+      return true;
+    forks.Push(*this);
+    return false;
+  }
+
+  // A strand has done a part, on the thread of `forks`.
+  Step AfterPart(ForkStack& forks) noexcept {
+    if (!forks.Has(*this)) [[unlikely]]
+      return {EndStrand() ? kJoined : kWait, 0};
+    const size_t part = next_;
+    if (part + 1 < parts_) {
+      next_ = part + 1;
+      forks.Kept();
+      return {kPart, part};
+    }
+    static_cast<void>(forks.Pop(*this));
+    // Acquire: the results of the strands that have ended.
+    if (count_.load(kAcquire) == 2) [[likely]]
+      return {kAlone, part};
+    count_.fetch_sub(1, kRelaxed);
+    return {kPart, part};
+  }
+
+  // A new strand, which was given the rest: does the part that this returns.
+  size_t BeginStrand(ForkStack& forks) {
+    const size_t part = next_++;
+    if (next_ < parts_) {
+      count_.fetch_add(1, kRelaxed);
+      forks.Push(*this);
+    }
+    return part;
+  }
+
+ private:
+  bool EndStrand() noexcept {
+    // The last one needs no locked instruction: nobody is left who could count.
+    return count_.load(kAcquire) == 1 || count_.fetch_sub(1, kAcqRel) == 1;
+  }
+
+  Atomic<int> count_{2};
+  size_t next_ = 1;
+  size_t parts_ = 0;
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_RUNTIME_CORE_FORK_JOIN_H_

@@ -1,0 +1,159 @@
+// ForkStack: the forks of one thread that nobody else knows of yet. What makes forking nearly free.
+//
+// Code that forks pushes a ForkJob, does the other half itself, and pops the job again to do that
+// too: plain stores and loads of one thread, as long as nobody else has nothing to do. A thread
+// that looks for work and finds none asks: it sets the one word that is shared. The owner looks at
+// that word when it pushes, in the compare that also finds the stack full, and publishes its oldest
+// job, which is the largest piece of work it has, as an ordinary WorkItem of its executor. So what
+// a steal costs, atomics and wake-ups, is paid for what is stolen, or was wanted at least.
+//
+//        base                 bottom: oldest        top: next free
+//         |   published: null   |   private           |
+//        [ ] [ ] [ ] [ ] [ ]   [j] [j] [j] [j] [j]   [ ] ...
+//             Push --> top + 1    Pop --> top - 1    publishing --> bottom + 1
+//
+// (Heartbeat scheduling is this with a timer that asks: Acar et al., PLDI 2018; Acar, Charguéraud
+// and Rainey, Scheduling Parallel Programs by Work Stealing with Private Deques, PPoPP 2013, has
+// thieves that ask. Here the answer goes into a queue that all may steal from, so that neither side
+// waits for the other.)
+//
+// Whose is a job? The one of the newest push is its owner's to pop, in the reverse order of the
+// pushes: Pop compares pointers, and looks into nothing, so it may be asked of a job that was
+// published and is run, or done, by another thread. Once Pop has said no, the job has been or will
+// be run by somebody through its `run`, and how its joiner learns of that is between the two (see
+// ForkJoin). Jobs that are left when what pushed them has returned to its thread's loop, as it
+// waits for something, are run by Drain.
+//
+// Threads: the owner's only, but for Ask and asked. Lifetime: a job stays where it is until it was
+// popped or run. Cost: a push is two loads, a compare and two stores, a pop less. Memory: 8 bytes a
+// private job.
+#ifndef PLAIT_RUNTIME_CORE_FORK_STACK_H_
+#define PLAIT_RUNTIME_CORE_FORK_STACK_H_
+
+#include <cstddef>
+#include <memory>
+
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/core/work_item.h"
+
+namespace plait::internal {
+
+// Work that was forked. `run` is called where it is not its joiner who does it.
+struct ForkJob : WorkItem {
+  using WorkItem::WorkItem;
+};
+
+class ForkStack {
+ public:
+  ForkStack();
+  ForkStack(const ForkStack&) = delete;
+  ForkStack& operator=(const ForkStack&) = delete;
+  // It must be empty (CHECK).
+  virtual ~ForkStack();
+
+  // This thread's: what its executor has set, or one of the thread's own, which nobody steals from.
+  static ForkStack& Current() noexcept {
+    ForkStack* const forks = thread_state.forks;
+    return forks != nullptr ? *forks : UseThreadsOwn();
+  }
+
+  void Push(ForkJob& job) {
+    if (top_ >= limit_.load(kRelaxed)) [[unlikely]]
+      return PushSlow(job);
+    *top_++ = &job;
+  }
+
+  // Takes `job` back if it is the newest private one. If not, somebody else runs it, or has.
+  [[nodiscard]] bool Pop(const ForkJob& job) noexcept {
+    if (top_[-1] != &job) [[unlikely]]
+      return Trim();
+    --top_;
+    return true;
+  }
+
+  // Whether Pop would take it, who then may change it. A job of several parts, of which one was
+  // taken, can stay where it is: that is a push, so Kept() must follow.
+  [[nodiscard]] bool Has(const ForkJob& job) noexcept {
+    if (top_[-1] != &job) [[unlikely]]
+      return Trim();
+    return true;
+  }
+  void Kept() noexcept {
+    if (asked()) [[unlikely]]
+      Answer();
+  }
+
+  bool empty() const noexcept { return top_ <= floor_ || top_[-1] == nullptr; }
+
+  // The newest private job, or null.
+  ForkJob* PopNewest() noexcept;
+  // Runs what is left, newest first, until nothing is. Called by what runs coroutines when they
+  // have returned to it; inside of itself it does nothing.
+  void Drain() noexcept;
+
+  // Any thread: it has nothing to do. The next push answers.
+  void Ask() noexcept { limit_.store(nullptr, kRelaxed); }
+  // Any thread; a moment later it may not be so.
+  bool asked() const noexcept { return limit_.load(kRelaxed) == nullptr; }
+
+  // For those who wait on this thread until something else has been done: runs one piece of the
+  // executor's work, the newest that this thread has published first; false when there is none.
+  virtual bool RunOne() noexcept { return false; }
+
+ protected:
+  // Hands a job to the executor. Relaxed is enough for the asking: whatever `job` needs to be seen
+  // is seen through the executor's queue.
+  virtual void Publish(ForkJob& job) noexcept = 0;
+
+ private:
+  friend class ForkFloor;
+
+  static ForkStack& UseThreadsOwn() noexcept;
+
+  void PushSlow(ForkJob& job);
+  void Grow();
+  // Publishes the oldest private job, if there is one.
+  void Answer() noexcept;
+  // Drops the places of jobs that were published, when nothing above the floor is private. False.
+  bool Trim() noexcept;
+
+  ForkJob** top_;     // the next free place
+  ForkJob** bottom_;  // the oldest private job's; what is below was published and is null
+  ForkJob** floor_;   // Drain goes no further down
+  ForkJob** end_;
+  std::unique_ptr<ForkJob*[]> places_;  // the first is always null
+  bool draining_ = false;
+  // `end_`, or null: somebody asked. On a line of its own, as others write it.
+  alignas(64) Atomic<ForkJob**> limit_;
+};
+
+// While it lives, the jobs that `forks` has are not run by Drain: what runs on this thread in the
+// middle of the work that pushed them, and is not a part of it, leaves them alone. `forks` may be
+// null.
+class [[nodiscard]] ForkFloor {
+ public:
+  explicit ForkFloor(ForkStack* forks) noexcept : forks_(forks) {
+    if (forks_ == nullptr) return;
+    outer_floor_ = forks_->floor_ - forks_->places_.get();
+    outer_draining_ = forks_->draining_;
+    forks_->floor_ = forks_->top_;
+    forks_->draining_ = false;
+  }
+  ForkFloor(const ForkFloor&) = delete;
+  ForkFloor& operator=(const ForkFloor&) = delete;
+  ~ForkFloor() {
+    if (forks_ == nullptr) return;
+    forks_->floor_ = forks_->places_.get() + outer_floor_;
+    forks_->draining_ = outer_draining_;
+  }
+
+ private:
+  ForkStack* const forks_;
+  ptrdiff_t outer_floor_ = 0;
+  bool outer_draining_ = false;
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_RUNTIME_CORE_FORK_STACK_H_
