@@ -10,6 +10,7 @@
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/core/worker_group.h"
 
 namespace plait::io {
 namespace internal {
@@ -62,18 +63,32 @@ OperationAwaiter::OperationAwaiter(const Request& request) noexcept
 }
 
 bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
-  Worker* home = Worker::Current();
-  if (home == nullptr || home->reactor() == nullptr) {
+  Worker* const here = Worker::Current();
+  if (here == nullptr || here->reactor() == nullptr) {
     return false;
   }
+  if (here->group() != nullptr && fd >= 0 && !NamesAFile(*this)) {
+    Worker& home = here->group()->HomeOf(fd, *here);
+    if (&home != here) {
+      StartAt<&Start, &CancelOperation>(waiter, home, kIoNote);
+      return true;
+    }
+  }
+  return Start(*this, waiter);
+}
+
+bool OperationAwaiter::Start(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept {
+  auto& self = static_cast<OperationAwaiter&>(wait);
+  Worker& home = *Worker::Current();
   // Before Begin, which may have another thread go on with the coroutine if a stop came first.
-  result = -ECANCELED;
-  if (opcode == IoOpcode::kClose) {
-    BeginUncancellable(waiter, *home, kIoNote);
-  } else if (!Begin(waiter, *home, kIoNote)) {
+  self.result = -ECANCELED;
+  if (self.opcode == IoOpcode::kClose) {
+    self.BeginUncancellable(waiter, home, kIoNote);
+    if (home.group() != nullptr && self.fd >= 0) home.group()->Forget(self.fd);
+  } else if (!self.Begin(waiter, home, kIoNote)) {
     return true;
   }
-  home->reactor()->Submit(*this);
+  home.reactor()->Submit(self);
   return true;
 }
 

@@ -3,16 +3,18 @@
 //
 //   absl::StatusOr<size_t> n = co_await plait::io::Read(fd, absl::MakeSpan(buffer));
 //
-// Each runs on the reactor of the thread that awaits it and resumes on the task's own executor. It
-// does what one call of the same name does: a read or a write may be short, 0 bytes read is the
-// end. Lifetime: the buffer is the kernel's until the co_await has returned; it lives in the
-// caller's frame or above it. Descriptors: any that the reactor can wait for (sockets, pipes,
-// terminals, eventfds), and regular files where the reactor was given a blocking executor. One that
-// was used here is closed with io::Close. Cancellation: a cancelled operation gives
-// absl::CancelledError; one that was done first gives its result, so bytes that moved are never
-// lost. Errors: a Status that names the operation and the descriptor; a closed descriptor, or one
-// that can't do this, is FailedPrecondition, InvalidArgument or PermissionDenied. No SIGPIPE is
-// raised.
+// Each runs on the reactor of the thread that awaits it and resumes on the task's own executor.
+// Where that has several such threads, a descriptor is at home with the one that used it first, and
+// its operations go there, whichever thread its tasks are on: see runtime/core/worker_group.h. Two
+// executors do not share a descriptor. An operation does what one call of the same name does: a
+// read or a write may be short, 0 bytes read is the end. Lifetime: the buffer is the kernel's until
+// the co_await has returned; it lives in the caller's frame or above it. Descriptors: any that the
+// reactor can wait for (sockets, pipes, terminals, eventfds), and regular files where the reactor
+// was given a blocking executor. One that was used here is closed with io::Close. Cancellation: a
+// cancelled operation gives absl::CancelledError; one that was done first gives its result, so
+// bytes that moved are never lost. Errors: a Status that names the operation and the descriptor; a
+// closed descriptor, or one that can't do this, is FailedPrecondition, InvalidArgument or
+// PermissionDenied. No SIGPIPE is raised.
 #ifndef PLAIT_IO_OPS_OPERATIONS_H_
 #define PLAIT_IO_OPS_OPERATIONS_H_
 
@@ -61,6 +63,7 @@ class OperationAwaiter : private plait::internal::HomeWait, private IoOperation 
 
  private:
   bool Suspend(plait::internal::PromiseBase& waiter) noexcept;
+  static bool Start(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept;
   static void Delivered(WorkItem& item) noexcept;
   static bool CancelOperation(HomeWait& wait) noexcept;
 };

@@ -6,6 +6,7 @@
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/core/worker_group.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task_local.h"
 
@@ -23,6 +24,14 @@ bool HasReactor() noexcept {
   return worker != nullptr && worker->reactor() != nullptr;
 }
 
+// Whose thread this is; null where tasks cannot simply be started.
+Executor* ExecutorHere() noexcept {
+  Executor* const executor = plait::internal::thread_state.local_executor;
+  if (executor != nullptr) return executor;
+  const WorkerGroup* const group = Worker::Current()->group();
+  return group == nullptr ? nullptr : &group->executor();
+}
+
 }  // namespace
 
 Task<absl::Status> OwnedDescriptor::CloseOwned(OwnedDescriptor descriptor) {
@@ -36,8 +45,8 @@ Task<absl::Status> OwnedDescriptor::CloseOwned(OwnedDescriptor descriptor) {
 void OwnedDescriptor::Reset() noexcept {
   const int fd = Release();
   if (fd < 0) return;
-  Executor* const executor = plait::internal::thread_state.local_executor;
-  if (executor == nullptr || !HasReactor()) {
+  Executor* const executor = HasReactor() ? ExecutorHere() : nullptr;
+  if (executor == nullptr) {
     sys::Calls().Close(fd);
     return;
   }

@@ -6,15 +6,17 @@
 //
 // A reactor remembers the descriptors that it was given, so one that was used on it must not be
 // closed behind its back: the next descriptor with that number would be taken for the old one.
-// Threads: one at a time. Lifetime: drop it on a thread of the executor that used it, or when that
-// executor is gone; there the close is a task of the executor, which Run and EventLoop::Close wait
-// for. On a thread without a reactor it is closed at once.
+// Threads: one at a time; but get, valid, Close and Reset may be called while another looks or
+// closes: one of those who close does. Lifetime: drop it on a thread of the executor that used it,
+// or when that executor is gone; there the close is a task of the executor, which Run and
+// EventLoop::Close wait for. On a thread without a reactor it is closed at once.
 #ifndef PLAIT_IO_OPS_OWNED_DESCRIPTOR_H_
 #define PLAIT_IO_OPS_OWNED_DESCRIPTOR_H_
 
 #include <utility>
 
 #include "absl/status/status.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/task/task.h"
 
 namespace plait::io {
@@ -26,16 +28,22 @@ class OwnedDescriptor {
   explicit OwnedDescriptor(int fd) noexcept : fd_(fd) {}
   OwnedDescriptor(OwnedDescriptor&& other) noexcept : fd_(other.Release()) {}
   OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
+    const int taken = other.Release();
+    other.fd_.store(Release(), plait::internal::kRelaxed);
+    fd_.store(taken, plait::internal::kRelaxed);
     return *this;
   }
-  ~OwnedDescriptor() { Reset(); }
+  ~OwnedDescriptor() {
+    if (valid()) Reset();
+  }
 
-  bool valid() const noexcept { return fd_ >= 0; }
+  bool valid() const noexcept { return get() >= 0; }
   // -1 when there is none.
-  int get() const noexcept { return fd_; }
+  int get() const noexcept { return fd_.load(plait::internal::kRelaxed); }
   // The caller's from now on.
-  [[nodiscard]] int Release() noexcept { return std::exchange(fd_, -1); }
+  [[nodiscard]] int Release() noexcept {
+    return valid() ? fd_.exchange(-1, plait::internal::kRelaxed) : -1;
+  }
 
   // co_await: ends what is pending on it with absl::CancelledError, and closes it; not cancelled
   // itself. FailedPrecondition where there is none.
@@ -46,7 +54,8 @@ class OwnedDescriptor {
  private:
   static Task<absl::Status> CloseOwned(OwnedDescriptor descriptor);
 
-  int fd_ = -1;
+  // Relaxed: it says nothing about anything else.
+  plait::internal::Atomic<int> fd_{-1};
 };
 
 }  // namespace plait::io

@@ -17,6 +17,7 @@ namespace plait {
 
 class Executor;
 class Reactor;
+class WorkerGroup;
 
 class Worker {
  public:
@@ -44,6 +45,15 @@ class Worker {
 
   // This thread's own reactor, or null. Use it on this thread only.
   virtual Reactor* reactor() noexcept = 0;
+
+  // Those of its executor, where that has several that wait for I/O; null for one that is alone.
+  WorkerGroup* group() const noexcept { return group_; }
+
+ protected:
+  explicit Worker(WorkerGroup* group) noexcept : group_(group) {}
+
+ private:
+  WorkerGroup* const group_ = nullptr;
 };
 
 }  // namespace plait

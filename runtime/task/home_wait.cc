@@ -1,5 +1,7 @@
 #include "plait/runtime/task/home_wait.h"
 
+#include <utility>
+
 #include "plait/runtime/core/thread_state.h"
 
 namespace plait::internal {
@@ -20,6 +22,18 @@ void HomeWait::Happened() noexcept {
   happened_ = true;
   if (registered_ && !waiter_->context->stop->TryUnregister(*this)) return;  // OnStop resumes it
   registered_ = false;
+  GoOn();
+}
+
+bool HomeWait::RunAtHome(bool (*start)(HomeWait&, PromiseBase&) noexcept) noexcept {
+  // As if the coroutine ran here, which is about to wait.
+  const TaskContext* const outer = std::exchange(thread_state.context, waiter_->context);
+  const bool waits = start(*this, *waiter_);
+  thread_state.context = outer;
+  return waits;
+}
+
+void HomeWait::GoOn() noexcept {
   if (waiter_->context->executor == thread_state.local_executor) [[likely]] {
     waiter_->run(*waiter_);
   } else {

@@ -16,6 +16,9 @@
 // Cancel runs at home, once, only while the event has not happened. It returns true when the event
 // will not happen any more (a timer taken out of its queue): the coroutine then resumes at once.
 // Otherwise the event still comes (an operation that was asked to end).
+//
+// A wait for what is at home with another Worker of the coroutine's executor is carried there
+// before it begins (StartAt), and the coroutine goes on there.
 #ifndef PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 #define PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 
@@ -44,6 +47,22 @@ class HomeWait : private StopNode {
     SetAwaitNote(waiter, note);
   }
 
+  // On another thread than that of `home`, and in place of Begin: kStart runs at home, as work of
+  // its own, and calls Begin. It returns as an await_suspend does: true when the coroutine waits,
+  // or was resumed; false when it goes on at once. A stop request waits until then. Nothing here
+  // may be touched after this call: the coroutine may have ended.
+  template <bool (*kStart)(HomeWait&, PromiseBase&) noexcept, bool (*kCancel)(HomeWait&) noexcept>
+  void StartAt(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
+    BeginUncancellable(waiter, home, note);
+    run = [](WorkItem& item) noexcept {
+      auto& self = static_cast<HomeWait&>(static_cast<StopNode&>(item));
+      self.run = &OnStop<kCancel>;
+      if (!self.RunAtHome(kStart)) self.GoOn();
+    };
+    // It is in no list of a StopState's yet, so its links are free to carry it.
+    home.Post(static_cast<StopNode&>(*this));
+  }
+
   // On the home thread, as a work item: the event has happened. Resumes the coroutine, on its own
   // executor, unless a stop is on its way here, which will.
   void Happened() noexcept;
@@ -63,6 +82,8 @@ class HomeWait : private StopNode {
  private:
   // False when there is nothing to cancel here and now.
   bool StopArrived() noexcept;
+  bool RunAtHome(bool (*start)(HomeWait&, PromiseBase&) noexcept) noexcept;
+  void GoOn() noexcept;
 
   PromiseBase* waiter_ = nullptr;
   Worker* home_ = nullptr;
