@@ -32,7 +32,9 @@
 // Its first step holds in C++20 whatever the order of the steal between the two loads, as coherence
 // orders one before the other; so the compare-and-swaps, unlike those of the paper, need not be
 // sequentially consistent. The others:
-//   - Push releases bottom, and Steal's load acquires it: the item, and what is in it.
+//   - Push releases bottom, and Steal's load acquires it: the item, and what is in it. It is also
+//     sequentially consistent, as is HasItems's load: whoever pushes reads next who is idle, and
+//     who goes idle looks next for items; one of them sees the other (idle_set.h).
 //   - Growing releases the ring, and Steal acquires it: a thief may see the new ring while it sees
 //     the old bottom.
 //   - Steal's compare-and-swap releases top, and Push acquires it: the thief has read its slot
@@ -41,14 +43,14 @@
 //     stores, and a thief that reads it may be the one that was faster, and must see the item.
 //   - Slots, the owner's own reads, and its compare-and-swap (what it takes it has pushed itself):
 //     relaxed.
-// deque_explored_test weakens each. All but those of the third and fourth point fail then, with a
-// data race on an item, or on the new ring. Those cannot: without them a load would read from a
-// store that is made later, because of a value that was loaded after it, which the explorer leaves
-// out.
+// deque_explored_test weakens each, and idle_set_explored_test what HasItems is about. All but
+// those of the third and fourth point fail then, with a data race on an item, or on the new ring.
+// Those cannot: without them a load would read from a store that is made later, because of a value
+// that was loaded after it, which the explorer leaves out.
 //
 // Old rings are kept until the deque dies, as a thief may be reading one: together they are smaller
 // than the newest. Threads: as noted. Lifetime: whoever calls a method keeps the deque alive; it
-// does not own the items. Cost: a push is two stores, a pop one exchange, a steal one
+// does not own the items. Cost: a push is a store and an exchange, a pop one exchange, a steal one
 // compare-and-swap.
 #ifndef PLAIT_SCHEDULERS_WORK_STEALING_DEQUE_H_
 #define PLAIT_SCHEDULERS_WORK_STEALING_DEQUE_H_
@@ -89,7 +91,7 @@ class WorkStealingDeque {
     if (bottom - top >= ring->capacity()) [[unlikely]]
       ring = Grow(*ring, top, bottom);
     ring->Put(bottom, &item);
-    bottom_.store(bottom + 1, kRelease);
+    bottom_.store(bottom + 1, kSeqCst);
   }
 
   // Owner. The newest item, or null.
@@ -121,6 +123,13 @@ class WorkStealingDeque {
       return {.outcome = Stolen::kLost, .item = nullptr};
     }
     return {.outcome = Stolen::kItem, .item = item};
+  }
+
+  // Any thread. The look of a worker that is about to park; what it misses is pushed by somebody
+  // who sees that it parks.
+  bool HasItems() const noexcept {
+    const int64_t top = top_.load(kRelaxed);
+    return bottom_.load(kSeqCst) > top;
   }
 
   // Any thread; a moment later it may not be so. Exact for the owner while nobody steals.

@@ -1,0 +1,230 @@
+// IdleSet under the explorer: small pools of parking workers and those who post to them, in every
+// execution, and every memory order weakened.
+//
+// Traps: the wake-up lost between check and park, which is a deadlock here. A worker that has taken
+// an item is busy for good, so that each post must bring somebody else.
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/work_item.h"
+#include "plait/runtime/testing/explorer/explorer.h"
+#include "plait/schedulers/work_stealing/deque.h"
+#include "plait/schedulers/work_stealing/idle_set.h"
+
+namespace plait::internal {
+namespace {
+
+using explorer::Event;
+using explorer::Explore;
+using explorer::ExploreMutants;
+using explorer::Mutants;
+using explorer::Parallel;
+using explorer::Report;
+using explorer::Require;
+using explorer::Scenario;
+using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
+
+// A queue that is as weak as may be: its push releases, its look is relaxed.
+class WeakQueue {
+ public:
+  static constexpr bool kOrdered = false;
+  void Push() { items_.fetch_add(1, kRelease); }
+  bool HasItems() { return items_.load(kRelaxed) > 0; }
+  bool Take() { return TakeFrom(items_); }
+
+  static bool TakeFrom(Atomic<int>& items) {
+    int count = items.load(kRelaxed);
+    while (count > 0) {
+      if (items.compare_exchange_strong(count, count - 1, kAcquire, kRelaxed)) return true;
+    }
+    return false;
+  }
+
+ private:
+  Atomic<int> items_{0};
+};
+
+// One whose push and look are sequentially consistent, and whose push is no read-modify-write, so
+// that nothing else makes the look see it.
+class OrderedQueue {
+ public:
+  static constexpr bool kOrdered = true;
+  void Push() { items_[pushed_++].store(1, kSeqCst); }
+  bool HasItems() { return items_[0].load(kSeqCst) > 0 || items_[1].load(kSeqCst) > 0; }
+  bool Take() { return WeakQueue::TakeFrom(items_[0]) || WeakQueue::TakeFrom(items_[1]); }
+
+ private:
+  Atomic<int> items_[2] = {0, 0};
+  int pushed_ = 0;  // the poster's
+};
+
+// The deque of a worker that is busy and never looks at it.
+class DequeOfAnother {
+ public:
+  static constexpr bool kOrdered = true;
+  void Push() { deque_.Push(items_[pushed_++]); }
+  bool HasItems() { return deque_.HasItems(); }
+  bool Take() {
+    for (;;) {
+      const WorkStealingDeque::Stolen stolen = deque_.Steal();
+      if (stolen.outcome != WorkStealingDeque::Stolen::kLost) return stolen.item != nullptr;
+    }
+  }
+
+ private:
+  WorkStealingDeque deque_{2};
+  WorkItem items_[2];
+  int pushed_ = 0;
+};
+
+template <class Queue>
+class Pool {
+ public:
+  explicit Pool(int workers) : idle_(workers) {}
+
+  void Post() {
+    queue_.Push();
+    WakeForWork();
+  }
+  void PostTo(int worker) {
+    own_.Push();
+    if (idle_.ClaimParked(worker)) EventOf(worker).Set();
+  }
+
+  // Takes an item, sleeping until there is one.
+  void RunOne(int worker) {
+    for (;;) {
+      idle_.BeginSearch(worker);
+      if (queue_.Take()) break;
+      idle_.PreparePark(worker);
+      if (!queue_.HasItems()) EventOf(worker).Wait();
+      static_cast<void>(idle_.CancelPark(worker));
+    }
+    if (idle_.EndSearch(worker) && queue_.HasItems()) WakeForWork();
+  }
+  // Takes an item of its own and one for all.
+  void RunBoth(int worker) {
+    bool own = false, shared = false;
+    for (;;) {
+      if (!own && own_.Take()) {
+        own = true;
+        if (idle_.EndSearch(worker) && queue_.HasItems()) WakeForWork();
+      }
+      if (!shared && queue_.Take()) shared = true;
+      if (own && shared) return;
+      idle_.PreparePark(worker);
+      if (!(!own && own_.HasItems()) && !(!shared && queue_.HasItems())) EventOf(worker).Wait();
+      static_cast<void>(idle_.CancelPark(worker));
+    }
+  }
+  // Parks, and wakes at once as by a deadline. If it was claimed meanwhile, it sees why.
+  void ParkInVain(int worker) {
+    idle_.PreparePark(worker);
+    if (idle_.CancelPark(worker)) return;
+    Require(idle_.searches(worker), "a claimed worker searches");
+    Require(queue_.Take() || own_.Take(), "it sees what it was claimed for");
+    Require(idle_.EndSearch(worker), "nobody else searches");
+  }
+
+  IdleSet& idle() { return idle_; }
+
+ private:
+  void WakeForWork() {
+    const int worker = Queue::kOrdered ? idle_.ClaimForOrderedWork() : idle_.ClaimForWork();
+    if (worker != IdleSet::kNobody) EventOf(worker).Set();
+  }
+  Event& EventOf(int worker) { return wakes_[worker]; }
+
+  IdleSet idle_;
+  Queue queue_;
+  WeakQueue own_;
+  Event wakes_[2];
+};
+
+template <class Queue>
+void OneWorker() {
+  Pool<Queue> pool(1);
+  Parallel({[&] { pool.RunOne(0); }, [&] { pool.Post(); }});
+  Require(pool.idle().searching() == 0, "all searchers were counted, and have ended");
+}
+
+// The second post may trust in the worker that the first has woken, which then wakes the other.
+template <class Queue>
+void TwoWorkers() {
+  Pool<Queue> pool(2);
+  Parallel({[&] { pool.RunOne(0); }, [&] { pool.RunOne(1); },
+            [&] {
+              pool.Post();
+              pool.Post();
+            }});
+}
+
+void TwoPosters() {
+  Pool<WeakQueue> pool(1);
+  Parallel({[&] {
+              pool.RunOne(0);
+              pool.RunOne(0);
+            },
+            [&] { pool.Post(); }, [&] { pool.Post(); }});
+}
+
+void OneOfItsOwn() {
+  Pool<WeakQueue> pool(1);
+  Parallel({[&] { pool.RunBoth(0); }, [&] { pool.PostTo(0); }, [&] { pool.Post(); }});
+}
+
+void ItWakesByItself() {
+  Pool<WeakQueue> pool(1);
+  Parallel({[&] { pool.ParkInVain(0); }, [&] { pool.Post(); }});
+}
+
+void ItWakesByItselfBeforeItsOwn() {
+  Pool<WeakQueue> pool(1);
+  Parallel({[&] { pool.ParkInVain(0); }, [&] { pool.PostTo(0); }});
+}
+
+std::vector<Scenario> Scenarios() {
+  return {{"one worker", OneWorker<WeakQueue>},
+          {"one worker, ordered", OneWorker<OrderedQueue>},
+          {"it wakes by itself", ItWakesByItself},
+          {"it wakes by itself before its own", ItWakesByItselfBeforeItsOwn},
+          {"two posters", TwoPosters},
+          {"one of its own", OneOfItsOwn},
+          {"two workers", TwoWorkers<WeakQueue>, {.preemptions = 2}},
+          {"two workers, ordered", TwoWorkers<OrderedQueue>, {.preemptions = 2}}};
+}
+
+TEST(IdleSetExploredTest, NoWakeUpIsLost) {
+  for (const Scenario& scenario : Scenarios()) {
+    const Report report = Explore(scenario.options, scenario.body);
+    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
+    RecordProperty(scenario.name, report.ToString());
+  }
+}
+
+TEST(IdleSetExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
+  const Mutants mutants = ExploreMutants("work_stealing/idle_set.", Scenarios());
+  EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
+  RecordProperty("mutants", mutants.ToString());
+}
+
+// What IdleSet asks of a queue so that ClaimForOrderedWork may be used.
+TEST(IdleSetExploredTest, TheDequesPushAndLookAreSequentiallyConsistentForThis) {
+  const Mutants mutants =
+      ExploreMutants("work_stealing/deque.", {{"one worker", OneWorker<DequeOfAnother>}});
+  std::vector<std::string> killed;
+  for (const explorer::Mutant& mutant : mutants.all) {
+    if (mutant.killed) killed.push_back(mutant.name);
+  }
+  EXPECT_THAT(killed, IsSupersetOf({"WorkStealingDeque::Push store: seq_cst -> release",
+                                    "WorkStealingDeque::HasItems load #2: seq_cst -> acquire"}))
+      << mutants.ToString();
+  RecordProperty("mutants", mutants.ToString());
+}
+
+}  // namespace
+}  // namespace plait::internal
