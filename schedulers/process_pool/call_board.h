@@ -37,7 +37,12 @@ class CallBoard {
   }
   // Worker: whether the parent does not want call `number` any more.
   bool Withdrawn(uint64_t number) const noexcept {
-    return withdrawn_[number % kSlots].load(kSeqCst) == number;
+    return stop_word(number).load(kSeqCst) == number;
+  }
+
+  // Worker: is `number` while that call is withdrawn, for a function that looks while it runs.
+  const Atomic<uint64_t>& stop_word(uint64_t number) const noexcept {
+    return withdrawn_[number % kSlots];
   }
 
   // Parent: call `number` is not to begin, or to end soon. True when it certainly never begins;

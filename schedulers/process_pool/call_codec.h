@@ -32,33 +32,33 @@ namespace plait::internal {
 // What holds a parameter or result in the other process: the type itself, but for views, whose
 // memory is not there.
 template <class T>
-struct StoredImpl {
+struct StoredValueImpl {
   using type = T;
 };
 template <class T>
   requires std::is_same_v<T, absl::string_view> || std::is_same_v<T, std::string_view> ||
            std::is_same_v<T, const char*>
-struct StoredImpl<T> {
+struct StoredValueImpl<T> {
   using type = std::string;
 };
 template <class T>
-struct StoredImpl<absl::Span<T>> {
+struct StoredValueImpl<absl::Span<T>> {
   using type = std::vector<std::remove_const_t<T>>;
 };
 template <>
-struct StoredImpl<void> {
+struct StoredValueImpl<void> {
   using type = std::monostate;
 };
 template <class T>
-using Stored = typename StoredImpl<std::remove_cvref_t<T>>::type;
+using StoredValue = typename StoredValueImpl<std::remove_cvref_t<T>>::type;
 
 // As the callee's parameter: a view of what is stored, or the stored value itself.
 template <class Param>
-decltype(auto) PassStored(Stored<Param>& stored) {
+decltype(auto) PassStored(StoredValue<Param>& stored) {
   using Plain = std::remove_cvref_t<Param>;
   if constexpr (std::is_same_v<Plain, const char*>) {
     return stored.c_str();
-  } else if constexpr (!std::is_same_v<Plain, Stored<Param>>) {
+  } else if constexpr (!std::is_same_v<Plain, StoredValue<Param>>) {
     return Plain(stored);
   } else if constexpr (std::is_lvalue_reference_v<Param>) {
     return std::as_const(stored);
@@ -81,15 +81,15 @@ struct CallCodec<R(Params...)> {
       "a parameter that the function would change is in another process: take it by value or by "
       "const reference");
 
-  using Arguments = std::tuple<Stored<Params>...>;
-  using Result = Stored<R>;
+  using Arguments = std::tuple<StoredValue<Params>...>;
+  using Result = StoredValue<R>;
   static constexpr uint64_t kFingerprint = MixFingerprints(
-      {HashText("call"), TypeFingerprint<Result>(), TypeFingerprint<Stored<Params>>()...});
+      {HashText("call"), TypeFingerprint<Result>(), TypeFingerprint<StoredValue<Params>>()...});
 
   // Takes what converts to the parameters; no copies are made but into `out`.
   static void EncodeArguments(Encoder& out, const std::remove_cvref_t<Params>&... arguments) {
     Codec<uint64_t>::Encode(kFingerprint, out);
-    (Codec<Stored<Params>>::Encode(arguments, out), ...);
+    (Codec<StoredValue<Params>>::Encode(arguments, out), ...);
   }
 
   // Fails with FailedPrecondition where another function's arguments come, with DataLoss where
@@ -112,7 +112,7 @@ struct CallCodec<R(Params...)> {
   template <class Function>
   static Result Invoke(Function&& function, Arguments arguments) {
     return std::apply(
-        [&function](Stored<Params>&... stored) -> Result {
+        [&function](StoredValue<Params>&... stored) -> Result {
           if constexpr (std::is_void_v<R>) {
             function(PassStored<Params>(stored)...);
             return std::monostate();

@@ -58,11 +58,11 @@ template <class R>
 using ValueOf = typename ValueOfImpl<std::remove_cvref_t<R>>::type;
 
 template <class V>
-struct CallResultImpl {
-  using type = absl::StatusOr<Stored<V>>;
+struct CallOutcomeImpl {
+  using type = absl::StatusOr<StoredValue<V>>;
 };
 template <>
-struct CallResultImpl<void> {
+struct CallOutcomeImpl<void> {
   using type = absl::Status;
 };
 
@@ -70,7 +70,7 @@ struct CallResultImpl<void> {
 template <class R, class... Params>
 struct PlainCallTraits {
   // What a caller gets and what travels, whether the function itself returns a Status or not.
-  using Result = typename CallResultImpl<ValueOf<R>>::type;
+  using Result = typename CallOutcomeImpl<ValueOf<R>>::type;
   using Codec = CallCodec<Result(Params...)>;
   static constexpr bool kIsCall = true;
 };
