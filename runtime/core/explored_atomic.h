@@ -36,6 +36,11 @@ void Fence(MemoryOrder order, const Site& site = Site::current()) noexcept;
 // A step of a loop that waits for another thread's store: others run, until there is one.
 void Spin(const Site& site = Site::current()) noexcept;
 
+// runtime/core/futex.h's.
+void FutexWait(const void* at, uint32_t value, bool times_out,
+               const Site& site = Site::current()) noexcept;
+void FutexWake(const void* at, const Site& site = Site::current()) noexcept;
+
 constexpr MemoryOrder OnFailure(MemoryOrder success) noexcept {
   if (success == kAcqRel) return kAcquire;
   return success == kRelease ? kRelaxed : success;

@@ -77,6 +77,7 @@ RULES = {
 ALLOWED = {
     "runtime/core/environment.h": ("clock", "random", "thread"),
     "runtime/core/environment.cc": ("clock", "random", "thread", "system call"),
+    "runtime/core/futex.cc": ("system call",),
     "runtime/core/atomic.h": ("atomic",),
     "io/system/": ("system call", "clock"),
     # schedulers/ may not use io/system.

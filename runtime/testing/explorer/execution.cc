@@ -119,6 +119,7 @@ std::string Execution::Run(Body body, Decisions& decisions, const Settings& sett
   model_.Reset();
   memory_.Reset();
   raw_.clear();
+  futexes_.clear();
   Begin(0, body);
   count_ = 1;
   do {
@@ -135,6 +136,7 @@ void Execution::Begin(int number, const Body& body) noexcept {
   thread.state = State::kReady;
   thread.fresh = true;
   thread.stores_seen = 0;
+  thread.sleeps_on = nullptr;
   thread.own = internal::ThreadState();
   thread.serial = ~uint64_t{0} - static_cast<uint64_t>(number);  // no real thread gets so far
   thread.here =
@@ -261,6 +263,52 @@ void Execution::Spin(const Where& where) noexcept {
   self.state = State::kReady;
   self.stores_seen = model_.StoresOfOthers(running_);
   model_.CatchUp(running_);
+}
+
+Clock& Execution::FutexClockOf(const void* at) noexcept {
+  for (FutexClock& each : futexes_) {
+    if (each.at == at) return each.woken;
+  }
+  return futexes_.emplace_back(FutexClock{.at = at, .woken = {}}).woken;
+}
+
+void Execution::FutexWait(const void* at, uint64_t value, bool times_out,
+                          const Where& where) noexcept {
+  Point();
+  // The system looks at the word. It sees what was there when FutexWake was called, though the
+  // caller may not rely on that to see anything else.
+  Clock& now = model_.clock(running_);
+  const Clock before = now;
+  now.Join(FutexClockOf(at));
+  const uint64_t seen =
+      model_.Load(running_, Locate(at, sizeof(uint32_t), where), kRelaxed, choose_);
+  const uint32_t index = now.at[static_cast<size_t>(running_)];
+  now = before;
+  now.at[static_cast<size_t>(running_)] = index;
+  if (settings_.traced) {
+    Trace(where, seen == value ? "sleeps on a futex" : "does not sleep on a futex, it has changed");
+  }
+  CheckOverflow();
+  if (seen != value) return;
+  Thread& self = thread(running_);
+  // It times out whenever it is let run before it is woken.
+  const auto awake = [&self, times_out] { return times_out || self.sleeps_on == nullptr; };
+  const absl::FunctionRef<bool()> ready = awake;
+  self.sleeps_on = at;
+  self.ready = &ready;
+  self.what = "a futex";
+  self.where = where;
+  self.state = State::kWaiting;
+  Block();
+  self.state = State::kReady;
+  self.sleeps_on = nullptr;
+}
+
+void Execution::FutexWake(const void* at, const Where& where) noexcept {
+  Release(FutexClockOf(at), "wakes who sleeps on a futex", where);
+  for (Thread& each : threads_) {
+    if (each.sleeps_on == at) each.sleeps_on = nullptr;
+  }
 }
 
 void Execution::Parallel(std::span<const Body> bodies) noexcept {

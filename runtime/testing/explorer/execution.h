@@ -65,6 +65,8 @@ class Execution {
   void Release(Clock& to, const char* what, const Where& where) noexcept;
   void Acquire(const Clock& from) noexcept { model_.clock(running_).Join(from); }
   void Spin(const Where& where) noexcept;
+  void FutexWait(const void* at, uint64_t value, bool times_out, const Where& where) noexcept;
+  void FutexWake(const void* at, const Where& where) noexcept;
 
   void Create(const void* at, size_t size) noexcept;
   void Destroy(const void* at) noexcept;
@@ -99,9 +101,14 @@ class Execution {
     const absl::FunctionRef<bool()>* ready = nullptr;
     const char* what = "";  // it waits for
     Where where;
-    uint64_t stores_seen = 0;   // of others, when it last spun
-    internal::ThreadState own;  // its thread_state while it does not run
-    uint64_t serial = 0;        // likewise
+    uint64_t stores_seen = 0;         // of others, when it last spun
+    internal::ThreadState own;        // its thread_state while it does not run
+    uint64_t serial = 0;              // likewise
+    const void* sleeps_on = nullptr;  // a futex
+  };
+  struct FutexClock {
+    const void* at;
+    Clock woken;  // who calls FutexWake
   };
   struct RawClock {
     const void* at;
@@ -109,6 +116,7 @@ class Execution {
   };
   struct Entry;
 
+  Clock& FutexClockOf(const void* at) noexcept;
   Thread& thread(int number) noexcept { return threads_[static_cast<size_t>(number)]; }
   void Begin(int number, const Body& body) noexcept;
   bool MayRun(int number) noexcept;
@@ -146,6 +154,7 @@ class Execution {
   MemoryModel model_;
   PlainMemory memory_;
   std::vector<RawClock> raw_;
+  std::vector<FutexClock> futexes_;
   std::vector<void*> freed_;
   struct ChooseNext {
     Execution* self;

@@ -111,4 +111,15 @@ void Spin(const Site& site) noexcept {
   InsideExplorer().execution().Spin(site);
 }
 
+// Outside of an exploration there is nobody who could wake it.
+void FutexWait(const void* at, uint32_t value, bool times_out, const Site& site) noexcept {
+  if (Execution::Current() == nullptr) return;
+  InsideExplorer().execution().FutexWait(at, value, times_out, site);
+}
+
+void FutexWake(const void* at, const Site& site) noexcept {
+  if (Execution::Current() == nullptr) return;
+  InsideExplorer().execution().FutexWake(at, site);
+}
+
 }  // namespace plait::internal::explored
