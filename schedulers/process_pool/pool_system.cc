@@ -5,13 +5,19 @@
 #include <linux/futex.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <cstring>
+
 namespace plait::internal::pool_system {
 namespace {
+
+// In one message.
+constexpr size_t kMaxDescriptors = 16;
 
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
@@ -98,6 +104,66 @@ void SignalEvent(int fd) noexcept {
   while (::write(fd, &one, sizeof one) < 0 && errno == EINTR) {
   }
 }
+
+int CreateChannel(bool packets, int out[2]) noexcept {
+  const int type = (packets ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  return ::socketpair(AF_UNIX, type, 0, out) < 0 ? -errno : 0;
+}
+
+int64_t Send(int fd, const void* data, size_t size, absl::Span<const int> descriptors) noexcept {
+  iovec part = {const_cast<void*>(data), size};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxDescriptors * sizeof(int))] = {};
+  const size_t bytes = descriptors.size() * sizeof(int);
+  if (descriptors.size() > kMaxDescriptors) return -EINVAL;
+  if (!descriptors.empty()) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(bytes);
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(bytes);
+    std::memcpy(CMSG_DATA(header), descriptors.data(), bytes);
+  }
+  ssize_t sent = 0;
+  do {
+    sent = ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : sent;
+}
+
+int64_t Receive(int fd, void* data, size_t size, std::vector<int>* descriptors) noexcept {
+  iovec part = {data, size};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxDescriptors * sizeof(int))] = {};
+  const size_t wanted = descriptors == nullptr ? 0 : descriptors->size();
+  if (wanted > kMaxDescriptors) return -EINVAL;
+  if (wanted != 0) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(wanted * sizeof(int));
+  }
+  ssize_t received = 0;
+  do {
+    received = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (received < 0 && errno == EINTR);
+  const int error = errno;
+  if (descriptors != nullptr) descriptors->clear();
+  if (received < 0) return -error;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    descriptors->resize(count);
+    std::memcpy(descriptors->data(), CMSG_DATA(header), count * sizeof(int));
+  }
+  return received;
+}
+
+int EndSending(int fd) noexcept { return ::shutdown(fd, SHUT_WR) < 0 ? -errno : 0; }
 
 int Close(int fd) noexcept { return ::close(fd) < 0 ? -errno : 0; }
 

@@ -8,7 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
+#include "absl/types/span.h"
 #include "plait/runtime/core/atomic.h"
 
 namespace plait::internal::pool_system {
@@ -40,6 +42,18 @@ int FutexWake(Atomic<uint32_t>& word) noexcept;
 // An eventfd, non-blocking and close-on-exec.
 int CreateEvent() noexcept;
 void SignalEvent(int fd) noexcept;
+
+// Two sockets that are connected to one another, close-on-exec; with `packets` what is sent at once
+// arrives at once. Neither of those who have an end can make the other's block.
+int CreateChannel(bool packets, int out[2]) noexcept;
+// Sends bytes, at least one, and copies of descriptors with them. Never waits: -EAGAIN where there
+// is no room. -EPIPE where nobody has the other end, without a signal.
+int64_t Send(int fd, const void* data, size_t size, absl::Span<const int> descriptors) noexcept;
+// Up to `size` bytes, and up to `descriptors->size()` descriptors, close-on-exec, to which it is
+// shortened. Never waits: -EAGAIN where nothing has come. 0 where nobody has the other end.
+int64_t Receive(int fd, void* data, size_t size, std::vector<int>* descriptors) noexcept;
+// Nothing more will be sent: the other end receives 0.
+int EndSending(int fd) noexcept;
 
 int Close(int fd) noexcept;
 

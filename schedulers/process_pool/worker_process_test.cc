@@ -1,0 +1,355 @@
+// Workers of a zygote that was forked. zygote_exec_test.cc has the other way.
+//
+// Of the traps that coroutines set none is here, as nothing suspends; of those of processes these:
+// whoever dies at any moment takes along what depends on it and nothing else, and leaves nothing.
+#include "plait/schedulers/process_pool/worker_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/testing/leftovers.h"
+#include "plait/schedulers/process_pool/worker_exit.h"
+#include "plait/schedulers/process_pool/worker_fixture.h"
+#include "plait/schedulers/process_pool/worker_options.h"
+#include "plait/schedulers/process_pool/zygote.h"
+
+namespace plait::internal {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+constexpr bool kSanitized = __has_feature(thread_sanitizer) || __has_feature(address_sanitizer);
+#else
+constexpr bool kSanitized = false;
+#endif
+
+constexpr WorkerOptions Keeping() {
+  WorkerOptions options;
+  options.error = WorkerError::kKeep;
+  return options;
+}
+
+std::unique_ptr<Zygote> StartZygote() {
+  absl::StatusOr<std::unique_ptr<Zygote>> zygote = Zygote::Start(&DoAsTold, 0);
+  EXPECT_TRUE(zygote.ok()) << zygote.status();
+  EXPECT_EQ((*zygote)->method(), Zygote::Method::kFork);
+  return *std::move(zygote);
+}
+
+// A descriptor of another process, which may be anybody's.
+int OpenProcess(int pid) { return static_cast<int>(::syscall(434, pid, 0)); }
+
+bool HasEnded(int process, int timeout_ms) {
+  pollfd poll_fd = {.fd = process, .events = POLLIN, .revents = 0};
+  return ::poll(&poll_fd, 1, timeout_ms) == 1;
+}
+
+TEST(WorkerProcessTest, HowItEndsIsTold) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  EXPECT_EQ(RunWorker(*zygote, "").ToString(), "exited with status 0");
+  EXPECT_EQ(RunWorker(*zygote, "exit 3").ToString(), "exited with status 3");
+  EXPECT_EQ(RunWorker(*zygote, "_exit 255").ToString(), "exited with status 255");
+  EXPECT_TRUE(absl::StartsWith(RunWorker(*zygote, "abort").ToString(), "was killed by SIGABRT"));
+  EXPECT_TRUE(absl::StartsWith(RunWorker(*zygote, "raise 15").ToString(), "was killed by SIGTERM"));
+  EXPECT_EQ(RunWorker(*zygote, "raise 9").ToString(),
+            "was killed by SIGKILL, by somebody else or as the system had no memory left");
+}
+
+TEST(WorkerProcessTest, EverySignalThatEndsAProcessEndsOnlyThatOne) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  const std::unique_ptr<WorkerProcess> other = StartWorker(*zygote, "sleep");
+  for (const int signal :
+       {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGUSR1,
+        SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGXCPU, SIGVTALRM, SIGSYS}) {
+    const WorkerExit exit = RunWorker(*zygote, absl::StrCat("raise ", signal));
+    EXPECT_EQ(exit.kind, WorkerExit::Kind::kSignalled);
+    EXPECT_EQ(exit.signal, signal);
+    EXPECT_FALSE(exit.asked_for);
+  }
+  EXPECT_EQ(RunWorker(*zygote, "segv").signal, SIGSEGV);
+  EXPECT_FALSE(other->TakeExit().has_value());
+}
+
+TEST(WorkerProcessTest, ASignalThatItIsSentEndsItAlsoWhereItIsStoppedOrBusy) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  for (const char* const what : {"tell\nsleep", "tell\nspin", "tell\nraise 19\nsleep"}) {
+    for (const int signal : {SIGTERM, SIGKILL}) {
+      AnswerPipe answers;
+      const std::unique_ptr<WorkerProcess> worker = StartWorker(*zygote, what, answers.writer);
+      EXPECT_EQ(answers.ReadLine(), "here");
+      worker->Signal(signal);
+      // What is stopped takes no other.
+      if (signal == SIGTERM) worker->Signal(SIGCONT);
+      const WorkerExit exit = WaitForExit(*worker);
+      EXPECT_EQ(exit.signal, signal);
+      EXPECT_TRUE(exit.asked_for);
+      EXPECT_EQ(worker->TakeExit()->signal, signal);
+    }
+  }
+}
+
+TEST(WorkerProcessTest, TheLastThatItWroteToItsStandardErrorIsKept) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  const WorkerExit exit = RunWorker(*zygote, "error that is why\nabort", Keeping());
+  EXPECT_EQ(exit.error_tail, "that is why\n");
+  const WorkerExit much = RunWorker(*zygote, "errors 10000\nerror end\nexit 1", Keeping());
+  EXPECT_EQ(much.error_tail.size(), 4096u);
+  EXPECT_TRUE(absl::EndsWith(much.error_tail, "end\n"));
+  WorkerOptions output = Keeping();
+  output.output = WorkerOutput::kToError;
+  EXPECT_EQ(RunWorker(*zygote, "print out\nerror err\nexit 0", output).error_tail, "out\nerr\n");
+  WorkerOptions null;
+  null.error = WorkerError::kNull;
+  EXPECT_EQ(RunWorker(*zygote, "error nobody reads this", null).error_tail, "");
+}
+
+TEST(WorkerProcessTest, ItsStandardErrorIsShownWhereTheProgramsIs) {
+  AnswerPipe shown;
+  const int before = ::dup(2);
+  ::dup2(shown.writer, 2);
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  ::dup2(before, 2);
+  ::close(before);
+  shown.CloseWriter();
+  EXPECT_EQ(RunWorker(*zygote, "error kept and shown").error_tail, "kept and shown\n");
+  EXPECT_EQ(shown.ReadLine(), "kept and shown");
+  WorkerOptions inherit;
+  inherit.error = WorkerError::kInherit;
+  EXPECT_EQ(RunWorker(*zygote, "error shown", inherit).error_tail, "");
+  EXPECT_EQ(shown.ReadLine(), "shown");
+}
+
+TEST(WorkerProcessTest, AnErrorThatNobodyReadsKeepsTheZygoteFromNothing) {
+  AnswerPipe shown;
+  const int before = ::dup(2);
+  ::dup2(shown.writer, 2);
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  ::dup2(before, 2);
+  ::close(before);
+  // More than the pipe and the zygote take: it waits, as on any pipe, until it is killed.
+  const std::unique_ptr<WorkerProcess> talker =
+      StartWorker(*zygote, "tell\nerrors 10000000", shown.writer);
+  EXPECT_EQ(shown.ReadLine(), "here");
+  WorkerOptions quiet;
+  quiet.error = WorkerError::kNull;
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(RunWorker(*zygote, "exit 7", quiet).code, 7);
+  talker->Signal(SIGKILL);
+  EXPECT_EQ(WaitForExit(*talker).signal, SIGKILL);
+}
+
+TEST(WorkerProcessTest, AWorkerHasWhatItWasGivenAndNothingElseOfTheProgram) {
+  // Some descriptors, handlers and a mask that it should not have.
+  struct sigaction ignore = {};
+  struct sigaction before = {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &ignore, &before);
+  sigset_t mask;
+  ::sigemptyset(&mask);
+  ::sigaddset(&mask, SIGUSR1);
+  ::sigprocmask(SIG_BLOCK, &mask, nullptr);
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  ::sigprocmask(SIG_UNBLOCK, &mask, nullptr);
+  ::sigaction(SIGPIPE, &before, nullptr);
+  AnswerPipe answers;
+  WorkerOptions options;
+  options.nice = 3;
+  options.name = "a-name-longer-than-it-may-be";
+  const std::unique_ptr<WorkerProcess> worker =
+      StartWorker(*zygote, "describe\nsleep", answers.writer, options);
+  EXPECT_EQ(answers.ReadLine(),
+            absl::StrCat("descriptors=5 handled=0 leader=1 nice=",
+                         std::min(::getpriority(PRIO_PROCESS, 0) + 3, 19), " input=0"));
+  std::string name;
+  std::ifstream comm(absl::StrCat("/proc/", WaitForPid(*worker), "/comm"));
+  std::getline(comm, name);
+  EXPECT_EQ(name, "a-name-longer-t");
+}
+
+TEST(WorkerProcessTest, AWorkerThatTakesMoreMemoryThanItMayDiesOfItAlone) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's memory is not counted";
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  WorkerOptions options = Keeping();
+  options.memory_limit = 64 << 20;
+  // The exception stops at the worker, where this test's stack lies below.
+  const WorkerExit exit = RunWorker(*zygote, "hog", options);
+  EXPECT_EQ(exit.signal, SIGABRT) << exit.ToString();
+  EXPECT_TRUE(absl::StrContains(exit.error_tail, "bad_alloc")) << exit.error_tail;
+  options.memory_limit = 0;
+  EXPECT_EQ(RunWorker(*zygote, "exit 0", options).code, 0);
+}
+
+TEST(WorkerProcessTest, WhatAWorkerHasStartedEndsWithIt) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  for (const char* const end : {"exit 0", "abort"}) {
+    AnswerPipe answers;
+    const std::unique_ptr<WorkerProcess> worker =
+        StartWorker(*zygote, absl::StrCat("child\ntell\n", end), answers.writer);
+    answers.CloseWriter();
+    EXPECT_EQ(answers.ReadLine(), "here");
+    EXPECT_TRUE(answers.WaitForEnd(20'000));
+  }
+}
+
+TEST(WorkerProcessTest, OneThatIsDroppedIsKilled) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  AnswerPipe answers;
+  std::unique_ptr<WorkerProcess> worker = StartWorker(*zygote, "tell\nspin", answers.writer);
+  answers.CloseWriter();
+  EXPECT_EQ(answers.ReadLine(), "here");
+  worker.reset();
+  EXPECT_TRUE(answers.WaitForEnd(20'000));
+}
+
+TEST(WorkerProcessTest, AZygoteThatIsDroppedLeavesNothing) {
+  const int before = OpenDescriptors();
+  {
+    std::unique_ptr<Zygote> zygote = StartZygote();
+    AnswerPipe answers;
+    const std::unique_ptr<WorkerProcess> spinning =
+        StartWorker(*zygote, "tell\nspin", answers.writer);
+    const std::unique_ptr<WorkerProcess> stopped =
+        StartWorker(*zygote, "tell\nraise 19\nsleep", answers.writer);
+    answers.CloseWriter();
+    EXPECT_EQ(answers.ReadLine() + answers.ReadLine(), "herehere");
+    zygote.reset();
+    EXPECT_TRUE(answers.WaitForEnd(0));
+    EXPECT_FALSE(HasChildren());
+    EXPECT_EQ(WaitForExit(*spinning).kind, WorkerExit::Kind::kLost);
+    EXPECT_EQ(WaitForExit(*stopped).ToString(),
+              "was killed, as the process that starts workers has died");
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST(WorkerProcessTest, AZygoteThatIsKilledTakesItsWorkersAlongAndIsMissed) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  AnswerPipe answers;
+  const std::unique_ptr<WorkerProcess> worker = StartWorker(*zygote, "tell\nspin", answers.writer);
+  answers.CloseWriter();
+  EXPECT_EQ(answers.ReadLine(), "here");
+  ::kill(zygote->pid(), SIGKILL);
+  EXPECT_TRUE(answers.WaitForEnd(20'000));
+  EXPECT_EQ(WaitForExit(*worker).kind, WorkerExit::Kind::kLost);
+  EXPECT_TRUE(HasEnded(zygote->end_descriptor(), 20'000));
+  EXPECT_EQ(WorkerProcess::Start(*zygote, {}, {0}).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(WorkerProcessTest, ManyWorkersOneAfterAnotherLeaveDescriptorsAndProcessesAsTheyWere) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  EXPECT_EQ(RunWorker(*zygote, "exit 1").code, 1);
+  const int before = OpenDescriptors();
+  for (int i = 0; i < 200; ++i) {
+    if (i % 2 == 0) {
+      EXPECT_EQ(RunWorker(*zygote, "exit 1").code, 1);
+    } else {
+      EXPECT_EQ(RunWorker(*zygote, "raise 9").signal, SIGKILL);
+    }
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+  // Those of the zygote.
+  AnswerPipe answers;
+  const std::unique_ptr<WorkerProcess> worker =
+      StartWorker(*zygote, "describe", answers.writer, Keeping());
+  std::ifstream children(
+      absl::StrCat("/proc/", zygote->pid(), "/task/", zygote->pid(), "/children"));
+  int count = 0;
+  for (int pid = 0; children >> pid;) ++count;
+  EXPECT_LE(count, 1);
+  WaitForExit(*worker);
+}
+
+TEST(WorkerProcessTest, ManyWorkersAtOnceAreAllStartedOrRefused) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  AnswerPipe answers;
+  std::vector<std::unique_ptr<WorkerProcess>> workers;
+  for (int i = 0; i < 50; ++i) workers.push_back(StartWorker(*zygote, "tell", answers.writer));
+  for (const auto& worker : workers) EXPECT_EQ(WaitForExit(*worker).code, 0);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(answers.ReadLine(), "here");
+}
+
+TEST(WorkerProcessTest, AProgramThatReapsItsChildrenItselfStillHearsHowWorkersEnd) {
+  struct sigaction ignore = {};
+  struct sigaction before = {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGCHLD, &ignore, &before);
+  {
+    const std::unique_ptr<Zygote> zygote = StartZygote();
+    EXPECT_EQ(RunWorker(*zygote, "exit 3").code, 3);
+    EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), 0) << "workers are no children of the program";
+  }
+  EXPECT_FALSE(HasChildren());
+  ::sigaction(SIGCHLD, &before, nullptr);
+}
+
+TEST(WorkerProcessTest, AProgramWithThreadsIsNotForked) {
+  Thread thread = StartThread("another", [] {});
+  AnswerPipe pipe;
+  Thread waiting = StartThread("waiting", [&pipe] { pipe.WaitForEnd(20'000); });
+  const absl::Status status = Zygote::Start(&DoAsTold, 0).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(absl::StrContains(status.message(), "RunProcessWorkersIfAsked")) << status;
+  EXPECT_EQ(Zygote::Start(&DoAsTold, 0, Zygote::Method::kFork).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  pipe.CloseWriter();
+  thread.join();
+  waiting.join();
+}
+
+// A program that has workers of every kind, says who they are, and is killed.
+TEST(WorkerProcessTest, NobodyIsLeftASecondAfterTheProgramWasKilled) {
+  AnswerPipe told;
+  const pid_t program = ::fork();
+  if (program == 0) {
+    const std::unique_ptr<Zygote> zygote = StartZygote();
+    AnswerPipe answers;
+    std::vector<std::unique_ptr<WorkerProcess>> workers;
+    for (const char* const what :
+         {"tell\nspin", "tell\nsleep", "tell\nraise 19\nsleep", "child\ntell\nsleep"}) {
+      workers.push_back(StartWorker(*zygote, what, answers.writer));
+      answers.ReadLine();
+    }
+    std::string pids = absl::StrCat(zygote->pid());
+    for (const auto& worker : workers) absl::StrAppend(&pids, " ", WaitForPid(*worker));
+    pids += "\n";
+    static_cast<void>(::write(told.writer, pids.data(), pids.size()));
+    ::pause();
+    ::_exit(0);
+  }
+  std::istringstream pids(told.ReadLine());
+  std::vector<int> processes;
+  for (int pid = 0; pids >> pid;) {
+    processes.push_back(OpenProcess(pid));
+    EXPECT_GE(processes.back(), 0);
+  }
+  EXPECT_EQ(processes.size(), 5u);
+  ::kill(program, SIGKILL);
+  ::waitpid(program, nullptr, 0);
+  for (const int process : processes) {
+    EXPECT_TRUE(HasEnded(process, 1'000));
+    ::close(process);
+  }
+}
+
+}  // namespace
+}  // namespace plait::internal

@@ -1,0 +1,85 @@
+// Zygote: a process that worker processes are forked from, because a program that has threads
+// cannot safely be forked itself: what the other threads held at that moment (the allocator, a
+// lock, half a list) is held for ever in the child. Internal; users see ProcessPool and
+// zygote_hook.h.
+//
+// It comes from the program in one of two ways:
+//   fork: while the program has one thread, the zygote is forked from it. Nothing else is needed;
+//     whatever the program has in memory by then (tables, closures, models) workers have too.
+//   exec: otherwise the program's own file is started once more (/proc/self/exe, by posix_spawn,
+//     which does not care about threads), and main hands that process over with
+//     RunProcessWorkersIfAsked. Workers then have what main made before that line, and no more.
+// kAny takes the first that is possible. So programs that make their pool first thing in main need
+// to do nothing; others call RunProcessWorkersIfAsked there. A program that does neither is told
+// so by FailedPrecondition.
+//
+// Costs: fork 0.2 ms (more where the program has much memory: its page tables are copied), exec
+// 1 ms and what comes before main's first line; then 0.2 ms for each worker, all of it the zygote's
+// time and not the caller's but for the fork. The first result of a new pool comes within 1 ms or
+// 3 ms: zygote_benchmark.
+//
+// The zygote is the workers' parent, reaps them, and tells how they ended, over one channel for
+// each (worker_process.h). The program has no children but the zygote, and gets no SIGCHLD but for
+// that; it may use waitpid(-1) and SIGCHLD as it likes. (Workers that are the program's own
+// children, by CLONE_PARENT, would be reaped by such a program, and their ends be lost.) No process
+// outlives the program: the zygote waits for the program's end (by a descriptor of the process and
+// not PR_SET_PDEATHSIG, which looks at the thread that forked), then kills and reaps the workers;
+// and those are killed by the system when the zygote, which has one thread, dies.
+//
+// Threads: Start on any; it and the destructor by one at a time. No reactor is involved.
+#ifndef PLAIT_SCHEDULERS_PROCESS_POOL_ZYGOTE_H_
+#define PLAIT_SCHEDULERS_PROCESS_POOL_ZYGOTE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "plait/schedulers/process_pool/worker_options.h"
+#include "plait/schedulers/process_pool/zygote_main.h"
+
+namespace plait::internal {
+
+class Zygote {
+ public:
+  enum class Method : uint8_t { kAny, kFork, kExec };
+
+  // `body` is what workers do, where they are forked; otherwise main's RunProcessWorkersIfAsked
+  // says that, and its `fingerprint` must be this one, or no worker starts. Blocks for the fork or
+  // posix_spawn. FailedPrecondition where the method is not possible.
+  static absl::StatusOr<std::unique_ptr<Zygote>> Start(WorkerBody body, uint64_t fingerprint,
+                                                       Method method = Method::kAny);
+  Zygote(const Zygote&) = delete;
+  Zygote& operator=(const Zygote&) = delete;
+  // Kills all workers, and blocks until they and the zygote are gone: as a rule, some milliseconds;
+  // after Stop and once end_descriptor() is readable, not at all.
+  ~Zygote();
+
+  // Begins to end it and its workers. Does not block.
+  void Stop() noexcept;
+  // Readable (or hung up) when it is gone.
+  int end_descriptor() const noexcept { return control_; }
+
+  int pid() const noexcept { return pid_; }
+  Method method() const noexcept { return method_; }
+
+  // For WorkerProcess: asks for a worker. Does not block: Unavailable where too much was asked for
+  // at once, or the zygote has died.
+  absl::Status RequestWorker(const WorkerOptions& options, int channel,
+                             absl::Span<const int> descriptors);
+
+ private:
+  Zygote(int pid, int control, Method method) : pid_(pid), control_(control), method_(method) {}
+
+  static absl::StatusOr<int> StartByFork(const int (&channel)[2], const WorkerBody& body);
+  static absl::StatusOr<int> StartByExec(const int (&channel)[2], uint64_t fingerprint);
+
+  const int pid_;
+  const int control_;
+  const Method method_;
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_SCHEDULERS_PROCESS_POOL_ZYGOTE_H_
