@@ -97,9 +97,14 @@ class ForkStack {
   // Any thread; a moment later it may not be so.
   bool asked() const noexcept { return limit_.load(kRelaxed) == nullptr; }
 
-  // For those who wait on this thread until something else has been done: runs one piece of the
-  // executor's work, the newest that this thread has published first; false when there is none.
-  virtual bool RunOne() noexcept { return false; }
+  // For plain functions that wait on this thread until a job has been done: runs one job of the
+  // executor's whose `run` is `only`, the newest that this thread has published first; false when
+  // none was found. Other work is not run on top of them: it might wait so too, and so on until the
+  // stack is full.
+  virtual bool RunOne(WorkItem::RunFunction only) noexcept {
+    static_cast<void>(only);
+    return false;
+  }
 
  protected:
   // Hands a job to the executor. Relaxed is enough for the asking: whatever `job` needs to be seen

@@ -170,9 +170,12 @@ void Fiber::SwapExceptions() noexcept {
   // Nothing that a fiber runs transfers between coroutines but inside a ResumeTask of its own,
   // which sets a limit; until then, all of this stack is good.
   thread.stack_limit = stack_.memory().base;
+  // What it forks it does itself: it may wait in the middle of that, while the thread goes on.
+  ForkStack* const forks = std::exchange(thread.forks, nullptr);
   SwapExceptions();
   SwitchIn();
   SwapExceptions();
+  thread.forks = forks;
   thread.stack_limit = stack_limit;
   thread.context = context_;
   current = outer;

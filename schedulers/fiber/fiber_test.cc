@@ -16,6 +16,9 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/fork_stack.h"
+#include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/parallel/invoke.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/schedulers/inline/inline_executor.h"
@@ -175,6 +178,29 @@ TEST(FiberTest, OnAPoolAFiberStaysOnItsThread) {
       co_await Gather(std::move(fibers));
     }());
   }
+}
+
+TEST(FiberTest, WhatAFiberForksItDoesItselfInOrderAlsoWhenItWaitsMeanwhile) {
+  class Forks final : public internal::ForkStack {
+    void Publish(internal::ForkJob&) noexcept override { ADD_FAILURE(); }
+  };
+  plait::Run([]() -> Task<void> {
+    Forks forks;
+    forks.Ask();
+    internal::thread_state.forks = &forks;
+    std::vector<int> order;
+    co_await RunFiber([&order] {
+      ParallelInvoke(
+          [&order] {
+            Await(Yield());
+            order.push_back(1);
+          },
+          [&order] { order.push_back(2); });
+    });
+    EXPECT_EQ(order, (std::vector<int>{1, 2}));
+    EXPECT_EQ(internal::thread_state.forks, &forks);
+    internal::thread_state.forks = nullptr;
+  }());
 }
 
 TEST(FiberTest, ACoroutineThatAFiberRunsInlineIsNotTheFiber) {

@@ -1,0 +1,85 @@
+// JobEnd under every interleaving and every stale load that C++20 allows. Traps: a wake-up that is
+// lost between the look and the wait; a job's memory that is used after its joiner has gone on.
+#include <memory>
+
+#include "gtest/gtest.h"
+#include "plait/runtime/parallel/job_end.h"
+#include "plait/runtime/testing/explorer/explorer.h"
+
+namespace plait::internal {
+namespace {
+
+using explorer::Explore;
+using explorer::Parallel;
+using explorer::Report;
+using explorer::Require;
+
+struct Waiter : WorkItem {
+  Waiter() : WorkItem(&Run) {}
+  static void Run(WorkItem& item) noexcept { static_cast<Waiter&>(item).run_.Set(); }
+  void Wait() { run_.Wait(); }
+
+ private:
+  explorer::Event run_;
+};
+
+struct Job {
+  JobEnd end;
+  int result = 0;
+};
+
+TEST(JobEndExploredTest, WhoWaitsSeesWhatTheJobDidAndMayFreeIt) {
+  const Report report = Explore([] {
+    auto job = std::make_unique<Job>();
+    Job* const stolen = job.get();
+    Parallel({[&] {
+                {
+                  Waiter waiter;
+                  if (!job->end.reached() && job->end.Attach(waiter)) waiter.Wait();
+                  Require(job->result == 7, "the end was reached, but the result is not there");
+                }
+                job.reset();
+              },
+              [stolen] {
+                stolen->result = 7;
+                stolen->end.Reach();
+              }});
+  });
+  EXPECT_TRUE(report.ok()) << report.ToString();
+  EXPECT_TRUE(report.exhaustive) << report.ToString();
+}
+
+TEST(JobEndExploredTest, WhoOnlyLooksSeesTheEndWithTheResult) {
+  const Report report = Explore([] {
+    Job job;
+    Parallel({[&] {
+                if (job.end.reached()) Require(job.result == 7, "an end without its result");
+              },
+              [&] {
+                job.result = 7;
+                job.end.Reach();
+              }});
+  });
+  EXPECT_TRUE(report.ok()) << report.ToString();
+  EXPECT_TRUE(report.exhaustive) << report.ToString();
+}
+
+// The joiner's own job, stolen; meanwhile it joins another that it stole itself.
+TEST(JobEndExploredTest, TwoThreadsThatWaitForEachOthersJobsBothGoOn) {
+  const Report report = Explore([] {
+    Job one;
+    Job other;
+    const auto swap = [](Job& mine, Job& theirs) {
+      theirs.result = 7;
+      theirs.end.Reach();
+      Waiter waiter;
+      if (mine.end.Attach(waiter)) waiter.Wait();
+      Require(mine.result == 7, "the end was reached, but the result is not there");
+    };
+    Parallel({[&] { swap(one, other); }, [&] { swap(other, one); }});
+  });
+  EXPECT_TRUE(report.ok()) << report.ToString();
+}
+
+}  // namespace
+}  // namespace plait::internal
