@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <utility>
 
@@ -32,10 +33,8 @@ constexpr uint32_t kForRecord = 1;
 constexpr uint32_t kForRoom = 2;
 // Always: a wait for nothing but the time is not being awake.
 constexpr uint32_t kAsleep = 4;
-
-uint32_t Bits(const LinkWait& wait) {
-  return (wait.record ? kForRecord : 0) | (wait.room != 0 ? kForRoom : 0) | kAsleep;
-}
+// It is woken by its event and not by a futex. The parent always is.
+constexpr uint32_t kOnEvent = 8;
 
 int SpinsAtFirst() {
   // Where only one thread runs, the other side does not while this one spins.
@@ -60,18 +59,26 @@ absl::StatusOr<std::shared_ptr<LinkMemory>> LinkMemory::Create(size_t capacity) 
               "the capacity of a link is a power of 2, at least a page and at most 2 GiB");
   const int memory = pool_system::CreateMemory("plait-link", HeaderSize() + 2 * capacity);
   if (memory < 0) return SystemError(memory, "memory for a worker process");
-  const int event = pool_system::CreateEvent();
-  if (event < 0) {
+  int event[2];
+  if (const int result = pool_system::CreateChannel(false, event); result < 0) {
     pool_system::Close(memory);
-    return SystemError(event, "an event for a worker process");
+    return SystemError(result, "an event for a worker process");
   }
-  return Open(memory, event);
+  std::shared_ptr<LinkMemory> link(new LinkMemory(memory, event[0], event[1]));
+  if (absl::Status status = link->Map(); !status.ok()) return status;
+  link->header().no_futexes.store(pool_system::HasFutexes() ? 0 : 1, kRelaxed);
+  return link;
 }
 
-absl::StatusOr<std::shared_ptr<LinkMemory>> LinkMemory::Open(int memory, int event) {
-  std::shared_ptr<LinkMemory> link(new LinkMemory(memory, event));
+absl::StatusOr<std::shared_ptr<LinkMemory>> LinkMemory::Open(int memory, int worker_event) {
+  std::shared_ptr<LinkMemory> link(new LinkMemory(memory, -1, worker_event));
   if (absl::Status status = link->Map(); !status.ok()) return status;
   return link;
+}
+
+void LinkMemory::CloseWorkerEvent() noexcept {
+  if (worker_event_ >= 0) pool_system::Close(worker_event_);
+  worker_event_ = -1;
 }
 
 absl::Status LinkMemory::Map() {
@@ -104,7 +111,8 @@ absl::Status LinkMemory::Map() {
 LinkMemory::~LinkMemory() {
   if (base_ != nullptr) pool_system::ReleaseAddresses(base_, mapped_);
   pool_system::Close(memory_);
-  pool_system::Close(event_);
+  if (event_ >= 0) pool_system::Close(event_);
+  CloseWorkerEvent();
 }
 
 RingMemory LinkMemory::to_worker() const noexcept {
@@ -123,6 +131,8 @@ LinkEnd::LinkEnd(std::shared_ptr<LinkMemory> memory, Side side)
                                     : memory_->header().parent_asleep),
       writer_(side == kParent ? memory_->to_worker() : memory_->to_parent()),
       reader_(side == kParent ? memory_->to_parent() : memory_->to_worker()),
+      sleeps_on_event_(side == kWorker && (memory_->header().no_futexes.load(kRelaxed) != 0 ||
+                                           !pool_system::HasFutexes())),
       spins_(SpinsAtFirst()) {}
 
 void LinkEnd::Commit(size_t size, uint32_t tag) noexcept {
@@ -140,9 +150,14 @@ absl::Status LinkEnd::status() const {
   return absl::DataLossError("the other process has damaged the memory that is shared with it");
 }
 
+uint32_t LinkEnd::Bits(const LinkWait& wait) const noexcept {
+  return (wait.record ? kForRecord : 0) | (wait.room != 0 ? kForRoom : 0) | kAsleep |
+         (sleeps_on_event_ ? kOnEvent : 0);
+}
+
 bool LinkEnd::Ready(const LinkWait& wait) noexcept {
-  return (wait.record && Peek().has_value()) || (wait.room != 0 && Reserve(wait.room) != nullptr) ||
-         corrupt();
+  return (wait.record && Peek().has_value()) ||
+         (wait.room != 0 && Reserve(std::min(wait.room, max_record())) != nullptr) || corrupt();
 }
 
 bool LinkEnd::PrepareToSleep(LinkWait wait) noexcept {
@@ -154,14 +169,30 @@ bool LinkEnd::PrepareToSleep(LinkWait wait) noexcept {
 
 void LinkEnd::WakeUp() noexcept { asleep_.store(0, kRelaxed); }
 
+bool LinkEnd::TakeSignals() noexcept {
+  PLAIT_CHECK(side_ == kParent, "a worker waits in Wait");
+  WakeUp();
+  std::array<char, 64> signals;
+  for (;;) {
+    const int64_t size =
+        pool_system::Receive(memory_->event_descriptor(), signals.data(), signals.size(), nullptr);
+    if (size <= 0) return size == -EAGAIN;
+  }
+}
+
 void LinkEnd::WakeOther(uint32_t what) noexcept {
   // The look first: as a rule it is awake, and its word then stays in its cache.
   if ((other_asleep_.load(kSeqCst) & what) == 0) return;
-  if (other_asleep_.exchange(0, kSeqCst) == 0) return;  // it is awake by now
-  if (side_ == kParent) {
-    pool_system::FutexWake(other_asleep_);
+  const uint32_t slept = other_asleep_.exchange(0, kSeqCst);
+  if (slept == 0) return;  // it is awake by now
+  constexpr char kSignal = 0;
+  if (side_ == kWorker) {
+    // Where there is no room for it, the parent has others to read.
+    pool_system::Send(memory_->worker_event_descriptor(), &kSignal, 1, {});
+  } else if ((slept & kOnEvent) != 0) {
+    pool_system::Send(memory_->event_descriptor(), &kSignal, 1, {});
   } else {
-    pool_system::SignalEvent(memory_->event_descriptor());
+    pool_system::FutexWake(other_asleep_);
   }
 }
 
@@ -176,6 +207,18 @@ bool LinkEnd::SpinUntilReady(const LinkWait& wait) noexcept {
     }
   } while (clock.Now().nanos() < end);
   return false;
+}
+
+void LinkEnd::SleepUntilWoken(const LinkWait& wait, int64_t timeout_ns) noexcept {
+  if (!sleeps_on_event_) {
+    pool_system::FutexWait(asleep_, Bits(wait), timeout_ns);
+    return;
+  }
+  const int event = memory_->worker_event_descriptor();
+  pool_system::WaitReadable(event, timeout_ns);
+  char signal = 0;
+  // One at a time: each is for one sleep. One that came late makes the next sleep short.
+  pool_system::Receive(event, &signal, 1, nullptr);
 }
 
 void LinkEnd::Wait(absl::Duration timeout, LinkWait wait) noexcept {
@@ -195,7 +238,7 @@ void LinkEnd::Wait(absl::Duration timeout, LinkWait wait) noexcept {
       timeout == absl::InfiniteDuration()
           ? -1
           : std::max<int64_t>(0, absl::ToInt64Nanoseconds(timeout));  // a deadline may have passed
-  pool_system::FutexWait(asleep_, Bits(wait), timeout_ns);
+  SleepUntilWoken(wait, timeout_ns);
   WakeUp();
   // A sleep so short that a spin would have done instead.
   if (clock.Now().nanos() - begin < 2 * kSpinNanos) spins_ = SpinsAtFirst();

@@ -1,12 +1,13 @@
-// Of the five traps these face two: a wake-up lost between check and park (the ping-pongs, in which
-// one that is lost hangs the test), and a buffer that is freed while the kernel owns it (the event
-// is read into guarded memory).
+// Of the five traps these face one: a wake-up lost between check and park (the ping-pongs, in which
+// one that is lost hangs the test).
 #include "plait/schedulers/process_pool/link.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,13 +27,15 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
+#include "plait/runtime/core/deadline.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
-#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/schedulers/event_loop/event_loop.h"
+#include "plait/schedulers/process_pool/pool_system.h"
 
 namespace plait::internal {
 namespace {
@@ -101,11 +104,10 @@ std::string Content(uint32_t tag) {
 
 // Suspends until there is a record, or room where it is not 0.
 Task<absl::Status> UntilReady(LinkEnd& end, int event, size_t room) {
-  GuardedBuffer count(sizeof(uint64_t));
   while (end.PrepareToSleep({.room = room})) {
-    const absl::StatusOr<size_t> read = co_await io::Read(event, count.span());
-    end.WakeUp();
-    if (!read.ok()) co_return read.status();
+    const absl::StatusOr<uint32_t> events = co_await io::Poll(event, kPollReadable);
+    if (!end.TakeSignals()) co_return absl::UnavailableError("the worker is gone");
+    if (!events.ok()) co_return events.status();
   }
   co_return end.status();
 }
@@ -186,6 +188,52 @@ TEST_P(LinkTest, TheEndsMayBeThreadsOfOneProcess) {
   }
 }
 
+// Forbids futexes here for as long as it lives.
+class NoFutexes {
+ public:
+  NoFutexes() { pool_system::ForbidFutexesForTesting(true); }
+  NoFutexes(const NoFutexes&) = delete;
+  NoFutexes& operator=(const NoFutexes&) = delete;
+  ~NoFutexes() { pool_system::ForbidFutexesForTesting(false); }
+};
+
+TEST_P(LinkTest, WhereFutexesFailTheWorkerSleepsOnItsEventAndNoWakeUpIsLost) {
+  for (const bool parent_too : {false, true}) {
+    std::optional<NoFutexes> forbidden;
+    if (parent_too) forbidden.emplace();
+    const auto memory = NewMemory();
+    const pid_t worker = StartProcess([&memory] {
+      pool_system::ForbidFutexesForTesting(true);
+      Echo(memory);
+    });
+    EXPECT_EQ(Run(memory, [](LinkEnd& end, int event) { return PingPong(end, event, 2'000); }),
+              absl::OkStatus());
+    EXPECT_EQ(WaitFor(worker), 0);
+  }
+}
+
+TEST_P(LinkTest, WhereTheParentHasNoFutexesTheWorkerUsesNoneEither) {
+  std::shared_ptr<LinkMemory> memory;
+  {
+    const NoFutexes forbidden;
+    memory = NewMemory();
+  }
+  const pid_t worker = StartProcess([&memory] { Echo(memory); });
+  const NoFutexes forbidden;
+  EXPECT_EQ(Run(memory, [](LinkEnd& end, int event) { return Pipeline(end, event, 3'000); }),
+            absl::OkStatus());
+  EXPECT_EQ(WaitFor(worker), 0);
+}
+
+TEST_P(LinkTest, TheParentHearsThatTheWorkerIsGone) {
+  const auto memory = NewMemory();
+  const pid_t worker = StartProcess([] {});
+  memory->CloseWorkerEvent();
+  EXPECT_EQ(Run(memory, [](LinkEnd& end, int event) { return UntilReady(end, event, 0); }).code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(WaitFor(worker), 0);
+}
+
 TEST_P(LinkTest, WaitingForAWorkerThatSaysNothingCanBeCancelled) {
   const auto memory = NewMemory();
   EXPECT_TRUE(absl::IsCancelled(Run(memory, [](LinkEnd& end, int event) -> Task<absl::Status> {
@@ -203,8 +251,8 @@ TEST(LinkMemoryTest, ItsDescriptorsAreAllThatAnotherOpenNeedsAndAreClosedInTheEn
   const int before = OpenDescriptors();
   {
     const auto memory = NewMemory();
-    absl::StatusOr<std::shared_ptr<LinkMemory>> other =
-        LinkMemory::Open(::dup(memory->memory_descriptor()), ::dup(memory->event_descriptor()));
+    absl::StatusOr<std::shared_ptr<LinkMemory>> other = LinkMemory::Open(
+        ::dup(memory->memory_descriptor()), ::dup(memory->worker_event_descriptor()));
     ASSERT_TRUE(other.ok()) << other.status();
     LinkEnd parent(memory, LinkEnd::kParent);
     LinkEnd worker(*other, LinkEnd::kWorker);
@@ -251,6 +299,35 @@ TEST(LinkEndTest, AWaitEndsAfterItsTimeAndAtOnceWhereThereIsSomething) {
   EXPECT_EQ(worker.Peek()->bytes, "a");
   worker.Pop();
   worker.Wait(absl::InfiniteDuration(), {.room = worker.max_record()});
+  // More than there can be is as much as there can be.
+  worker.Wait(absl::InfiniteDuration(), {.room = worker.max_record() + 1});
+}
+
+TEST(LinkEndTest, AWaitWithoutFutexesEndsAfterItsTimeAsWell) {
+  pool_system::ForbidFutexesForTesting(true);
+  const auto memory = NewMemory();
+  LinkEnd worker(memory, LinkEnd::kWorker);
+  Clock& clock = Clock::Real();
+  const Deadline begin = clock.Now();
+  while (clock.Now() < begin + absl::Milliseconds(5)) worker.Wait(absl::Milliseconds(1));
+  EXPECT_FALSE(worker.Peek().has_value());
+  pool_system::ForbidFutexesForTesting(false);
+}
+
+TEST(LinkEndTest, NothingThatAWorkerDoesToItsEventMakesTheParentWait) {
+  const auto memory = NewMemory();
+  LinkEnd parent(memory, LinkEnd::kParent);
+  EXPECT_EQ(::fcntl(memory->worker_event_descriptor(), F_SETFL, 0), 0);
+  EXPECT_TRUE(parent.TakeSignals());
+  EXPECT_NE(::fcntl(memory->event_descriptor(), F_GETFL) & O_NONBLOCK, 0);
+  // More signals than there is room for.
+  for (int i = 0; i < 100'000; ++i) {
+    static_cast<void>(::send(memory->worker_event_descriptor(), "x", 1, MSG_DONTWAIT));
+  }
+  EXPECT_TRUE(parent.TakeSignals());
+  EXPECT_TRUE(parent.PrepareToSleep());
+  memory->CloseWorkerEvent();
+  EXPECT_FALSE(parent.TakeSignals());
 }
 
 TEST(LinkEndTest, AWorkerThatIsKilledInTheMiddleOfARecordLeavesTheOnesBeforeIt) {

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <sys/eventfd.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +20,17 @@ namespace {
 constexpr size_t kMaxDescriptors = 16;
 
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+constinit Atomic<bool> futexes_forbidden{false};
+
+// Of a negative one nothing is used.
+timespec TimeSpec(int64_t nanos) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  timespec time = {};
+  time.tv_sec = static_cast<time_t>(nanos / kSecond);
+  time.tv_nsec = static_cast<long>(nanos % kSecond);
+  return time;
+}
 
 }  // namespace
 
@@ -79,31 +90,29 @@ int PopulateMemory(char* at, size_t size) noexcept {
 void GiveBackMemory(char* at, size_t size) noexcept { ::madvise(at, size, MADV_REMOVE); }
 
 int FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) noexcept {
-  constexpr int64_t kSecond = 1'000'000'000;
-  timespec timeout = {};
-  timeout.tv_sec = static_cast<time_t>(timeout_ns / kSecond);
-  timeout.tv_nsec = static_cast<long>(timeout_ns % kSecond);
+  if (futexes_forbidden.load(kRelaxed)) return -EPERM;
+  const timespec timeout = TimeSpec(timeout_ns);
   const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT, expected,
                                 timeout_ns < 0 ? nullptr : &timeout, nullptr, 0);
   return result < 0 ? -errno : 0;
 }
 
 int FutexWake(Atomic<uint32_t>& word) noexcept {
+  if (futexes_forbidden.load(kRelaxed)) return -EPERM;
   const long result = ::syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
   return result < 0 ? -errno : static_cast<int>(result);
 }
 
-int CreateEvent() noexcept {
-  const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  return fd < 0 ? -errno : fd;
+bool HasFutexes() noexcept {
+  // Nobody waits there, and nobody would.
+  static const bool has = [] {
+    Atomic<uint32_t> word{0};
+    return FutexWake(word) == 0 && FutexWait(word, 1, 0) == -EAGAIN;
+  }();
+  return has && !futexes_forbidden.load(kRelaxed);
 }
 
-void SignalEvent(int fd) noexcept {
-  // It fails only where the count is at its largest, and then it is readable as it is.
-  const uint64_t one = 1;
-  while (::write(fd, &one, sizeof one) < 0 && errno == EINTR) {
-  }
-}
+void ForbidFutexesForTesting(bool forbid) noexcept { futexes_forbidden.store(forbid, kRelaxed); }
 
 int CreateChannel(bool packets, int out[2]) noexcept {
   const int type = (packets ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
@@ -161,6 +170,13 @@ int64_t Receive(int fd, void* data, size_t size, std::vector<int>* descriptors) 
     std::memcpy(descriptors->data(), CMSG_DATA(header), count * sizeof(int));
   }
   return received;
+}
+
+int WaitReadable(int fd, int64_t timeout_ns) noexcept {
+  pollfd poll_fd = {.fd = fd, .events = POLLIN, .revents = 0};
+  const timespec timeout = TimeSpec(timeout_ns);
+  const int ready = ::ppoll(&poll_fd, 1, timeout_ns < 0 ? nullptr : &timeout, nullptr);
+  return ready < 0 ? -errno : ready;
 }
 
 int EndSending(int fd) noexcept { return ::shutdown(fd, SHUT_WR) < 0 ? -errno : 0; }

@@ -38,10 +38,10 @@ void GiveBackMemory(char* at, size_t size) noexcept;
 // return early. Works between processes.
 int FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) noexcept;
 int FutexWake(Atomic<uint32_t>& word) noexcept;
-
-// An eventfd, non-blocking and close-on-exec.
-int CreateEvent() noexcept;
-void SignalEvent(int fd) noexcept;
+// Whether the system allows them, which sandboxes may not: tried once.
+bool HasFutexes() noexcept;
+// For tests: futexes fail, as in such a sandbox, until it is false again. Any thread.
+void ForbidFutexesForTesting(bool forbid) noexcept;
 
 // Two sockets that are connected to one another, close-on-exec; with `packets` what is sent at once
 // arrives at once. Neither of those who have an end can make the other's block.
@@ -52,6 +52,9 @@ int64_t Send(int fd, const void* data, size_t size, absl::Span<const int> descri
 // Up to `size` bytes, and up to `descriptors->size()` descriptors, close-on-exec, to which it is
 // shortened. Never waits: -EAGAIN where nothing has come. 0 where nobody has the other end.
 int64_t Receive(int fd, void* data, size_t size, std::vector<int>* descriptors) noexcept;
+// Waits until something can be received, or for `timeout_ns` (negative: for ever). May return
+// early.
+int WaitReadable(int fd, int64_t timeout_ns) noexcept;
 // Nothing more will be sent: the other end receives 0.
 int EndSending(int fd) noexcept;
 
