@@ -24,6 +24,10 @@ class Executor {
   // an executor that was closed is a programming error (CHECK).
   virtual void Schedule(WorkItem& item) noexcept = 0;
 
+  // The same, behind what is ready now, where Schedule may prefer what was scheduled last: for items
+  // that give others a turn. The default, for executors that run first in, first out: Schedule.
+  virtual void ScheduleLast(WorkItem& item) noexcept { Schedule(item); }
+
   // For BlockOn. An executor without threads of its own runs on the calling thread until an item
   // that it runs has set `done`, and returns true; it may not be running already (CHECK). The
   // default, for executors with threads, returns false at once: the caller may block.

@@ -18,6 +18,11 @@ bool Inbox::Push(WorkItem& item) noexcept {
   return head == &asleep;
 }
 
+bool Inbox::has_items() const noexcept {
+  const WorkItem* head = head_.load(kRelaxed);
+  return head != nullptr && head != &asleep;
+}
+
 void Inbox::DrainSlow(WorkQueue& ready) noexcept {
   WorkItem* newest = head_.exchange(nullptr, kAcquire);
   if (newest == &asleep) return;

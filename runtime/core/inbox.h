@@ -44,6 +44,8 @@ class Inbox {
   [[nodiscard]] bool PrepareToSleep() noexcept;
 
   bool empty() const noexcept { return head_.load(kRelaxed) == nullptr; }
+  // Any thread. Items are there; that the consumer sleeps is none.
+  bool has_items() const noexcept;
 
  private:
   void DrainSlow(WorkQueue& ready) noexcept;

@@ -39,11 +39,15 @@ struct ThreadState {
   ResumeWatcher* watcher = nullptr;
   // How many coroutines that this thread runs wait for it to return from one that they started.
   int nested = 0;
-  // The executor's thread that this is, or null.
+  // The executor's thread that this is, or null; and where executors with many threads ask whether
+  // it is theirs, that executor.
   Worker* worker = nullptr;
-  // Where work for `local_executor` may simply be appended on this thread, in place of a virtual
-  // call; null when there is no such executor.
+  Executor* worker_executor = nullptr;
+  // The executor whose work this thread runs now, where what waits here may go on at once; or null.
   Executor* local_executor = nullptr;
+  // Where work for `list_executor` may simply be appended on this thread, in place of a virtual
+  // call; null when there is no such executor. It runs on this thread only.
+  Executor* list_executor = nullptr;
   WorkQueue* local_ready = nullptr;
   // The forks of this thread that nobody else knows of. Set by executors whose threads steal from
   // each other; null until needed elsewhere.

@@ -69,6 +69,7 @@ void Strand::RunItems() noexcept {
   // What is scheduled on the strand from inside is appended here; what the base had there comes
   // back afterwards.
   Executor* const outer_executor = std::exchange(thread.local_executor, this);
+  Executor* const outer_list = std::exchange(thread.list_executor, this);
   WorkQueue* const outer_ready = std::exchange(thread.local_ready, &ready_);
   for (int i = 0; i < kItemsPerTurn; ++i) {
     WorkItem* item = ready_.Pop();
@@ -76,6 +77,7 @@ void Strand::RunItems() noexcept {
     item->run(*item);
   }
   thread.local_executor = outer_executor;
+  thread.list_executor = outer_list;
   thread.local_ready = outer_ready;
 }
 
@@ -89,7 +91,7 @@ void Strand::RunTurn(WorkItem& item) noexcept {
     // Schedule that came between makes this fail, so none is overlooked.
     if (self.posted_.compare_exchange_strong(nothing, &idle, kRelease, kRelaxed)) return;
   }
-  self.base_.Schedule(self.turn_);
+  self.base_.ScheduleLast(self.turn_);
 }
 
 }  // namespace plait

@@ -58,10 +58,19 @@ struct PromiseBase : WorkItem {
   // Makes the coroutine ready on its own executor. Any thread.
   void Schedule() noexcept {
     const ThreadState& thread = thread_state;
-    if (context->executor == thread.local_executor) {
+    if (context->executor == thread.list_executor) {
       thread.local_ready->Push(*this);
     } else {
       context->executor->Schedule(*this);
+    }
+  }
+  // The same, behind what is ready now.
+  void ScheduleLast() noexcept {
+    const ThreadState& thread = thread_state;
+    if (context->executor == thread.list_executor) {
+      thread.local_ready->Push(*this);
+    } else {
+      context->executor->ScheduleLast(*this);
     }
   }
 

@@ -76,7 +76,7 @@ struct [[nodiscard]] YieldAwaiter {
   bool await_ready() const noexcept { return false; }
   template <PlaitPromise P>
   void await_suspend(std::coroutine_handle<P> yielding) const noexcept {
-    yielding.promise().Schedule();
+    yielding.promise().ScheduleLast();
   }
   void await_resume() const noexcept {}
 };

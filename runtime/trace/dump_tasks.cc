@@ -77,7 +77,7 @@ class Dumper final : public AwaitVisitor {
   int depth_ = 0;
 };
 
-bool OnOnlyThreadOf(const Executor& executor) { return thread_state.local_executor == &executor; }
+bool OnOnlyThreadOf(const Executor& executor) { return thread_state.list_executor == &executor; }
 
 std::string StateOf(const TaskState& task) {
   if (!task.started())

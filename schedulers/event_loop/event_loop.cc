@@ -62,7 +62,9 @@ class EventLoop::Running {
   explicit Running(EventLoop& loop) : loop_(loop) {
     loop_.running_.store(true, kRelaxed);
     thread_state.worker = &loop_;
+    thread_state.worker_executor = &loop_;
     thread_state.local_executor = &loop_;
+    thread_state.list_executor = &loop_;
     thread_state.local_ready = &loop_.ready_;
     if (loop_.hooks().debug) thread_state.watcher = &watcher_;
   }
@@ -71,7 +73,9 @@ class EventLoop::Running {
   ~Running() {
     loop_.running_.store(false, kRelaxed);
     thread_state.worker = nullptr;
+    thread_state.worker_executor = nullptr;
     thread_state.local_executor = nullptr;
+    thread_state.list_executor = nullptr;
     thread_state.local_ready = nullptr;
     thread_state.watcher = nullptr;
   }
