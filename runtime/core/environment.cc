@@ -1,7 +1,10 @@
 #include "plait/runtime/core/environment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -66,6 +69,23 @@ absl::StatusOr<Thread> TryStartThread(absl::string_view name, absl::AnyInvocable
 
 int HardwareThreads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
+bool PinThread(int number) {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return false;
+  int left = number % std::max(1, CPU_COUNT(&allowed));
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || left-- > 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return sched_setaffinity(0, sizeof(one), &one) == 0;
+  }
+#endif
+  static_cast<void>(number);
+  return false;
+}
+
 uint64_t RandomSeed() {
   std::random_device device;
   return (uint64_t{device()} << 32) | device();
@@ -100,6 +120,28 @@ void UnmapStack(StackMemory stack) noexcept {
   const size_t page = PageSize();
   munmap(stack.base - page, page + stack.size);
 }
+
+#if defined(__linux__)
+int64_t ThreadNumber() noexcept { return gettid(); }
+
+bool ThreadWaits(int64_t number) noexcept {
+  char path[48];
+  snprintf(path, sizeof(path), "/proc/self/task/%lld/stat", static_cast<long long>(number));
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  char text[128];
+  const ssize_t size = read(fd, text, sizeof(text) - 1);
+  close(fd);
+  if (size <= 0) return false;
+  text[size] = '\0';
+  // The state is what follows the name, which is in parentheses and may hold anything.
+  const char* const end = strrchr(text, ')');
+  return end != nullptr && end[1] == ' ' && (end[2] == 'S' || end[2] == 'D');
+}
+#else
+int64_t ThreadNumber() noexcept { return 0; }
+bool ThreadWaits(int64_t) noexcept { return false; }
+#endif
 
 uint64_t ProcessGeneration() noexcept {
   // Registered at the first question, which is before any loop that could be forked exists.

@@ -54,6 +54,10 @@ absl::StatusOr<Thread> TryStartThread(absl::string_view name, absl::AnyInvocable
 // How many threads the machine runs at once; at least 1.
 int HardwareThreads();
 
+// From now on the calling thread runs only on one processor: the `number`th, modulo how many there
+// are, of those that it may run on. False where the system does not do that.
+bool PinThread(int number);
+
 // A number nobody can guess, to seed a generator with. Thread-safe.
 uint64_t RandomSeed();
 
@@ -70,6 +74,12 @@ struct StackMemory {
 // ResourceExhausted when the system maps no more.
 absl::StatusOr<StackMemory> MapStack(size_t size);
 void UnmapStack(StackMemory stack) noexcept;
+
+// What this process's threads are known by to ThreadWaits.
+int64_t ThreadNumber() noexcept;
+// Whether the thread of that number is inside of the system, for a lock, for time or for a device,
+// and so takes no processor; false when it runs, or would, or where that cannot be known.
+bool ThreadWaits(int64_t number) noexcept;
 
 // Differs between a process and the child that it forked. One load.
 uint64_t ProcessGeneration() noexcept;

@@ -35,14 +35,15 @@ struct ThreadState {
   WorkItem* bounced = nullptr;
   // The context of the coroutine that runs now, or null.
   const TaskContext* context = nullptr;
+  // How many more of its awaits the coroutine that runs may go on from without giving others a
+  // turn. See runtime/task/budget.h.
+  int budget = 0;
   // Set by executors in debug mode.
   ResumeWatcher* watcher = nullptr;
   // How many coroutines that this thread runs wait for it to return from one that they started.
   int nested = 0;
-  // The executor's thread that this is, or null; and where executors with many threads ask whether
-  // it is theirs, that executor.
+  // The executor's thread that this is, or null.
   Worker* worker = nullptr;
-  Executor* worker_executor = nullptr;
   // The executor whose work this thread runs now, where what waits here may go on at once; or null.
   Executor* local_executor = nullptr;
   // Where work for `list_executor` may simply be appended on this thread, in place of a virtual

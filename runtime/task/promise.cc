@@ -14,6 +14,7 @@ void ResumeTask(WorkItem& item) noexcept {
   thread.stack_limit = static_cast<const char*>(__builtin_frame_address(0)) - kStackBudget;
   auto* promise = static_cast<PromiseBase*>(&item);
   promise->next = nullptr;
+  thread.budget = kReadyAwaits;
   if (thread.watcher != nullptr) [[unlikely]]
     thread.watcher->OnResume(*promise);
   for (;;) {

@@ -31,6 +31,10 @@ namespace plait::internal {
 // rest.
 inline constexpr ptrdiff_t kStackBudget = 16 * 1024;
 
+// How many awaits a coroutine that was resumed may go on from at once, as what they wait for is
+// there, before it gives others a turn.
+inline constexpr int kReadyAwaits = 128;
+
 // The run function of every promise: resumes the coroutine, and then those that its transfers
 // bounced.
 void ResumeTask(WorkItem& promise) noexcept;

@@ -62,7 +62,6 @@ class EventLoop::Running {
   explicit Running(EventLoop& loop) : loop_(loop) {
     loop_.running_.store(true, kRelaxed);
     thread_state.worker = &loop_;
-    thread_state.worker_executor = &loop_;
     thread_state.local_executor = &loop_;
     thread_state.list_executor = &loop_;
     thread_state.local_ready = &loop_.ready_;
@@ -73,7 +72,6 @@ class EventLoop::Running {
   ~Running() {
     loop_.running_.store(false, kRelaxed);
     thread_state.worker = nullptr;
-    thread_state.worker_executor = nullptr;
     thread_state.local_executor = nullptr;
     thread_state.list_executor = nullptr;
     thread_state.local_ready = nullptr;

@@ -1,0 +1,143 @@
+#include "plait/schedulers/work_stealing/pool_shared.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/core/deadline.h"
+#include "plait/runtime/core/spin_lock.h"
+#include "plait/schedulers/work_stealing/pool_worker.h"
+
+namespace plait::internal {
+
+PoolShared::PoolShared(Executor& own_executor, Clock& own_clock, int worker_count)
+    : executor(own_executor),
+      clock(own_clock),
+      generation(ProcessGeneration()),
+      group(own_executor),
+      idle(worker_count) {}
+
+PoolShared::~PoolShared() = default;
+
+// --- posting ---
+
+PoolShared::Posting::Posting(PoolShared& shared, To to) noexcept : shared_(shared) {
+  shared.posts_.fetch_add(1 + (to == To::kAny ? uint64_t{1} << kPostersBits : 0), kAcquire);
+  PLAIT_CHECK(!shared.closed_.load(kRelaxed),
+              "work was scheduled on a WorkStealingPool that was closed");
+  PLAIT_CHECK(shared.generation == ProcessGeneration(),
+              "work was scheduled, in a forked child, on a WorkStealingPool of the parent process");
+}
+
+void PoolShared::PostFromOutside(WorkItem& item) noexcept {
+  const Posting posting(*this, Posting::To::kAny);
+  const bool asleep = inbox_.Push(item);
+  static_cast<void>(asleep);  // that nobody is, as nobody sleeps on it
+  WakeForWork();
+}
+
+void PoolShared::Wake(int worker) noexcept {
+  if (worker != IdleSet::kNobody) workers[static_cast<size_t>(worker)]->Wake();
+}
+
+// --- the workers ---
+
+size_t PoolShared::TakePosted(WorkQueue& ready) noexcept {
+  WorkQueue posted;
+  inbox_.Drain(posted);
+  size_t count = 0;
+  while (WorkItem* item = posted.Pop()) {
+    ready.Push(*item);
+    ++count;
+  }
+  if (count > 0) taken_.fetch_add(count, kRelaxed);
+  return count;
+}
+
+bool PoolShared::HasWork() const noexcept {
+  return HasPosted() || std::any_of(workers.begin(), workers.end(),
+                                    [](const auto& worker) { return worker->deque().HasItems(); });
+}
+
+bool PoolShared::AllAsleepWithoutWork() const noexcept {
+  return !HasPosted() && std::all_of(workers.begin(), workers.end(), [](const auto& worker) {
+    return worker->asleep() && !worker->has_work();
+  });
+}
+
+void PoolShared::OnAsleep() noexcept {
+  if (clock.is_virtual()) PassVirtualTime();
+  if (!draining()) return;
+  const std::lock_guard<std::mutex> hold(mutex_);
+  drained_.notify_all();
+}
+
+void PoolShared::PassVirtualTime() noexcept {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  if (!AllAsleepWithoutWork()) return;
+  Deadline first = Deadline::Infinite();
+  for (const auto& worker : workers) first = std::min(first, worker->wake_at());
+  if (first.is_infinite()) return;
+  // What the system has ready comes before any time passes: each worker that sleeps in its reactor
+  // has asked there since the last item ran, or does so now, and is back here if there was nothing.
+  const uint64_t now_begun = turns();
+  bool all_asked = true;
+  for (const auto& worker : workers) {
+    if (!worker->in_reactor() || worker->asked_reactor_at() == now_begun) continue;
+    all_asked = false;
+    worker->Wake();
+  }
+  if (!all_asked) return;
+  clock.AdvanceTo(first);
+  const Deadline now = clock.Now();
+  for (const auto& worker : workers) {
+    if (worker->wake_at() <= now) worker->Wake();
+  }
+}
+
+// --- the end ---
+
+bool PoolShared::Drained() const noexcept {
+  // Twice, with nothing begun in between: one worker may have woken another and fallen asleep.
+  const uint64_t begun = turns();
+  return executor.tasks().size() == 0 && AllAsleepWithoutWork() && AllAsleepWithoutWork() &&
+         turns() == begun;
+}
+
+void PoolShared::AwaitTasksBriefly() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  drained_.wait_for(lock, std::chrono::milliseconds(1),
+                    [this] { return executor.tasks().size() == 0; });
+}
+
+void PoolShared::AwaitDrained() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  drained_.wait(lock, [this] { return Drained(); });
+}
+
+void PoolShared::Close() noexcept {
+  closed_.store(true, kRelease);
+  for (const auto& worker : workers) worker->Wake();
+}
+
+void PoolShared::AwaitPosters() noexcept {
+  constexpr uint64_t kPosters = (uint64_t{1} << kPostersBits) - 1;
+  // Acquire pairs with the poster's release.
+  for (int round = 0; (posts_.load(kAcquire) & kPosters) != 0; ++round) SpinWait(round);
+}
+
+size_t PoolShared::queued() const noexcept {
+  // In this order, so that the difference is not negative.
+  const size_t taken = taken_.load(kAcquire);
+  size_t count = static_cast<size_t>(posts_.load(kRelaxed) >> kPostersBits) - taken;
+  for (const auto& worker : workers) count += worker->queued();
+  return count;
+}
+
+uint64_t PoolShared::turns() const noexcept {
+  uint64_t sum = 0;
+  for (const auto& worker : workers) sum += worker->turns();
+  return sum;
+}
+
+}  // namespace plait::internal

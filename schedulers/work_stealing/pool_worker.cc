@@ -1,0 +1,169 @@
+// A worker's queues; its thread is in pool_worker_run.cc.
+#include "plait/schedulers/work_stealing/pool_worker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "plait/runtime/core/thread_state.h"
+
+namespace plait::internal {
+
+PoolWorker::PoolWorker(PoolShared& shared, int number, uint64_t seed,
+                       std::unique_ptr<Reactor> reactor)
+    : Worker(&shared.group),
+      shared_(shared),
+      number_(number),
+      reactor_(std::move(reactor)),
+      random_(seed),
+      wake_at_(Deadline::Infinite().nanos()),
+      sleep_(reactor_.get()) {}
+
+PoolWorker::~PoolWorker() = default;
+
+absl::Status PoolWorker::StartThread(const std::string& name, bool pinned) {
+  absl::StatusOr<Thread> thread = TryStartThread(absl::StrCat(name, " ", number_), [this, pinned] {
+    if (pinned) PinThread(number_);  // or not: it is for speed only
+    Run();
+  });
+  if (!thread.ok()) return thread.status();
+  thread_ = *std::move(thread);
+  return absl::OkStatus();
+}
+
+void PoolWorker::JoinThread() {
+  if (thread_.joinable()) thread_.join();
+}
+
+// --- as a Worker ---
+
+void PoolWorker::Post(WorkItem& item) noexcept {
+  if (thread_state.worker == this) {
+    ready_.Push(item);
+    return;
+  }
+  const PoolShared::Posting posting(shared_, PoolShared::Posting::To::kOneWorker);
+  if (inbox_.Push(item)) Wake();
+}
+
+void PoolWorker::AddTimer(Timer& timer) noexcept {
+  if (!timer.deadline.is_infinite()) timers_.Add(timer);
+}
+
+bool PoolWorker::CancelTimer(Timer& timer) noexcept {
+  if (timer.deadline.is_infinite()) return true;
+  if (!timer.armed()) return false;
+  timers_.Cancel(timer);
+  return true;
+}
+
+// --- its own work ---
+
+WorkItem* PoolWorker::TakeSlot() noexcept {
+  if (slot_.load(kRelaxed) == nullptr) return nullptr;
+  // Relaxed: what it takes it has put there itself.
+  WorkItem* const item = slot_.exchange(nullptr, kRelaxed);
+  if (item != nullptr && ++slot_runs_ == kSlotRuns) slot_open_ = false;
+  return item;
+}
+
+WorkItem* PoolWorker::TakeOldest() noexcept {
+  while (!deque_.empty()) {
+    const WorkStealingDeque::Stolen oldest = deque_.Steal();
+    if (oldest.item != nullptr) return oldest.item;
+  }
+  return nullptr;
+}
+
+WorkItem* PoolWorker::Next() noexcept {
+  if (WorkItem* const item = TakeSlot()) return item;
+  slot_runs_ = 0;
+  slot_open_ = true;
+  if (--items_to_posted_look_ <= 0) {
+    items_to_posted_look_ = kItemsPerPostedLook;
+    if (WorkItem* const item = TakePosted()) return item;
+  }
+  ready_turn_ = !ready_turn_;
+  if (ready_turn_) {
+    if (WorkItem* const item = ready_.Pop()) return item;
+  }
+  if (WorkItem* const item = TakeOldest()) return item;
+  return ready_.Pop();
+}
+
+bool PoolWorker::HasLocalWork() const noexcept {
+  return !ready_.empty() || !deque_.empty() || slot_.load(kRelaxed) != nullptr;
+}
+
+// --- others' work ---
+
+WorkItem* PoolWorker::TakePosted() noexcept {
+  if (!shared_.HasPosted()) return nullptr;
+  WorkQueue posted;
+  shared_.TakePosted(posted);
+  WorkItem* const first = posted.Pop();
+  while (WorkItem* const item = posted.Pop()) deque_.Push(*item);
+  return first;
+}
+
+WorkItem* PoolWorker::StealFrom(PoolWorker& victim) noexcept {
+  WorkStealingDeque::Stolen stolen;
+  do {
+    stolen = victim.deque_.Steal();
+  } while (stolen.outcome == WorkStealingDeque::Stolen::kLost);
+  if (stolen.item == nullptr) return nullptr;
+  // Half of the rest comes along: where many small items wait, each look for more would cost more
+  // than the items. What is forked is not affected: of it only the oldest is ever in a deque.
+  uint64_t count = 1;
+  for (int64_t left = std::min(victim.deque_.size() / 2, kMostStolen - 1); left > 0; --left) {
+    const WorkStealingDeque::Stolen more = victim.deque_.Steal();
+    if (more.item == nullptr) break;
+    deque_.Push(*more.item);
+    ++count;
+  }
+  steals_.store(steals_.load(kRelaxed) + count, kRelaxed);
+  return stolen.item;
+}
+
+WorkItem* PoolWorker::Steal() noexcept {
+  const size_t workers = shared_.workers.size();
+  const size_t first = Random() % workers;
+  for (size_t i = 0; i < workers; ++i) {
+    PoolWorker& victim = *shared_.workers[(first + i) % workers];
+    if (&victim == this || !victim.deque_.HasItems()) continue;
+    if (WorkItem* const item = StealFrom(victim)) return item;
+  }
+  return nullptr;
+}
+
+void PoolWorker::NoteTurns() noexcept {
+  noted_turns_.resize(shared_.workers.size());
+  for (size_t i = 0; i < noted_turns_.size(); ++i) {
+    const PoolWorker& worker = *shared_.workers[i];
+    noted_turns_[i] = worker.slot_.load(kRelaxed) != nullptr ? worker.turns() : ~uint64_t{0};
+  }
+}
+
+WorkItem* PoolWorker::StealSlots() noexcept {
+  for (size_t i = 0; i < noted_turns_.size(); ++i) {
+    PoolWorker& victim = *shared_.workers[i];
+    if (&victim == this || victim.turns() != noted_turns_[i]) continue;
+    // Acquire pairs with the release of who put it there.
+    WorkItem* const item = victim.slot_.exchange(nullptr, kAcqRel);
+    if (item == nullptr) continue;
+    steals_.store(steals_.load(kRelaxed) + 1, kRelaxed);
+    return item;
+  }
+  return nullptr;
+}
+
+uint64_t PoolWorker::Random() noexcept {
+  // xorshift64 (G. Marsaglia, 2003): that victims differ is all that matters.
+  random_ ^= random_ << 13;
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  return random_;
+}
+
+}  // namespace plait::internal

@@ -1,0 +1,185 @@
+// PoolWorker: one thread of a WorkStealingPool. Internal to the pool.
+//
+// Where its work is, and who may have it:
+//
+//   slot     what was scheduled last by what runs here: runs next, while its data is in the cache,
+//            and so that two tasks that wait for each other stay together. Up to kSlotRuns times in
+//            a row; then what is scheduled goes to the deque, so that such a pair does not starve
+//            others. Others take it only when it has been left lying (a worker that is stuck).
+//   deque    what the slot was full for, what gives others a turn, what was posted to the pool:
+//            first in, first out. Others steal from the same end, where it is oldest.
+//   ready    what must run on this very thread: timers that are due, operations that have
+//            completed, what was posted to this worker. Takes turns with the deque. What these
+//            make ready goes to the slot and the deque.
+//   inbox    posts to this worker from other threads, on their way to `ready`.
+//
+// First in, first out at its own end too (and not newest first, as fork-join wants it): tasks are
+// treated as they come, none waits for ever. What wants it the other way round has it, without
+// atomics, in the thread's ForkStack.
+//
+// Between two looks at its reactor and timers it runs up to kMostItems items, fewer where they take
+// long. Threads: the worker's own, but where noted.
+#ifndef PLAIT_SCHEDULERS_WORK_STEALING_POOL_WORKER_H_
+#define PLAIT_SCHEDULERS_WORK_STEALING_POOL_WORKER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/inbox.h"
+#include "plait/runtime/core/reactor.h"
+#include "plait/runtime/core/timer.h"
+#include "plait/runtime/core/work_item.h"
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/time/timer_queue.h"
+#include "plait/schedulers/work_stealing/deque.h"
+#include "plait/schedulers/work_stealing/pool_shared.h"
+#include "plait/schedulers/work_stealing/worker_sleep.h"
+
+namespace plait::internal {
+
+class PoolWorker final : public Worker {
+ public:
+  static constexpr int kSlotRuns = 3;
+  static constexpr int kMostItems = 1024;
+  // What was posted to the pool from outside is looked at after so many items, also where there is
+  // enough to do. (A prime, so that it does not beat with what programs do.)
+  static constexpr int kItemsPerPostedLook = 61;
+  // The most that is stolen at once.
+  static constexpr int64_t kMostStolen = 32;
+
+  // `reactor` may be null. `seed` is not 0.
+  PoolWorker(PoolShared& shared, int number, uint64_t seed, std::unique_ptr<Reactor> reactor);
+  ~PoolWorker() override;
+
+  // Worker.
+  void Post(WorkItem& item) noexcept override;
+  void AddTimer(Timer& timer) noexcept override;
+  bool CancelTimer(Timer& timer) noexcept override;
+  Clock& clock() noexcept override { return shared_.clock; }
+  Reactor* reactor() noexcept override { return reactor_.get(); }
+
+  // The pool's constructor and end. `pinned`: to a processor of its own, where the system can.
+  absl::Status StartThread(const std::string& name, bool pinned);
+  void JoinThread();
+
+  // Work that any worker may do. The slot's, while it is open.
+  void Schedule(WorkItem& item) noexcept {
+    if (!slot_open_) return ScheduleLast(item);
+    // Others only ever empty it, so an empty one needs no exchange. Release: for those who steal
+    // it; acquire: of those before, who have read it.
+    WorkItem* displaced = slot_.load(kRelaxed);
+    if (displaced == nullptr) {
+      slot_.store(&item, kRelease);
+      return;
+    }
+    displaced = slot_.exchange(&item, kAcqRel);
+    if (displaced == nullptr) return;
+    deque_.Push(*displaced);
+    shared_.WakeForDeque();
+  }
+  void ScheduleLast(WorkItem& item) noexcept {
+    // What will be the only work here is run here next, soon: nobody is woken for it.
+    const bool more = !deque_.empty() || !ready_.empty();
+    deque_.Push(item);
+    if (more) shared_.WakeForDeque();
+  }
+
+  // --- any thread ---
+
+  void Wake() noexcept { sleep_.Wake(); }
+  bool asleep() const noexcept { return sleep_.asleep(); }
+  bool in_reactor() const noexcept { return sleep_.in_reactor(); }
+  // It has nothing to do: it looks for work, or sleeps.
+  bool idle() const noexcept { return idle_.load(kAcquire); }
+  // How many items it has begun.
+  uint64_t turns() const noexcept { return turns_.load(kRelaxed); }
+  // How many it has taken from other workers.
+  uint64_t steals() const noexcept { return steals_.load(kRelaxed); }
+  const WorkStealingDeque& deque() const noexcept { return deque_; }
+  size_t queued() const noexcept {
+    return static_cast<size_t>(deque_.size()) + (slot_.load(kRelaxed) != nullptr ? 1 : 0) +
+           (inbox_.has_items() ? 1 : 0);
+  }
+  bool has_work() const noexcept { return queued() > 0; }
+
+  // While it is asleep, and time is virtual: its first deadline, and the pool's turns when it asked
+  // its reactor last.
+  Deadline wake_at() const noexcept { return Deadline::AtNanos(wake_at_.load(kRelaxed)); }
+  uint64_t asked_reactor_at() const noexcept { return asked_reactor_at_.load(kRelaxed); }
+
+ private:
+  class Running;
+
+  // pool_worker.cc: its queues.
+  WorkItem* Next() noexcept;
+  WorkItem* TakeSlot() noexcept;
+  // One item from the deque, the oldest; or null.
+  WorkItem* TakeOldest() noexcept;
+  bool HasLocalWork() const noexcept;
+  // Posts to the pool: the first is to be run next, the rest goes to the deque. Null: none.
+  WorkItem* TakePosted() noexcept;
+  // One item to be run next; where there are more, half of them go to the deque.
+  WorkItem* StealFrom(PoolWorker& victim) noexcept;
+  WorkItem* Steal() noexcept;
+  // What others' slots hold since they were seen in NoteTurns.
+  WorkItem* StealSlots() noexcept;
+  void NoteTurns() noexcept;
+  uint64_t Random() noexcept;
+
+  // pool_worker_run.cc: its thread.
+  void Run() noexcept;
+  void RunItem(WorkItem& item) noexcept;
+  // False when there was nothing left.
+  bool RunItems() noexcept;
+  // Asks inbox, reactor and timers what has become ready, without waiting.
+  void Look() noexcept;
+  void AdaptTurn(Deadline now) noexcept;
+  // Until there is something to do here; false when the thread is to end.
+  bool FindWork() noexcept;
+  // True when there is something to do.
+  bool Search() noexcept;
+  bool TryTake() noexcept;
+  bool Spin() noexcept;
+  void Park() noexcept;
+  void Sleep() noexcept;
+
+  PoolShared& shared_;
+  const int number_;
+  const std::unique_ptr<Reactor> reactor_;
+  Thread thread_;
+
+  WorkQueue ready_;
+  TimerQueue timers_;
+  bool slot_open_ = true;
+  bool ready_turn_ = false;
+  int slot_runs_ = 0;
+  int items_to_posted_look_ = kItemsPerPostedLook;
+  int turn_limit_ = 64;
+  Deadline last_look_;
+  WorkItem* found_ = nullptr;  // by FindWork, to be run next
+  uint64_t random_;
+  std::vector<uint64_t> noted_turns_;
+
+  // Read by others.
+  Atomic<WorkItem*> slot_{nullptr};
+  Atomic<uint64_t> turns_{0};
+  Atomic<uint64_t> steals_{0};
+  Atomic<bool> idle_{false};
+  Atomic<int64_t> wake_at_;
+  Atomic<uint64_t> asked_reactor_at_{0};
+  WorkStealingDeque deque_;
+
+  // Written by others.
+  alignas(64) Inbox inbox_;
+  WorkerSleep sleep_;
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_SCHEDULERS_WORK_STEALING_POOL_WORKER_H_

@@ -1,0 +1,174 @@
+// A worker's thread; its queues are in pool_worker.cc.
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/task/promise.h"
+#include "plait/schedulers/work_stealing/pool_worker.h"
+
+namespace plait::internal {
+
+class PoolWorker::Running {
+ public:
+  explicit Running(PoolWorker& worker) {
+    thread_state.worker = &worker;
+    thread_state.local_executor = &worker.shared_.executor;
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() {
+    thread_state.worker = nullptr;
+    thread_state.local_executor = nullptr;
+  }
+};
+
+void PoolWorker::Run() noexcept {
+  const Running running(*this);
+  last_look_ = clock().Now();
+  for (;;) {
+    RunItems();
+    Look();
+    if (HasLocalWork()) continue;
+    if (!FindWork()) return;
+    if (WorkItem* const item = std::exchange(found_, nullptr)) RunItem(*item);
+  }
+}
+
+void PoolWorker::RunItem(WorkItem& item) noexcept {
+  turns_.store(turns_.load(kRelaxed) + 1, kRelaxed);
+  // Mostly it is a coroutine: a compare and a direct call cost less than an indirect one.
+  if (item.run == &ResumeTask) {
+    ResumeTask(item);
+  } else {
+    item.run(item);
+  }
+}
+
+bool PoolWorker::RunItems() noexcept {
+  for (int i = 0; i < turn_limit_; ++i) {
+    WorkItem* const item = Next();
+    if (item == nullptr) return false;
+    RunItem(*item);
+  }
+  return true;
+}
+
+void PoolWorker::Look() noexcept {
+  inbox_.Drain(ready_);
+  const bool expects = reactor_ != nullptr && reactor_->expects_results();
+  if (expects) reactor_->Poll(Deadline::Immediate(), clock(), ready_);
+  if (timers_.empty() && !expects) return;
+  const Deadline now = clock().Now();
+  timers_.Advance(now, ready_);
+  AdaptTurn(now);
+}
+
+void PoolWorker::AdaptTurn(Deadline now) noexcept {
+  // As in an EventLoop: a turn between two looks should take long enough to make the look cheap and
+  // not so long that I/O waits.
+  constexpr int64_t kShortNs = 20'000;
+  constexpr int64_t kLongNs = 100'000;
+  const int64_t took = now.nanos() - last_look_.nanos();
+  if (took > kLongNs) {
+    turn_limit_ = std::max(8, turn_limit_ / 2);
+  } else if (took < kShortNs) {
+    turn_limit_ = std::min(kMostItems, turn_limit_ * 2);
+  }
+  last_look_ = now;
+}
+
+// --- without work ---
+
+bool PoolWorker::FindWork() noexcept {
+  idle_.store(true, kRelease);
+  while (!Search()) {
+    if (shared_.closed()) return false;
+    Park();
+    if (HasLocalWork()) break;
+  }
+  idle_.store(false, kRelease);
+  // Who was the last to look may have been trusted with more than it found.
+  if (shared_.idle.EndSearch(number_) && shared_.HasWork()) shared_.WakeForWork();
+  return true;
+}
+
+bool PoolWorker::TryTake() noexcept {
+  if (!shared_.HasWork()) return false;
+  // Before it takes anything, so that what waits and who is idle are never none together while
+  // there is something to do.
+  idle_.store(false, kRelease);
+  found_ = TakePosted();
+  if (found_ == nullptr) found_ = Steal();
+  if (found_ != nullptr) return true;
+  idle_.store(true, kRelease);
+  return false;
+}
+
+bool PoolWorker::Search() noexcept {
+  if (TryTake()) return true;
+  return shared_.idle.BeginSearch(number_) && Spin();
+}
+
+bool PoolWorker::Spin() noexcept {
+  constexpr absl::Duration kSpin = absl::Microseconds(20);
+  // Operations would not be looked at meanwhile; on one processor nobody could post; virtual time
+  // must not pass, nor the end be held up.
+  static const bool pays = HardwareThreads() > 1;
+  if (!pays || clock().is_virtual() || shared_.draining() ||
+      (reactor_ != nullptr && reactor_->expects_results())) {
+    return false;
+  }
+  NoteTurns();
+  const Deadline end = std::min(clock().Now() + kSpin, timers_.NextWake());
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (inbox_.has_items()) {
+        inbox_.Drain(ready_);
+        return true;
+      }
+      if (TryTake()) return true;
+      SpinWait(0);
+    }
+  } while (clock().Now() < end);
+  idle_.store(false, kRelease);
+  found_ = StealSlots();
+  if (found_ != nullptr) return true;
+  idle_.store(true, kRelease);
+  return false;
+}
+
+void PoolWorker::Park() noexcept {
+  if (inbox_.PrepareToSleep()) {
+    shared_.idle.PreparePark(number_);
+    if (!shared_.HasWork() && !shared_.closed()) Sleep();
+    // Where it was claimed, it searches; either way it looks now.
+    const bool unclaimed = shared_.idle.CancelPark(number_);
+    static_cast<void>(unclaimed);
+  }
+  inbox_.Drain(ready_);
+  last_look_ = clock().Now();
+  timers_.Advance(last_look_, ready_);
+}
+
+void PoolWorker::Sleep() noexcept {
+  const Deadline deadline = timers_.NextWake();
+  const bool in_reactor = reactor_ != nullptr && reactor_->expects_results();
+  if (clock().is_virtual()) {
+    wake_at_.store(deadline.nanos(), kRelaxed);
+    if (in_reactor) {
+      // See PoolShared::PassVirtualTime.
+      const uint64_t turns = shared_.turns();
+      reactor_->Poll(Deadline::Immediate(), clock(), ready_);
+      if (!ready_.empty()) return;
+      asked_reactor_at_.store(turns, kRelaxed);
+    }
+  }
+  if (!sleep_.Begin(in_reactor)) return;
+  shared_.OnAsleep();
+  sleep_.Block(clock().is_virtual() ? Deadline::Infinite() : deadline, clock(), ready_);
+  sleep_.End();
+}
+
+}  // namespace plait::internal
