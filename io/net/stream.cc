@@ -59,7 +59,7 @@ Task<absl::Status> Stream::ShutDownWriting(StreamRef state) {
   if (state->shut_down()) co_return absl::OkStatus();
   const absl::Status flushed = co_await StreamWrite(state, StreamWrite::Kind::kFlush, {});
   if (!flushed.ok()) co_return flushed;
-  if (state->is_socket()) co_return state->ShutDownNow();
+  if (state->is_socket()) co_return co_await StreamState::ShutDownNow(state);
   co_return co_await StreamState::CloseDescriptor(state);
 }
 

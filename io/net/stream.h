@@ -12,9 +12,12 @@
 // dropping the Stream, drop it.
 //
 // Tasks and threads: at a time one task reads and one writes (Write, Flush, ShutdownWrite, Close);
-// a second one of either gets FailedPrecondition. A stream belongs to the thread of the executor on
-// which it first had to wait; elsewhere that is FailedPrecondition too. The kernel takes and gives
-// many bytes at once: a task that never has to wait gives the others a turn every now and then.
+// a second one of either gets FailedPrecondition. A stream belongs to the executor on which it
+// first had to wait, or, on one of several threads, was first used; on another that is
+// FailedPrecondition too. Of several threads it is at home with one, where all that is asked of it
+// is done: a task that asks from another goes on there, for the price of a post. The kernel takes
+// and gives many bytes at once: a task that never has to wait gives the others a turn every now and
+// then.
 //
 // Lifetime: an operation's memory (`into`, `data`) lives until its co_await has returned. A Stream
 // may be moved, closed or dropped while others wait on it: they end with absl::CancelledError. Drop

@@ -14,7 +14,10 @@
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/reactor.h"
+#include "plait/runtime/core/worker_group.h"
+#include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task_context.h"
+#include "plait/runtime/task/task_local.h"
 
 namespace plait::internal {
 namespace {
@@ -71,6 +74,18 @@ StreamRead::StreamRead(StreamRef state, absl::Span<char> into, size_t least, boo
 }
 
 bool StreamRead::await_ready() noexcept {
+  return (!state_ || state_->HomeElsewhere() == nullptr) && IsDone();
+}
+
+bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
+  Worker* const home = state_->HomeElsewhere();
+  if (home == nullptr) [[likely]]
+    return Wait(waiter);
+  StartAt<&StartHere, &CancelRead>(waiter, *home, kReadNote);
+  return true;
+}
+
+bool StreamRead::IsDone() noexcept {
   StreamState* const state = state_.get();
   refusal_ = state == nullptr ? StreamRefusal::kClosed : state->RefusalToRead();
   if (refusal_ != StreamRefusal::kNone) return true;
@@ -91,7 +106,7 @@ bool StreamRead::await_ready() noexcept {
   return true;
 }
 
-bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
+bool StreamRead::Wait(PromiseBase& waiter) noexcept {
   StreamState& state = *state_.get();
   Worker* const home = Worker::Current();
   refusal_ = state.ComeHome(home);
@@ -99,7 +114,7 @@ bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
   // Before Begin, which may have another thread go on with the coroutine if a stop came first.
   result = -ECANCELED;
   if (!Begin(waiter, *home, kReadNote)) return true;
-  state.reader_ = this;
+  state.reader_.store(this, kRelaxed);
   state.turns_ = StreamState::kTurns;
   Start(state);
   return true;
@@ -154,7 +169,7 @@ void StreamRead::Absorb(StreamState& state, size_t moved) noexcept {
   } else {
     state.incoming_.Commit(moved);
   }
-  if (!more || state.closed_) return;
+  if (!more || state.closed()) return;
   const absl::Span<char> room = state.incoming_.Room(kPiece);
   const size_t received = state.ReceiveNow(room.subspan(0, kLargestPiece));
   state.incoming_.Commit(received);
@@ -170,7 +185,7 @@ void StreamRead::Delivered(WorkItem& item) noexcept {
     self.at_ += moved;
     if (self.count() < self.least_) {
       // A cancel that came between the delivery and now found nothing to cancel.
-      if (!self.flag_a_ && !state.closed_) {
+      if (!self.flag_a_ && !state.closed()) {
         self.ReadRest();
         return;
       }
@@ -178,9 +193,9 @@ void StreamRead::Delivered(WorkItem& item) noexcept {
     }
     if (self.fills_) self.Absorb(state, moved);
   }
-  state.reader_ = nullptr;
+  state.reader_.store(nullptr, kRelaxed);
   // What the system says of a connection that this side has ended.
-  if (state.closed_ && self.result <= 0) self.result = -ECANCELED;
+  if (state.closed() && self.result <= 0) self.result = -ECANCELED;
   if (self.result < 0) {
     if (self.result != -ECANCELED) state.read_error_ = self.result;
     self.PutBack(state);
@@ -192,8 +207,8 @@ bool StreamRead::CancelRead(HomeWait& wait) noexcept {
   auto& self = static_cast<StreamRead&>(wait);
   if (self.by_shots()) {
     StreamState& state = *self.state_.get();
-    if (state.reader_ != &self) return false;  // its end is on its way
-    state.reader_ = nullptr;
+    if (state.reader_.load(kRelaxed) != &self) return false;  // its end is on its way
+    state.reader_.store(nullptr, kRelaxed);
     self.PutBack(state);
     self.result = -ECANCELED;
     return true;
@@ -222,6 +237,18 @@ absl::Status StreamRead::EndedEarly() const {
 // --- StreamWrite ---
 
 bool StreamWrite::await_ready() noexcept {
+  return (!state_ || state_->HomeElsewhere() == nullptr) && IsDone();
+}
+
+bool StreamWrite::Suspend(PromiseBase& waiter) noexcept {
+  Worker* const home = state_->HomeElsewhere();
+  if (home == nullptr) [[likely]]
+    return Wait(waiter);
+  StartAt<&StartHere, &CancelWrite>(waiter, *home, kWriteNote);
+  return true;
+}
+
+bool StreamWrite::IsDone() noexcept {
   StreamState* const state = state_.get();
   refusal_ =
       state == nullptr ? StreamRefusal::kClosed : state->RefusalToWrite(kind_ == Kind::kFlush);
@@ -241,7 +268,7 @@ bool StreamWrite::await_ready() noexcept {
   return rest_.empty() && state->KeepsTurn();
 }
 
-bool StreamWrite::Suspend(PromiseBase& waiter) noexcept {
+bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
   StreamState& state = *state_.get();
   Worker* const home = Worker::Current();
   if (kind_ == Kind::kWrite && rest_.empty()) {  // it has kept its turn too long
@@ -355,39 +382,81 @@ std::string StreamState::Name() const {
   return fd() < 0 ? std::string("a closed stream") : absl::StrCat("fd ", fd());
 }
 
-size_t StreamState::unsent() const noexcept {
-  return outgoing_ == nullptr ? 0 : outgoing_->sending.size() + outgoing_->waiting.size();
+void StreamState::CountUnsent() noexcept {
+  unsent_.store(outgoing_ == nullptr ? 0 : outgoing_->sending.size() + outgoing_->waiting.size(),
+                kRelaxed);
+}
+
+// Of the worker of a group that has no home of this stream's here.
+Worker* StreamState::FindHome(Worker& here) noexcept {
+  WorkerGroup& group = *here.group();
+  Worker* home = home_.load(kRelaxed);
+  if (home == nullptr) {
+    if (here.reactor() == nullptr || fd() < 0) return nullptr;
+    Worker& found = group.HomeOf(fd(), here);
+    // Relaxed: what there is of the stream is this task's to see already, and the home's from the
+    // moment on that something was carried there.
+    if (home_.compare_exchange_strong(home, &found, kRelaxed, kRelaxed)) home = &found;
+  }
+  // Of another executor, or gone: that is refused, as on any thread that is not the home.
+  return home != &here && group.Has(home) ? home : nullptr;
+}
+
+Task<void> StreamState::AbortAtHome(StreamRef state) {
+  co_await AtHome(*state.get(), [&] { state->AbortHere(); });
 }
 
 void StreamState::Abort() noexcept {
-  closed_ = true;
+  if (HomeElsewhere() == nullptr) return AbortHere();
+  const TaskLocals none;
+  Spawn(AbortAtHome(StreamRef(this)), {.name = "close",
+                                       .executor = &Worker::Current()->group()->executor(),
+                                       .eager = true,
+                                       .context = &none});
+}
+
+void StreamState::AbortHere() noexcept {
+  closed_.store(true, kRelaxed);
   StopShots();
   descriptor_.Reset();
   BlockAgain();
 }
 
 Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
-  state->closed_ = true;
-  if (!state->descriptor_.valid()) co_return absl::OkStatus();  // by somebody else
-  state->StopShots();
-  const absl::Status closed = co_await state->descriptor_.Close();
+  io::OwnedDescriptor descriptor;
+  co_await AtHome(*state.get(), [&] {
+    state->closed_.store(true, kRelaxed);
+    if (!state->descriptor_.valid()) return;  // by somebody else
+    state->StopShots();
+    descriptor = std::move(state->descriptor_);
+  });
+  if (!descriptor.valid()) co_return absl::OkStatus();
+  const absl::Status closed = co_await descriptor.Close();
   state->BlockAgain();
   co_return closed;
 }
 
 Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
-  state->closing_ = true;
-  if (state->outgoing_ != nullptr && state->is_home(Worker::Current())) {
-    Event sent;
+  // Here already: its owner may drop the Stream as soon as this has begun.
+  state->closing_.store(true, kRelaxed);
+  Event sent;
+  bool sends = false;
+  co_await AtHome(*state.get(), [&] {
+    sends = state->outgoing_ != nullptr && state->is_home(Worker::Current());
+    if (!sends) return;
     state->outgoing_->gone = &sent;
     if (state->writer_ != nullptr && state->writer_->kind_ == StreamWrite::Kind::kWrite) {
       // Ended by OnSent, which sends on what the stream has in its own memory.
       state->writer_->flag_a_ = true;
-      state->home_->reactor()->Cancel(*state->outgoing_);
+      state->home().reactor()->Cancel(*state->outgoing_);
     }
+  });
+  if (sends) {
     const absl::Status waited = co_await sent.Wait();
     static_cast<void>(waited);  // cut short by a cancel: it closes all the same
-    if (state->outgoing_ != nullptr) state->outgoing_->gone = nullptr;
+    co_await AtHome(*state.get(), [&] {
+      if (state->outgoing_ != nullptr) state->outgoing_->gone = nullptr;
+    });
   }
   co_return co_await CloseDescriptor(state);
 }
@@ -397,11 +466,14 @@ void StreamState::BlockAgain() noexcept {
   static_cast<void>(sys::Calls().SetBlocking(std::exchange(blocks_again_, -1)));
 }
 
-absl::Status StreamState::ShutDownNow() {
-  shut_down_ = true;
-  const int result = sys::Calls().Shutdown(fd(), SHUT_WR);
-  if (result >= 0) return absl::OkStatus();
-  return ErrnoToStatus(result, absl::StrCat("shut down writing to ", Name()));
+Task<absl::Status> StreamState::ShutDownNow(StreamRef state) {
+  int result = 0;
+  co_await AtHome(*state.get(), [&] {
+    state->shut_down_.store(true, kRelaxed);
+    result = sys::Calls().Shutdown(state->fd(), SHUT_WR);
+  });
+  if (result >= 0) co_return absl::OkStatus();
+  co_return ErrnoToStatus(result, absl::StrCat("shut down writing to ", state->Name()));
 }
 
 // --- what comes by a multishot ---
@@ -414,15 +486,15 @@ bool StreamState::UsesShots(const StreamRead& reader) noexcept {
     return false;
   }
   by_shots_ = std::make_unique<ByShots>(*this);
-  no_shots_ = !by_shots_->Start(*home_->reactor(), fd());
+  no_shots_ = !by_shots_->Start(*home().reactor(), fd());
   if (no_shots_) by_shots_ = nullptr;
   return !no_shots_;
 }
 
 void StreamState::OnShots() noexcept {
-  const StreamRef self(this);       // lives until the reader has gone on
-  if (closed_) return DropShots();  // on another thread, which could not
-  StreamRead* const reader = reader_;
+  const StreamRef self(this);        // lives until the reader has gone on
+  if (closed()) return DropShots();  // on another thread, which could not
+  StreamRead* const reader = reader_.load(kRelaxed);
   if (reader == nullptr || !reader->by_shots()) return;  // for the next one to take
   if (!reader->TakeShots(*this)) {
     if (!by_shots_->ended()) return;
@@ -430,7 +502,7 @@ void StreamState::OnShots() noexcept {
     if (reader->result == -ENOBUFS) return reader->Start(*this);  // into its own memory
     if (reader->result < 0) reader->PutBack(*this);
   }
-  reader_ = nullptr;
+  reader_.store(nullptr, kRelaxed);
   reader->Happened();  // last: it may use the stream, or drop it
 }
 
@@ -460,28 +532,29 @@ void StreamState::StopShots() noexcept {
     return;
   }
   DropShots();
-  if (reader_ == nullptr || !reader_->by_shots()) return;
-  StreamRead* const reader = std::exchange(reader_, nullptr);
+  StreamRead* const reader = reader_.load(kRelaxed);
+  if (reader == nullptr || !reader->by_shots()) return;
+  reader_.store(nullptr, kRelaxed);
   reader->result = -ECANCELED;
-  home_->Post(static_cast<IoOperation&>(*reader));
+  home().Post(static_cast<IoOperation&>(*reader));
 }
 
 StreamRefusal StreamState::ComeHome(Worker* worker) noexcept {
   if (worker == nullptr || worker->reactor() == nullptr) return StreamRefusal::kNoReactor;
-  if (home_ == nullptr) home_ = worker;
-  return home_ == worker ? StreamRefusal::kNone : StreamRefusal::kOtherThread;
+  if (is_home(nullptr)) home_.store(worker, kRelaxed);
+  return is_home(worker) ? StreamRefusal::kNone : StreamRefusal::kOtherThread;
 }
 
 StreamRefusal StreamState::RefusalToRead() const noexcept {
-  if (closing_) return StreamRefusal::kClosing;
-  if (closed_) return StreamRefusal::kClosed;
-  return reader_ == nullptr ? StreamRefusal::kNone : StreamRefusal::kBusy;
+  if (closing()) return StreamRefusal::kClosing;
+  if (closed()) return StreamRefusal::kClosed;
+  return !reading() ? StreamRefusal::kNone : StreamRefusal::kBusy;
 }
 
 StreamRefusal StreamState::RefusalToWrite(bool flush) const noexcept {
-  if (closing_ && (closed_ || !flush)) return StreamRefusal::kClosing;
-  if (closed_) return StreamRefusal::kClosed;
-  if (shut_down_ && !flush) return StreamRefusal::kShutDown;
+  if (closing() && (closed() || !flush)) return StreamRefusal::kClosing;
+  if (closed()) return StreamRefusal::kClosed;
+  if (shut_down() && !flush) return StreamRefusal::kShutDown;
   return writer_ == nullptr ? StreamRefusal::kNone : StreamRefusal::kBusy;
 }
 
@@ -539,13 +612,11 @@ int64_t StreamState::SendNow(absl::Span<const char> data) noexcept {
 }
 
 void StreamState::Enqueue(absl::Span<const char> data) {
-  if (outgoing_ != nullptr) {
-    outgoing_->waiting.Append(data);
-    return;
-  }
-  outgoing_ = std::make_unique<Outgoing>(*this);
+  const bool pumps = outgoing_ != nullptr;
+  if (!pumps) outgoing_ = std::make_unique<Outgoing>(*this);
   outgoing_->waiting.Append(data);
-  Pump();
+  CountUnsent();
+  if (!pumps) Pump();
 }
 
 void StreamState::Pump() noexcept {
@@ -563,7 +634,7 @@ void StreamState::Pump() noexcept {
   pump.args.const_data = piece.data();
   pump.args.size = piece.size();
   pump.args.offset = -1;
-  home_->reactor()->Submit(pump);
+  home().reactor()->Submit(pump);
 }
 
 void StreamState::Sent(WorkItem& item) noexcept {
@@ -579,18 +650,20 @@ void StreamState::OnSent(int result) noexcept {
       writer_->rest_.remove_prefix(static_cast<size_t>(result));
     } else {
       pump.sending.Consume(static_cast<size_t>(result));
+      CountUnsent();
     }
   }
   const bool writer_cancelled = pump.from_writer && writer_->cancelled();
   // By CloseForOwner, so that the writer is ended now.
-  const bool interrupted = closing_ && result == -ECANCELED;
+  const bool interrupted = closing() && result == -ECANCELED;
   int outcome = 0;
   StreamWrite* finished = nullptr;
-  if (closed_ || (result < 0 && !writer_cancelled && !interrupted)) {
-    outcome = closed_ ? -ECANCELED : result;
-    if (!closed_) write_error_ = result;
+  if (closed() || (result < 0 && !writer_cancelled && !interrupted)) {
+    outcome = closed() ? -ECANCELED : result;
+    if (!closed()) write_error_ = result;
     finished = std::exchange(writer_, nullptr);
     outgoing_ = nullptr;
+    CountUnsent();
   } else {
     if (result < 0 && result != -ECANCELED) write_error_ = result;
     finished = TakeFinishedWriter(&outcome);
@@ -607,6 +680,7 @@ StreamWrite* StreamState::TakeFinishedWriter(int* result) noexcept {
     if (unsent() > 0) return nullptr;
   } else if (Fits(writer_->rest_.size())) {
     outgoing_->waiting.Append(writer_->rest_);
+    CountUnsent();
     writer_->rest_ = {};
   } else {
     return nullptr;

@@ -16,8 +16,12 @@
 // A Write that does not fit below the high-water mark waits, and its memory is sent in its place,
 // without a copy, until what is left of it fits.
 //
-// Threads: one, that of the Worker on which it first waited. Lifetime: counted; a Stream, awaits
-// and a pump in flight hold it, so it outlives whatever the kernel has of it.
+// Threads: one, that of its home: the Worker on which it first waited. Where that is one of a group
+// (runtime/core/worker_group.h) it is at home from its first use on, and what is asked of it on
+// another of the group is carried there, also what would not have to wait: the pump, a multishot
+// and the other half's operations are at work there. What is atomic may be looked at elsewhere, and
+// what was read ahead is the reading task's own while no read waits. Lifetime: counted; a Stream,
+// awaits and a pump in flight hold it, so it outlives whatever the kernel has of it.
 #ifndef PLAIT_IO_NET_STREAM_STATE_H_
 #define PLAIT_IO_NET_STREAM_STATE_H_
 
@@ -122,6 +126,13 @@ class StreamRead : private HomeWait, private IoOperation {
     return absl::MakeSpan(at_, static_cast<size_t>(end_ - at_));
   }
   bool Suspend(PromiseBase& waiter) noexcept;
+  // At home: the two halves of an await.
+  bool IsDone() noexcept;
+  bool Wait(PromiseBase& waiter) noexcept;
+  static bool StartHere(HomeWait& wait, PromiseBase& waiter) noexcept {
+    auto& self = static_cast<StreamRead&>(wait);
+    return !self.IsDone() && self.Wait(waiter);
+  }
   static void Delivered(WorkItem& item) noexcept;
   static bool CancelRead(HomeWait& wait) noexcept;
 
@@ -186,6 +197,12 @@ class [[nodiscard]] StreamWrite final : private HomeWait {
   friend class StreamState;
 
   bool Suspend(PromiseBase& waiter) noexcept;
+  bool IsDone() noexcept;
+  bool Wait(PromiseBase& waiter) noexcept;
+  static bool StartHere(HomeWait& wait, PromiseBase& waiter) noexcept {
+    auto& self = static_cast<StreamWrite&>(wait);
+    return !self.IsDone() && self.Wait(waiter);
+  }
   absl::Status Failure() const;
   static bool CancelWrite(HomeWait& wait) noexcept;
   bool cancelled() const noexcept { return flag_a_; }
@@ -219,17 +236,17 @@ class StreamState {
   absl::StatusOr<SocketAddress> LocalAddress() const;
   absl::StatusOr<SocketAddress> PeerAddress() const;
 
-  size_t high_water() const noexcept { return high_water_; }
+  // Any thread.
   void set_high_water(size_t bytes) noexcept {
-    high_water_ = static_cast<uint32_t>(std::min<size_t>(bytes, UINT32_MAX));
+    high_water_.store(static_cast<uint32_t>(std::min<size_t>(bytes, UINT32_MAX)), kRelaxed);
   }
-  // Accepted, and not with the kernel yet.
-  size_t unsent() const noexcept;
+  // Accepted, and not with the kernel yet. Any thread.
+  size_t unsent() const noexcept { return unsent_.load(kRelaxed); }
   // Read ahead.
   absl::string_view buffered() const noexcept { return incoming_.view(); }
   void Consume(size_t count) noexcept { incoming_.Consume(count); }
   // One waits.
-  bool reading() const noexcept { return reader_ != nullptr; }
+  bool reading() const noexcept { return reader_.load(kRelaxed) != nullptr; }
   // OK where a read may begin.
   absl::Status CheckRead() const { return Refused("read", RefusalToRead()); }
 
@@ -243,10 +260,22 @@ class StreamState {
   // a Flush; dropping the Stream drops nothing. On a thread where it does not wait it sends
   // nothing.
   static Task<absl::Status> CloseForOwner(StreamRef state);
-  bool closing() const noexcept { return closing_; }
-  // For a socket, when what was accepted is with the kernel: ends the writing half.
-  absl::Status ShutDownNow();
-  bool shut_down() const noexcept { return shut_down_; }
+  bool closing() const noexcept { return closing_.load(kRelaxed); }
+  // co_await: for a socket, when what was accepted is with the kernel: ends the writing half.
+  static Task<absl::Status> ShutDownNow(StreamRef state);
+  bool shut_down() const noexcept { return shut_down_.load(kRelaxed); }
+
+  // Where this is to be done, which is not here; null: here. Decides on the home, where a group has
+  // not used it before.
+  Worker* HomeElsewhere() noexcept {
+    Worker* const here = Worker::Current();
+    if (here == home_.load(kRelaxed)) [[likely]]
+      return nullptr;
+    return here == nullptr || here->group() == nullptr ? nullptr : FindHome(*here);
+  }
+  // co_await: calls `step` at home.
+  template <class Step>
+  class AtHome;
   bool is_socket() const noexcept { return kind_ <= Kind::kSocket; }
 
  private:
@@ -295,9 +324,14 @@ class StreamState {
 
   static Kind KindOf(int fd, const SocketAddress& peer) noexcept;
   void BlockAgain() noexcept;
+  Worker* FindHome(Worker& here) noexcept;
+  void AbortHere() noexcept;
+  static Task<void> AbortAtHome(StreamRef state);
   // True on the thread where it waits, which the first wait decides.
   StreamRefusal ComeHome(Worker* worker) noexcept;
-  bool is_home(Worker* worker) const noexcept { return home_ == worker; }
+  bool is_home(Worker* worker) const noexcept { return home_.load(kRelaxed) == worker; }
+  Worker& home() const noexcept { return *home_.load(kRelaxed); }
+  bool closed() const noexcept { return closed_.load(kRelaxed); }
   StreamRefusal RefusalToRead() const noexcept;
   StreamRefusal RefusalToWrite(bool flush) const noexcept;
   absl::Status Refused(absl::string_view what, StreamRefusal refusal) const;
@@ -316,7 +350,8 @@ class StreamState {
   size_t ReceiveNow(absl::Span<char> into) noexcept;
   // What the kernel takes now: how much, or -errno; 0 when it takes nothing now.
   int64_t SendNow(absl::Span<const char> data) noexcept;
-  bool Fits(size_t bytes) const noexcept { return bytes + unsent() <= high_water_; }
+  bool Fits(size_t bytes) const noexcept { return bytes + unsent() <= high_water_.load(kRelaxed); }
+  void CountUnsent() noexcept;
   void Enqueue(absl::Span<const char> data);
   // Sends the next piece, with the pump not in flight; ends it when there is none.
   void Pump() noexcept;
@@ -339,27 +374,60 @@ class StreamState {
   io::OwnedDescriptor descriptor_;
   int read_error_ = 0;   // -errno: what the kernel says only once
   int write_error_ = 0;  // -errno: nothing is accepted any more
-  bool closed_ = false;
-  bool closing_ = false;  // by CloseForOwner
-  bool shut_down_ = false;
+  Atomic<bool> closed_{false};
+  Atomic<bool> closing_{false};  // by CloseForOwner
+  Atomic<bool> shut_down_{false};
   Kind kind_;
   bool has_waited_ = false;  // for bytes
   bool no_shots_ = false;    // the reactor has none, or they have ended
   bool end_seen_ = false;    // and not told yet
   uint8_t turns_ = kTurns;
   int blocks_again_ = -1;
-  uint32_t high_water_ = kDefaultHighWater;
-  Worker* home_ = nullptr;
-  StreamRead* reader_ = nullptr;   // waiting
-  StreamWrite* writer_ = nullptr;  // waiting
+  Atomic<uint32_t> high_water_{kDefaultHighWater};
+  Atomic<Worker*> home_{nullptr};
+  Atomic<StreamRead*> reader_{nullptr};  // waiting
+  StreamWrite* writer_ = nullptr;        // waiting
+  Atomic<size_t> unsent_{0};
   ByteBuffer incoming_;
   std::unique_ptr<ByShots> by_shots_;
   std::unique_ptr<Outgoing> outgoing_;
   Peer peer_;
 };
 
-// There may be very many that wait for something to happen.
-static_assert(sizeof(StreamState) <= 128);
+template <class Step>
+class [[nodiscard]] StreamState::AtHome final : private HomeWait {
+ public:
+  AtHome(StreamState& state, Step step) noexcept
+      : HomeWait(&OnStop<&NotCancelled>), state_(state), step_(std::move(step)) {}
+
+  bool await_ready() noexcept {
+    if (state_.HomeElsewhere() != nullptr) return false;
+    step_();
+    return true;
+  }
+  template <PlaitPromise P>
+  void await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    StartAt<&TakeStep, &NotCancelled>(waiter.promise(), *state_.HomeElsewhere(), kNote);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  static constexpr AwaitKind kKind{"its Stream's home"};
+  static constexpr AwaitNote kNote{&kKind};
+
+  static bool TakeStep(HomeWait& wait, PromiseBase&) noexcept {
+    static_cast<AtHome&>(wait).step_();
+    return false;
+  }
+  static bool NotCancelled(HomeWait&) noexcept { return false; }
+
+  StreamState& state_;
+  Step step_;
+};
+
+// There may be very many that wait for something to happen. (What malloc gives for 136 bytes it
+// gives for 128 as well.)
+static_assert(sizeof(StreamState) <= 136);
 
 }  // namespace plait::internal
 
