@@ -131,16 +131,20 @@ std::pair<ForkResult<F>, ForkResult<G>> ForkTwo(F& f, G& g) {
   }
   ForkedCall<G> call(g);
   call.Fork(*forks);
-  struct Guard {
-    ~Guard() {
-      if (armed) call.Abandon(forks);
+#if defined(__cpp_exceptions)
+  // Not a guard object, which compilers would keep in memory.
+  const auto begin = [&]() -> ForkResult<F> {
+    try {
+      return CallForked(f);
+    } catch (...) {
+      call.Abandon(*forks);
+      throw;
     }
-    ForkedCall<G>& call;
-    ForkStack& forks;
-    bool armed;
-  } guard{call, *forks, true};
+  };
+  ForkResult<F> first = begin();
+#else
   ForkResult<F> first = CallForked(f);
-  guard.armed = false;
+#endif
   return {std::forward<ForkResult<F>>(first), call.Join(*forks)};
 }
 

@@ -25,7 +25,7 @@
 // thread. Threads: any; the caller goes on on its own thread. It waits, and meanwhile helps other
 // ParallelInvokes and loops and runs no coroutines: so a function may not wait for a task, nor hold
 // a lock that another function takes while it calls ParallelInvoke itself. Lifetime: functions are
-// taken by reference, and have ended before this returns. Cost: eleven or so instructions a
+// taken by reference, and have ended before this returns. Cost: some 35 instructions a
 // function while nobody asks, and no allocation.
 #ifndef PLAIT_RUNTIME_PARALLEL_INVOKE_H_
 #define PLAIT_RUNTIME_PARALLEL_INVOKE_H_

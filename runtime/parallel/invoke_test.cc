@@ -181,7 +181,6 @@ TEST_F(InvokeTest, AJoinerThatFindsNothingToDoBlocksUntilItsFunctionHasEnded) {
   for (int i = 0; i < 20; ++i) {
     threads.Run([&] {
       Atomic<bool> second_runs{false};
-      Atomic<bool> joiner_waits{false};
       const auto results = ParallelInvoke([&] { AwaitFlag(second_runs); },
                                           [&] {
                                             second_runs.store(true, internal::kRelease);

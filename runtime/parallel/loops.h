@@ -81,18 +81,6 @@ class GrainedRange {
   uint64_t grains_;
 };
 
-// leaf(grain) for the grains from `first` up to and without `last`, of which there is one at least;
-// join(left, right) for what neighbouring parts gave. The halves do not depend on who does them.
-template <class T, class Leaf, class Join>
-T ForkGrains(uint64_t first, uint64_t last, const Leaf& leaf, const Join& join) {
-  if (last - first == 1) return leaf(first);
-  const uint64_t middle = first + (last - first) / 2;
-  auto left = [&] { return ForkGrains<T>(first, middle, leaf, join); };
-  auto right = [&] { return ForkGrains<T>(middle, last, leaf, join); };
-  auto [a, b] = ForkTwo(left, right);
-  return join(std::move(a), std::move(b));
-}
-
 // What a loop that can fail shares: how far it is still to go.
 class LoopEnd {
  public:
@@ -115,8 +103,28 @@ class LoopEnd {
   Atomic<int64_t> failed_{std::numeric_limits<int64_t>::max()};
 };
 
+// Of a loop that can't.
+inline constexpr std::true_type kAllIsWanted;
+
+// leaf(grain) for the grains from `first` up to and without `last`, of which there is one at least;
+// join(left, right) for what neighbouring parts gave. The halves do not depend on who does them. A
+// part that is not `wanted(its first grain)` any more is not divided further.
+template <class T, class Wanted, class Leaf, class Join>
+T ForkGrains(uint64_t first, uint64_t last, const Wanted& wanted, const Leaf& leaf,
+             const Join& join) {
+  if constexpr (!std::is_same_v<Wanted, std::true_type>) {
+    if (!wanted(first)) return LoopEnd::CutShort();
+  }
+  if (last - first == 1) return leaf(first);
+  const uint64_t middle = first + (last - first) / 2;
+  auto left = [&] { return ForkGrains<T>(first, middle, wanted, leaf, join); };
+  auto right = [&] { return ForkGrains<T>(middle, last, wanted, leaf, join); };
+  auto [a, b] = ForkTwo(left, right);
+  return join(std::move(a), std::move(b));
+}
+
 // Of two parts' statuses the left one's error wins.
-inline absl::Status FirstError(absl::Status left, absl::Status right) {
+inline absl::Status LeftError(absl::Status left, absl::Status right) {
   return left.ok() ? std::move(right) : std::move(left);
 }
 
@@ -128,12 +136,13 @@ void ForPlain(const GrainedRange& range, F& function) {
     return std::monostate();
   };
   const auto join = [](std::monostate, std::monostate) { return std::monostate(); };
-  ForkGrains<std::monostate>(0, range.grains(), leaf, join);
+  ForkGrains<std::monostate>(0, range.grains(), kAllIsWanted, leaf, join);
 }
 
 template <class F>
 absl::Status ForStatus(const GrainedRange& range, F& function) {
   LoopEnd loop;
+  const auto wanted = [&](uint64_t grain) { return loop.Wanted(range.begin_of(grain)); };
   const auto leaf = [&](uint64_t grain) -> absl::Status {
     const int64_t end = range.end_of(grain);
     for (int64_t i = range.begin_of(grain); i < end; ++i) {
@@ -146,7 +155,7 @@ absl::Status ForStatus(const GrainedRange& range, F& function) {
     }
     return absl::OkStatus();
   };
-  return ForkGrains<absl::Status>(0, range.grains(), leaf, FirstError);
+  return ForkGrains<absl::Status>(0, range.grains(), wanted, leaf, LeftError);
 }
 
 template <class T, class Fold, class Combine>
@@ -160,13 +169,14 @@ T ReducePlain(const GrainedRange& range, const T& identity, Fold& fold, Combine&
   const auto join = [&](T left, T right) -> T {
     return combine(std::move(left), std::move(right));
   };
-  return ForkGrains<T>(0, range.grains(), leaf, join);
+  return ForkGrains<T>(0, range.grains(), kAllIsWanted, leaf, join);
 }
 
 template <class T, class Fold, class Combine>
 absl::StatusOr<T> ReduceStatus(const GrainedRange& range, const T& identity, Fold& fold,
                                Combine& combine) {
   LoopEnd loop;
+  const auto wanted = [&](uint64_t grain) { return loop.Wanted(range.begin_of(grain)); };
   const auto leaf = [&](uint64_t grain) -> absl::StatusOr<T> {
     const int64_t end = range.end_of(grain);
     T value = identity;
@@ -186,7 +196,7 @@ absl::StatusOr<T> ReduceStatus(const GrainedRange& range, const T& identity, Fol
     if (!right.ok()) return right;
     return combine(*std::move(left), *std::move(right));
   };
-  return ForkGrains<absl::StatusOr<T>>(0, range.grains(), leaf, join);
+  return ForkGrains<absl::StatusOr<T>>(0, range.grains(), wanted, leaf, join);
 }
 
 }  // namespace internal

@@ -56,7 +56,7 @@ size_t PoolShared::TakePosted(WorkQueue& ready) noexcept {
 
 bool PoolShared::HasWork() const noexcept {
   return HasPosted() || std::any_of(workers.begin(), workers.end(),
-                                    [](const auto& worker) { return worker->deque().HasItems(); });
+                                    [](const auto& worker) { return worker->HasItems(); });
 }
 
 bool PoolShared::AllAsleepWithoutWork() const noexcept {

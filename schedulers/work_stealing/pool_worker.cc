@@ -131,10 +131,32 @@ WorkItem* PoolWorker::Steal() noexcept {
   const size_t first = Random() % workers;
   for (size_t i = 0; i < workers; ++i) {
     PoolWorker& victim = *shared_.workers[(first + i) % workers];
-    if (&victim == this || !victim.deque_.HasItems()) continue;
+    if (&victim == this || !victim.HasItems()) continue;
     if (WorkItem* const item = StealFrom(victim)) return item;
   }
+  return StealCall();
+}
+
+WorkItem* PoolWorker::StealCall() noexcept {
+  const size_t workers = shared_.workers.size();
+  const size_t first = Random() % workers;
+  for (size_t i = 0; i < workers; ++i) {
+    PoolWorker& victim = *shared_.workers[(first + i) % workers];
+    if (&victim == this) continue;
+    if (WorkItem* const call = victim.forks_.StealCall()) {
+      steals_.store(steals_.load(kRelaxed) + 1, kRelaxed);
+      return call;
+    }
+  }
+  AskOthers();
   return nullptr;
+}
+
+void PoolWorker::AskOthers() noexcept {
+  for (const auto& worker : shared_.workers) {
+    // The look first, as most are asked already, and a store would take the line from its owner.
+    if (worker.get() != this && !worker->forks_.asked()) worker->forks_.Ask();
+  }
 }
 
 void PoolWorker::NoteTurns() noexcept {

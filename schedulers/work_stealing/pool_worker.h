@@ -12,6 +12,8 @@
 //            completed, what was posted to this worker. Takes turns with the deque. What these
 //            make ready goes to the slot and the deque.
 //   inbox    posts to this worker from other threads, on their way to `ready`.
+//   forks    what was forked and nobody else knows of, and calls that were forked and published
+//            (pool_forks.h). Others ask for the former and steal the latter.
 //
 // First in, first out at its own end too (and not newest first, as fork-join wants it): tasks are
 // treated as they come, none waits for ever. What wants it the other way round has it, without
@@ -38,6 +40,7 @@
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/time/timer_queue.h"
 #include "plait/schedulers/work_stealing/deque.h"
+#include "plait/schedulers/work_stealing/pool_forks.h"
 #include "plait/schedulers/work_stealing/pool_shared.h"
 #include "plait/schedulers/work_stealing/worker_sleep.h"
 
@@ -90,6 +93,13 @@ class PoolWorker final : public Worker {
     if (more) shared_.WakeForDeque();
   }
 
+  // For its PoolForks.
+  void PushForked(WorkItem& job) noexcept { deque_.Push(job); }
+  void WakeForForked() noexcept { shared_.WakeForDeque(); }
+  // A call that another worker has published. Where there is none, those who fork are asked for
+  // more.
+  WorkItem* StealCall() noexcept;
+
   // --- any thread ---
 
   void Wake() noexcept { sleep_.Wake(); }
@@ -101,10 +111,11 @@ class PoolWorker final : public Worker {
   uint64_t turns() const noexcept { return turns_.load(kRelaxed); }
   // How many it has taken from other workers.
   uint64_t steals() const noexcept { return steals_.load(kRelaxed); }
-  const WorkStealingDeque& deque() const noexcept { return deque_; }
+  // Whether there is something that others may take at once.
+  bool HasItems() const noexcept { return deque_.HasItems() || forks_.calls().HasItems(); }
   size_t queued() const noexcept {
-    return static_cast<size_t>(deque_.size()) + (slot_.load(kRelaxed) != nullptr ? 1 : 0) +
-           (inbox_.has_items() ? 1 : 0);
+    return static_cast<size_t>(deque_.size() + forks_.calls().size()) +
+           (slot_.load(kRelaxed) != nullptr ? 1 : 0) + (inbox_.has_items() ? 1 : 0);
   }
   bool has_work() const noexcept { return queued() > 0; }
 
@@ -127,6 +138,8 @@ class PoolWorker final : public Worker {
   // One item to be run next; where there are more, half of them go to the deque.
   WorkItem* StealFrom(PoolWorker& victim) noexcept;
   WorkItem* Steal() noexcept;
+  // All others for what they have forked, or will fork.
+  void AskOthers() noexcept;
   // What others' slots hold since they were seen in NoteTurns.
   WorkItem* StealSlots() noexcept;
   void NoteTurns() noexcept;
@@ -174,6 +187,7 @@ class PoolWorker final : public Worker {
   Atomic<int64_t> wake_at_;
   Atomic<uint64_t> asked_reactor_at_{0};
   WorkStealingDeque deque_;
+  PoolForks forks_{*this};
 
   // Written by others.
   alignas(64) Inbox inbox_;

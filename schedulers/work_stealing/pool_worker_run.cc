@@ -15,12 +15,14 @@ class PoolWorker::Running {
   explicit Running(PoolWorker& worker) {
     thread_state.worker = &worker;
     thread_state.local_executor = &worker.shared_.executor;
+    thread_state.forks = &worker.forks_;
   }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   ~Running() {
     thread_state.worker = nullptr;
     thread_state.local_executor = nullptr;
+    thread_state.forks = nullptr;
   }
 };
 
@@ -95,7 +97,10 @@ bool PoolWorker::FindWork() noexcept {
 }
 
 bool PoolWorker::TryTake() noexcept {
-  if (!shared_.HasWork()) return false;
+  if (!shared_.HasWork()) {
+    AskOthers();
+    return false;
+  }
   // Before it takes anything, so that what waits and who is idle are never none together while
   // there is something to do.
   idle_.store(false, kRelease);

@@ -1,0 +1,35 @@
+#include "plait/schedulers/work_stealing/pool_forks.h"
+
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/parallel/forked_call.h"
+#include "plait/schedulers/work_stealing/pool_worker.h"
+
+namespace plait::internal {
+
+void PoolForks::Publish(ForkJob& job) noexcept {
+  if (job.run == &ForkedCallBase::Run) {
+    calls_.Push(job);
+  } else {
+    worker_.PushForked(job);
+  }
+  worker_.WakeForForked();
+}
+
+WorkItem* PoolForks::StealCall() noexcept {
+  if (!calls_.HasItems()) return nullptr;
+  for (;;) {
+    const WorkStealingDeque::Stolen stolen = calls_.Steal();
+    if (stolen.outcome != WorkStealingDeque::Stolen::kLost) return stolen.item;
+  }
+}
+
+bool PoolForks::RunOne(WorkItem::RunFunction only) noexcept {
+  PLAIT_CHECK(only == &ForkedCallBase::Run, "only plain functions wait on a worker's stack");
+  WorkItem* call = calls_.Pop();
+  if (call == nullptr) call = worker_.StealCall();
+  if (call == nullptr) return false;
+  call->run(*call);
+  return true;
+}
+
+}  // namespace plait::internal
