@@ -123,7 +123,7 @@ struct TableFunction<R(Params...), F> {
 
   Result Run(WorkerContext& context, Arguments arguments) const {
     return Call::Invoke(
-        [this, &context](auto&&... passed) -> Result {
+        [&](auto&&... passed) -> Result {
           const auto call = [&]() -> decltype(auto) {
             if constexpr (kTakesContext) {
               return function(context, std::forward<decltype(passed)>(passed)...);
