@@ -3,8 +3,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
+#include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace examples {
 namespace {
@@ -15,13 +17,14 @@ void DoWork(const Job& job, int number, Transcript& transcript) {
   transcript.Finish(number);
 }
 
-// The same as a coroutine. While it sleeps, the others run; while it computes, nobody does.
+// The same as a coroutine. While it sleeps, the others on its thread run; while it computes, nobody
+// there does.
 plait::Task<absl::Status> DoWorkAsync(const Job& job, int number, Transcript& transcript) {
   transcript.Start(number);
   if (job.workload == Workload::kSleep) {
     co_await plait::OrReturn(plait::Sleep(job.sleep));
   } else {
-    HardWork(job.iterations);
+    WorkBlocking(job);
   }
   transcript.Finish(number);
   co_return absl::OkStatus();
@@ -55,6 +58,16 @@ void RunThreads(const Job& job, Transcript& transcript) {
 absl::Status RunAsync(const Job& job, Transcript& transcript, const plait::RunOptions& options) {
   const Transcript::Progress progress(transcript);
   return plait::Run(Main(job, transcript), options);
+}
+
+absl::Status RunPool(const Job& job, Transcript& transcript, const plait::RunOptions& options) {
+  auto pool = plait::WorkStealingPool::Create(
+      {.name = "pool",
+       .reactor = [&options] { return plait::MakeReactor(options.reactor); },
+       .clock = options.clock});
+  if (!pool.ok()) return pool.status();
+  const Transcript::Progress progress(transcript);
+  return plait::BlockOn(**pool, Main(job, transcript));
 }
 
 }  // namespace examples

@@ -1,4 +1,4 @@
-// The four ways to do a job. Each starts all tasks, waits for all of them, and tells `transcript`
+// The ways to do a job. Each starts all tasks, waits for all of them, and tells `transcript`
 // about every one.
 //
 // (Processes, which need more of the operating system, are in processes.h.)
@@ -21,6 +21,9 @@ void RunThreads(const Job& job, Transcript& transcript);
 // A coroutine a task, all on one thread. An error is about `options`.
 absl::Status RunAsync(const Job& job, Transcript& transcript,
                       const plait::RunOptions& options = {});
+
+// A coroutine a task, on a work-stealing pool with a thread for each core, each with a reactor.
+absl::Status RunPool(const Job& job, Transcript& transcript, const plait::RunOptions& options = {});
 
 }  // namespace examples
 

@@ -107,9 +107,21 @@ TEST_F(BackendsTest, CoroutinesThatComputeTakeTurnsAsSynchronousCallsDo) {
   EXPECT_EQ(sync.size(), 5);
 }
 
+TEST_F(BackendsTest, CoroutinesOnAPoolSleepAtTheSameTimeToo) {
+  const auto run = [this](const Job& job, Transcript& transcript) {
+    const absl::Status status = RunPool(job, transcript, {.clock = &clock_});
+    EXPECT_TRUE(status.ok()) << status;
+  };
+  EXPECT_THAT(Lines(run), ::testing::SizeIs(11));
+  EXPECT_EQ(total_, absl::Seconds(2));
+  EXPECT_EQ(sum_of_tasks_, absl::Seconds(10));
+}
+
 TEST_F(BackendsTest, AnUnknownReactorIsTheStatus) {
   Lines([](const Job& job, Transcript& transcript) {
     EXPECT_EQ(RunAsync(job, transcript, {.reactor = "abacus"}).code(),
+              absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(RunPool(job, transcript, {.reactor = "abacus"}).code(),
               absl::StatusCode::kInvalidArgument);
   });
 }
@@ -176,10 +188,14 @@ class Court {
   std::atomic<bool> over_{false};
 };
 
-TEST_F(BackendsTest, HardWorkRunsOnSeveralCoresAtOnceWithThreadsAndWithProcesses) {
+TEST_F(BackendsTest, HardWorkRunsOnSeveralCoresAtOnceWithThreadsWithProcessesAndOnAPool) {
   // There is nothing to show on a machine with a single core.
   if (plait::HardwareThreads() == 1) return;
-  for (const auto run : {&RunThreads, &RunProcesses}) {
+  const auto pool = [](const Job& job, Transcript& transcript) {
+    const absl::Status status = RunPool(job, transcript);
+    EXPECT_TRUE(status.ok()) << status;
+  };
+  for (const auto run : {&RunThreads, &RunProcesses, +pool}) {
     Court& court = Court::Make();
     job_.workload = Workload::kHardWork;
     job_.tasks = 2;

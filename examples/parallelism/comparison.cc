@@ -8,7 +8,7 @@
 namespace examples {
 namespace {
 
-constexpr const char* kBackends[] = {"sync", "threads", "processes", "async"};
+constexpr const char* kBackends[] = {"sync", "threads", "processes", "async", "pool"};
 
 const Measurement* Find(const std::vector<Measurement>& all, Workload workload,
                         const std::string& backend) {
@@ -33,8 +33,8 @@ int Overlap(Workload workload, const std::string& backend, int tasks, int cores)
 
 std::vector<std::string> ComparisonTable(const std::vector<Measurement>& measurements, int cores) {
   std::vector<std::string> lines = {
-      "|                        |    sync | threads | processes |   async |",
-      "|:-----------------------|--------:|--------:|----------:|--------:|",
+      "|                        |    sync | threads | processes |   async |    pool |",
+      "|:-----------------------|--------:|--------:|----------:|--------:|--------:|",
   };
   for (const Workload workload : {Workload::kSleep, Workload::kHardWork}) {
     const Measurement* sync = Find(measurements, workload, "sync");

@@ -14,7 +14,7 @@ namespace examples {
 // One cell of the table.
 struct Measurement {
   Workload workload;
-  std::string backend;  // "sync", "threads", "processes" or "async"
+  std::string backend;  // "sync", "threads", "processes", "async" or "pool"
   int tasks;
   absl::Duration total;
   absl::Duration sum_of_tasks;

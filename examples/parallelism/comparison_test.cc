@@ -21,7 +21,7 @@ TEST(ComparisonTest, AmdahlsLawBoundsTheSpeedUp) {
 }
 
 TEST(ComparisonTest, WaitingNeedsNoCoreAndComputingDoes) {
-  for (const char* backend : {"threads", "processes", "async"}) {
+  for (const char* backend : {"threads", "processes", "async", "pool"}) {
     EXPECT_EQ(Overlap(Workload::kSleep, backend, 5, 2), 5);
   }
   EXPECT_EQ(Overlap(Workload::kSleep, "sync", 5, 2), 1);
@@ -29,6 +29,7 @@ TEST(ComparisonTest, WaitingNeedsNoCoreAndComputingDoes) {
   EXPECT_EQ(Overlap(Workload::kHardWork, "threads", 5, 2), 2);
   EXPECT_EQ(Overlap(Workload::kHardWork, "processes", 5, 8), 5);
   EXPECT_EQ(Overlap(Workload::kHardWork, "async", 5, 8), 1);
+  EXPECT_EQ(Overlap(Workload::kHardWork, "pool", 5, 2), 2);
 }
 
 TEST(ComparisonTest, TheTableHasARowForTheSecondsTheSpeedUpsAndTheirBounds) {
@@ -36,31 +37,35 @@ TEST(ComparisonTest, TheTableHasARowForTheSecondsTheSpeedUpsAndTheirBounds) {
   EXPECT_THAT(
       ComparisonTable({Cell(kSleep, "sync", 10, 10), Cell(kSleep, "threads", 2, 10),
                        Cell(kSleep, "processes", 2.5, 10), Cell(kSleep, "async", 2, 10),
-                       Cell(kHardWork, "sync", 12, 9), Cell(kHardWork, "threads", 8, 16),
-                       Cell(kHardWork, "processes", 8, 16), Cell(kHardWork, "async", 12, 9)},
+                       Cell(kSleep, "pool", 2, 10), Cell(kHardWork, "sync", 12, 9),
+                       Cell(kHardWork, "threads", 8, 16), Cell(kHardWork, "processes", 8, 16),
+                       Cell(kHardWork, "async", 12, 9), Cell(kHardWork, "pool", 8, 16)},
                       2),
-      ElementsAre("|                        |    sync | threads | processes |   async |",
-                  "|:-----------------------|--------:|--------:|----------:|--------:|",
-                  "| sleep, seconds         |   10.00 |    2.00 |      2.50 |    2.00 |",
-                  "|     times faster       |    1.00 |    5.00 |      4.00 |    5.00 |",
-                  "|     at most            |    1.00 |    5.00 |      5.00 |    5.00 |",
-                  "| hard_work, seconds     |   12.00 |    8.00 |      8.00 |   12.00 |",
-                  "|     times faster       |    1.00 |    1.50 |      1.50 |    1.00 |",
-                  "|     at most            |    1.00 |    1.60 |      1.60 |    1.00 |"));
+      ElementsAre(
+          "|                        |    sync | threads | processes |   async |    pool |",
+          "|:-----------------------|--------:|--------:|----------:|--------:|--------:|",
+          "| sleep, seconds         |   10.00 |    2.00 |      2.50 |    2.00 |    2.00 |",
+          "|     times faster       |    1.00 |    5.00 |      4.00 |    5.00 |    5.00 |",
+          "|     at most            |    1.00 |    5.00 |      5.00 |    5.00 |    5.00 |",
+          "| hard_work, seconds     |   12.00 |    8.00 |      8.00 |   12.00 |    8.00 |",
+          "|     times faster       |    1.00 |    1.50 |      1.50 |    1.00 |    1.50 |",
+          "|     at most            |    1.00 |    1.60 |      1.60 |    1.00 |    1.60 |"));
 }
 
 TEST(ComparisonTest, WhatWasNotMeasuredIsLeftOut) {
-  EXPECT_THAT(ComparisonTable({Cell(Workload::kSleep, "async", 2, 10)}, 2),
-              ElementsAre("|                        |    sync | threads | processes |   async |",
-                          "|:-----------------------|--------:|--------:|----------:|--------:|",
-                          "| sleep, seconds         |       - |       - |         - |    2.00 |",
-                          "|     times faster       |       - |       - |         - |       - |",
-                          "|     at most            |       - |       - |         - |       - |"));
+  EXPECT_THAT(
+      ComparisonTable({Cell(Workload::kSleep, "async", 2, 10)}, 2),
+      ElementsAre(
+          "|                        |    sync | threads | processes |   async |    pool |",
+          "|:-----------------------|--------:|--------:|----------:|--------:|--------:|",
+          "| sleep, seconds         |       - |       - |         - |    2.00 |       - |",
+          "|     times faster       |       - |       - |         - |       - |       - |",
+          "|     at most            |       - |       - |         - |       - |       - |"));
 }
 
 TEST(ComparisonTest, TimesOfZeroDivideNothing) {
   EXPECT_THAT(ComparisonTable({Cell(Workload::kSleep, "sync", 0, 0)}, 2)[3],
-              "|     times faster       |       - |       - |         - |       - |");
+              "|     times faster       |       - |       - |         - |       - |       - |");
 }
 
 TEST(ComparisonTest, AProgramReadsOneLineACell) {

@@ -1,4 +1,5 @@
-// parallelism: the same tasks one after the other, on threads, in processes and as coroutines.
+// parallelism: the same tasks one after the other, on threads, in processes and as coroutines, on
+// one thread or on a pool of them.
 //
 // Two workloads, as in the articles: `sleep` only waits, `hard_work` only computes. Which way is
 // fast depends on which of the two a program does.
@@ -42,7 +43,9 @@ Measurement Measure(const Job& job, const std::string& backend, const plait::Run
     RunThreads(job, transcript);
   } else if (backend == "processes") {
     RunProcesses(job, transcript);
-  } else if (const absl::Status status = RunAsync(job, transcript, options); !status.ok()) {
+  } else if (const absl::Status status = backend == "async" ? RunAsync(job, transcript, options)
+                                                            : RunPool(job, transcript, options);
+             !status.ok()) {
     transcript.Fail(0, status.ToString());
   }
   transcript.End();
@@ -66,6 +69,7 @@ void Explain(const std::vector<Measurement>& measurements, Console& console) {
                       cores));
   console.Print("as far as other programs leave them free.");
   console.Print("async does hard_work in the time of sync: it is one thread, and nothing waits.");
+  console.Print("pool runs the same coroutines on a thread for each core, which share the work.");
   console.Print(
       "Everything but sync waits for all sleeps at once, async without a single thread more.");
   console.Print(
@@ -90,9 +94,10 @@ int main(int argc, char** argv) {
   plait::RunOptions options;
   examples::Flags flags("parallelism",
                         "The same tasks one after the other, on threads, in processes and as\n"
-                        "coroutines; for tasks that wait, and for tasks that compute.");
+                        "coroutines, on one thread and on a pool; for tasks that wait, and\n"
+                        "for tasks that compute.");
   flags.Choice("workload", &workload, {"sleep", "hard_work", "all"}, "what a task does");
-  flags.Choice("backend", &backend, {"sync", "threads", "processes", "async", "all"},
+  flags.Choice("backend", &backend, {"sync", "threads", "processes", "async", "pool", "all"},
                "how the tasks are run");
   flags.Int("tasks", &tasks, 1, 256, "how many tasks");
   flags.Time("sleep", &sleep, "how long a task sleeps; not given: 300ms, or 2s with --article");
@@ -127,7 +132,7 @@ int main(int argc, char** argv) {
   for (const Workload w : {Workload::kSleep, Workload::kHardWork}) {
     if (workload != "all" && workload != examples::WorkloadName(w)) continue;
     job.workload = w;
-    for (const std::string b : {"sync", "threads", "processes", "async"}) {
+    for (const std::string b : {"sync", "threads", "processes", "async", "pool"}) {
       if (backend != "all" && backend != b) continue;
       measurements.push_back(Measure(job, b, options, console));
     }

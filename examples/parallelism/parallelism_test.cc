@@ -82,7 +82,7 @@ TEST(ParallelismTest, CoroutinesThatComputeRunOneAfterTheOther) {
 }
 
 TEST(ParallelismTest, ThreadsAndProcessesStartAndFinishEachTaskOnce) {
-  for (const char* backend : {"threads", "processes"}) {
+  for (const char* backend : {"threads", "processes", "pool"}) {
     for (const char* workload : {"sleep", "hard_work"}) {
       SCOPED_TRACE(absl::StrCat(workload, ", ", backend));
       const std::string order = Order(RunOne(workload, backend));
@@ -102,11 +102,11 @@ TEST(ParallelismTest, ThreadsAndProcessesStartAndFinishEachTaskOnce) {
 TEST(ParallelismTest, SleepsOverlapOnEveryBackendButSync) {
   // Four sleeps take 200 ms one after the other. Whatever else the machine does, once in a while
   // they all overlap.
-  std::set<std::string> backends = {"threads", "processes", "async"};
+  std::set<std::string> backends = {"threads", "processes", "async", "pool"};
   for (int attempt = 0; attempt < 60 && !backends.empty(); ++attempt) {
     std::map<std::string, double> seconds =
         SecondsByBackend(RunOne("sleep", "all", {"--tasks=4", "--sleep=50ms"}));
-    EXPECT_THAT(seconds, SizeIs(4));
+    EXPECT_THAT(seconds, SizeIs(5));
     EXPECT_GE(seconds["sync"], 0.2);
     std::erase_if(backends, [&](const std::string& backend) { return seconds[backend] < 0.1; });
   }
@@ -146,18 +146,18 @@ TEST(ParallelismTest, AllOfItEndsWithTheTableAndALineForEachCell) {
   EXPECT_EQ(run.exit_status, 0);
   EXPECT_EQ(run.error, "");
   const std::vector<std::string> lines = run.lines();
-  ASSERT_GT(lines.size(), 8u);
-  size_t cell = lines.size() - 8;
+  ASSERT_GT(lines.size(), 10u);
+  size_t cell = lines.size() - 10;
   for (const char* workload : {"sleep", "hard_work"}) {
-    for (const char* backend : {"sync", "threads", "processes", "async"}) {
+    for (const char* backend : {"sync", "threads", "processes", "async", "pool"}) {
       EXPECT_THAT(lines[cell++],
                   MatchesRegex(absl::StrCat("parallelism workload=", workload, " backend=", backend,
                                             " tasks=3 seconds=[0-9]+\\.[0-9]{3}")));
     }
   }
-  EXPECT_THAT(
-      lines,
-      Contains(MatchesRegex("Finished program after [0-9]:[0-9]{2}:[0-9]{2}\\.[0-9]{6}")).Times(8));
+  EXPECT_THAT(lines,
+              Contains(MatchesRegex("Finished program after [0-9]:[0-9]{2}:[0-9]{2}\\.[0-9]{6}"))
+                  .Times(10));
   EXPECT_THAT(lines, Contains(MatchesRegex("\\| sleep, seconds .*")));
   EXPECT_THAT(lines, Contains(MatchesRegex("\\| hard_work, seconds .*")));
   EXPECT_THAT(run.output, HasSubstr("C++ has no GIL"));
@@ -165,7 +165,7 @@ TEST(ParallelismTest, AllOfItEndsWithTheTableAndALineForEachCell) {
 }
 
 TEST(ParallelismTest, ManyTasksAreTooManyForThePictureAndNothingElse) {
-  for (const char* backend : {"sync", "threads", "processes", "async"}) {
+  for (const char* backend : {"sync", "threads", "processes", "async", "pool"}) {
     const ProgramRun run = RunOne("sleep", backend, {"--tasks=256", "--sleep=0"});
     EXPECT_THAT(run.lines(), Contains(MatchesRegex(".*: Finished work for number=.*")).Times(256));
     EXPECT_THAT(run.output, Not(HasSubstr("|=")));
@@ -184,7 +184,7 @@ TEST(ParallelismTest, AProcessThatTheSystemRefusesFailsItsTaskAndSaysSo) {
 }
 
 TEST(ParallelismTest, ATerminalSeesTheProgressAPipeDoesNot) {
-  for (const char* backend : {"sync", "threads", "processes", "async"}) {
+  for (const char* backend : {"sync", "threads", "processes", "async", "pool"}) {
     SCOPED_TRACE(backend);
     const std::vector<std::string> flags =
         Small({"--workload=sleep", absl::StrCat("--backend=", backend)});
@@ -206,10 +206,11 @@ TEST(ParallelismTest, ItRunsOnEveryReactor) { ExpectEveryReactor(kProgram, Small
 
 TEST(ParallelismTest, ItHasManners) {
   ExpectHelp(kProgram, {"--workload=sleep|hard_work|all",
-                        "--backend=sync|threads|processes|async|all", "--tasks=N", "--sleep=TIME",
-                        "--work=TIME", "--article", "--crash=N", "--reactor=TEXT"});
+                        "--backend=sync|threads|processes|async|pool|all", "--tasks=N",
+                        "--sleep=TIME", "--work=TIME", "--article", "--crash=N", "--reactor=TEXT"});
   ExpectManners(kProgram);
-  ExpectRefusal(kProgram, {"--backend=gpu"}, "is not one of sync, threads, processes, async, all");
+  ExpectRefusal(kProgram, {"--backend=gpu"},
+                "is not one of sync, threads, processes, async, pool, all");
   ExpectRefusal(kProgram, {"--workload=rest"}, "is not one of sleep, hard_work, all");
   ExpectRefusal(kProgram, {"--tasks=0"}, "is not a whole number from 1 to 256");
   ExpectRefusal(kProgram, {"--tasks=-1"}, "is not a whole number from 1 to 256");
