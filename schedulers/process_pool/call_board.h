@@ -33,7 +33,7 @@ class CallBoard {
   // Worker: about to run call `number`. False when it was withdrawn: it must not run.
   [[nodiscard]] bool Begin(uint64_t number) noexcept {
     begun_.store(number, kSeqCst);
-    return !Withdrawn(number);
+    return withdrawn_[number % kSlots].load(kSeqCst) != number;
   }
   // Worker: whether the parent does not want call `number` any more.
   bool Withdrawn(uint64_t number) const noexcept {
@@ -51,6 +51,8 @@ class CallBoard {
     withdrawn_[number % kSlots].store(number, kSeqCst);
     return begun_.load(kSeqCst) < number;
   }
+  // Parent: call `number`, which may have begun, is to end soon.
+  void Stop(uint64_t number) noexcept { stopped_[number % kSlots].store(number, kRelaxed); }
   // Parent: the last call that has begun.
   uint64_t begun() const noexcept { return begun_.load(kSeqCst); }
 
@@ -65,6 +67,7 @@ class CallBoard {
   alignas(64) Atomic<uint64_t> begun_;
   alignas(64) Atomic<uint64_t> results_taken_;
   alignas(64) Atomic<uint64_t> withdrawn_[kSlots];
+  Atomic<uint64_t> stopped_[kSlots];
 };
 
 }  // namespace plait::internal

@@ -89,6 +89,10 @@ struct CallCodec<R(Params...)> {
   // Takes what converts to the parameters; no copies are made but into `out`.
   static void EncodeArguments(Encoder& out, const std::remove_cvref_t<Params>&... arguments) {
     Codec<uint64_t>::Encode(kFingerprint, out);
+    EncodeItem(out, arguments...);
+  }
+  // One of many, behind one fingerprint.
+  static void EncodeItem(Encoder& out, const std::remove_cvref_t<Params>&... arguments) {
     (Codec<StoredValue<Params>>::Encode(arguments, out), ...);
   }
 

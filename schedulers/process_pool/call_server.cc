@@ -98,6 +98,9 @@ class CallServer {
       return absl::OkStatus();
     }
     absl::StatusOr<PayloadRef> ref = AllocateResult(out.needed());
+    if (absl::IsOutOfRange(ref.status())) {
+      return Refuse(number, absl::ResourceExhaustedError(ref.status().message()));
+    }
     if (!ref.ok()) return Refuse(number, ref.status());
     Encoder large(results_.Bytes(*ref));
     encode(large);

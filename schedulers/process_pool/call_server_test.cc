@@ -194,7 +194,7 @@ TEST(CallServerTest, AResultThatHasNoRoomAtAllIsRefused) {
   server.Call(&Repeat, std::string(1'000, 'y'), 5'000);
   const Answered answer = server.Next();
   EXPECT_EQ(answer.kind, RecordKind::kRefused);
-  EXPECT_EQ(Decode<absl::Status>(answer.bytes).code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(Decode<absl::Status>(answer.bytes).code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST(CallServerTest, AWithdrawnCallIsAnsweredAndDoesNotRun) {
@@ -210,11 +210,12 @@ TEST(CallServerTest, AWithdrawnCallIsAnsweredAndDoesNotRun) {
   EXPECT_EQ(answer.number, number);
 }
 
-TEST(CallServerTest, AFunctionThatRunsSeesThatItIsWithdrawn) {
+TEST(CallServerTest, AFunctionThatRunsSeesThatItIsToStop) {
   Server server;
   const uint64_t number = server.Call(&UntilCancelled);
   for (int round = 0; server.board().begun() < number; ++round) SpinWait(round);
   EXPECT_FALSE(server.board().Withdraw(number));
+  server.board().Stop(number);
   EXPECT_EQ(server.Next().As<int>(), 7);
 }
 

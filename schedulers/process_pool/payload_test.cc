@@ -125,18 +125,18 @@ TEST(PayloadTest, MemoryThatWasGivenBackIsUsedAgainBeforeAnyOther) {
 TEST(PayloadTest, BlocksInUseNeverOverlapAndAllCanBeHadBack) {
   const std::shared_ptr<PayloadMemory> memory = NewMemory();
   PayloadWriter writer(memory, memory->to_worker());
-  std::mt19937_64 random(7);
+  std::mt19937_64 generator(7);
   std::vector<std::pair<PayloadRef, char>> live;
   for (int i = 0; i < 5'000; ++i) {
-    if (live.size() < 20 && random() % 3 != 0) {
-      const absl::StatusOr<PayloadRef> ref = writer.Allocate(1 + random() % 60'000);
+    if (live.size() < 20 && generator() % 3 != 0) {
+      const absl::StatusOr<PayloadRef> ref = writer.Allocate(1 + generator() % 60'000);
       if (ref.ok()) {
         const char fill = static_cast<char>(i);
         std::memset(writer.Bytes(*ref).data(), fill, ref->size);
         live.emplace_back(*ref, fill);
       }
     } else if (!live.empty()) {
-      std::swap(live[random() % live.size()], live.back());
+      std::swap(live[generator() % live.size()], live.back());
       const auto [ref, fill] = live.back();
       live.pop_back();
       const absl::Span<char> bytes = writer.Bytes(ref);

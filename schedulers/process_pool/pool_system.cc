@@ -181,6 +181,11 @@ int WaitReadable(int fd, int64_t timeout_ns) noexcept {
 
 int EndSending(int fd) noexcept { return ::shutdown(fd, SHUT_WR) < 0 ? -errno : 0; }
 
+int Duplicate(int fd) noexcept {
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return copy < 0 ? -errno : copy;
+}
+
 int Close(int fd) noexcept { return ::close(fd) < 0 ? -errno : 0; }
 
 }  // namespace plait::internal::pool_system

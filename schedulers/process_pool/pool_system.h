@@ -57,6 +57,8 @@ int64_t Receive(int fd, void* data, size_t size, std::vector<int>* descriptors) 
 int WaitReadable(int fd, int64_t timeout_ns) noexcept;
 // Nothing more will be sent: the other end receives 0.
 int EndSending(int fd) noexcept;
+// Another descriptor of the same, close-on-exec.
+int Duplicate(int fd) noexcept;
 
 int Close(int fd) noexcept;
 

@@ -1,0 +1,149 @@
+#include "plait/schedulers/process_pool/pool_functions.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "plait/runtime/core/check.h"
+#include "plait/runtime/core/spin_lock.h"
+
+namespace plait::internal {
+
+int Square(int n) { return n * n; }
+int Pid() { return ::getpid(); }
+void Nothing() {}
+std::string Echo(const std::string& text) { return text; }
+std::string Make(int64_t size) { return std::string(static_cast<size_t>(size), 'm'); }
+int64_t Length(absl::string_view text) { return static_cast<int64_t>(text.size()); }
+
+int Sum(const std::vector<int>& all) {
+  int sum = 0;
+  for (const int n : all) sum += n;
+  return sum;
+}
+
+absl::StatusOr<int> HalfOf(int n) {
+  if (n % 2 != 0) return absl::InvalidArgumentError(absl::StrCat(n, " is odd"));
+  return n / 2;
+}
+
+int Die(const std::string& how) {
+  absl::string_view rest = how;
+  if (how == "segv") {
+    ::signal(SIGSEGV, SIG_DFL);  // a sanitizer's handler makes an exit of it
+    ::raise(SIGSEGV);
+  } else if (how == "abort") {
+    std::fprintf(stderr, "the last words\n");
+    std::abort();
+  } else if (absl::ConsumePrefix(&rest, "exit ")) {
+    int code = 0;
+    PLAIT_CHECK(absl::SimpleAtoi(rest, &code), "how to exit");
+    ::_exit(code);
+  } else if (how == "bomb") {
+    constexpr size_t kBlock = size_t{1} << 20;
+    for (;;) {
+      char* const block = static_cast<char*>(std::malloc(kBlock));
+      if (block == nullptr) std::abort();
+      for (size_t i = 0; i < kBlock; i += 4'096) block[i] = 1;
+    }
+  }
+  ::raise(SIGKILL);
+  return 0;
+}
+
+int CountRuns() {
+  static int runs = 0;
+  return ++runs;
+}
+
+void Note(const std::string& path, const std::string& line) {
+  std::ofstream file(path, std::ios::app);
+  // One write: lines of several processes do not mix.
+  file << absl::StrCat(line, "\n") << std::flush;
+  PLAIT_CHECK(file.good(), "the journal cannot be written");
+}
+
+bool Exists(const std::string& path) { return std::filesystem::exists(path); }
+
+void Touch(const std::string& path) {
+  const std::ofstream file(path);
+  PLAIT_CHECK(file.good(), "a file cannot be made");
+}
+
+int CountLines(const std::string& path, absl::string_view line) {
+  std::ifstream file(path);
+  int count = 0;
+  for (std::string read; std::getline(file, read);) count += read == line ? 1 : 0;
+  return count;
+}
+
+namespace {
+
+absl::StatusOr<int> RunGate(WorkerContext* context, const std::string& folder,
+                            const std::string& name) {
+  const std::string journal = absl::StrCat(folder, "/journal");
+  const int before = CountLines(journal, name);
+  Note(journal, name);
+  const std::string path = absl::StrCat(folder, "/", name);
+  Touch(path + ".began");
+  for (int round = 0; !Exists(path + ".go"); ++round) {
+    if (context != nullptr && context->cancelled()) {
+      Touch(path + ".cancelled");
+      return absl::CancelledError("the function has seen it");
+    }
+    SpinWait(round);
+  }
+  return before;
+}
+
+}  // namespace
+
+absl::StatusOr<int> Gate(WorkerContext& context, const std::string& folder,
+                         const std::string& name) {
+  return RunGate(&context, folder, name);
+}
+
+absl::StatusOr<int> Stubborn(const std::string& folder, const std::string& name) {
+  return RunGate(nullptr, folder, name);
+}
+
+int DieAtFirst(const std::string& folder, const std::string& name) {
+  const std::string journal = absl::StrCat(folder, "/journal");
+  const int before = CountLines(journal, name);
+  Note(journal, name);
+  if (before == 0) Die("kill");
+  return before;
+}
+
+FunctionTable PoolFunctions() {
+  FunctionTable table;
+  table.Add("square", &Square)
+      .Add("pid", &Pid)
+      .Add("nothing", &Nothing)
+      .Add("echo", &Echo)
+      .Add("make", &Make)
+      .Add("length", &Length)
+      .Add("sum", &Sum)
+      .Add("half_of", &HalfOf)
+      .Add("die", &Die)
+      .Add("count_runs", &CountRuns)
+      .Add("note", &Note)
+      .Add("gate", &Gate)
+      .Add("stubborn", &Stubborn)
+      .Add("die_at_first", &DieAtFirst);
+  table.SetInitializer([] {
+    return std::getenv(kInitializerFails) == nullptr ? absl::OkStatus()
+                                                     : absl::NotFoundError("no model");
+  });
+  return table;
+}
+
+}  // namespace plait::internal

@@ -1,0 +1,56 @@
+// What the workers of the process pool's tests run. Test-only.
+//
+// A test and a function in another process meet through files in a folder: `name.began` is there
+// once the function has begun, and it ends when `name.go` is there.
+#ifndef PLAIT_SCHEDULERS_PROCESS_POOL_POOL_FUNCTIONS_H_
+#define PLAIT_SCHEDULERS_PROCESS_POOL_POOL_FUNCTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "plait/schedulers/process_pool/function_table.h"
+#include "plait/schedulers/process_pool/worker_context.h"
+
+namespace plait::internal {
+
+int Square(int n);
+int Pid();
+void Nothing();
+std::string Echo(const std::string& text);
+// A string of that many bytes.
+std::string Make(int64_t size);
+int64_t Length(absl::string_view text);
+int Sum(const std::vector<int>& all);
+absl::StatusOr<int> HalfOf(int n);  // InvalidArgument where it is odd
+// Ends the process: "segv", "abort", "exit 3", "kill", "bomb" (allocates without end).
+int Die(const std::string& how);
+// How often it has run in its process.
+int CountRuns();
+// Appends a line to a file.
+void Note(const std::string& path, const std::string& line);
+
+// See above. Gives how many lines with `name` the folder's journal had when it began. Stops when it
+// is cancelled, and leaves `name.cancelled`; Stubborn does not.
+absl::StatusOr<int> Gate(WorkerContext& context, const std::string& folder,
+                         const std::string& name);
+absl::StatusOr<int> Stubborn(const std::string& folder, const std::string& name);
+// Dies at its first run, by the journal, and returns how often it has run at others.
+int DieAtFirst(const std::string& folder, const std::string& name);
+
+bool Exists(const std::string& path);
+void Touch(const std::string& path);
+// How many lines of a file are `line`.
+int CountLines(const std::string& path, absl::string_view line);
+
+// An environment variable: workers of pools that are made while it is set do not start.
+inline constexpr char kInitializerFails[] = "PLAIT_TEST_INITIALIZER_FAILS";
+
+FunctionTable PoolFunctions();
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_SCHEDULERS_PROCESS_POOL_POOL_FUNCTIONS_H_

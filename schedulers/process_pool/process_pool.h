@@ -1,0 +1,166 @@
+// ProcessPool: calls functions in other processes, and awaits them like any task. For work that
+// takes the processor, and for code that may crash.
+//
+//   int Square(int n) { return n * n; }
+//
+//   int main() {
+//     plait::FunctionTable functions;
+//     functions.Add("square", &Square);
+//     absl::StatusOr<plait::ProcessPool> pool =
+//         plait::ProcessPool::Create({.functions = functions, .workers = 4});
+//     ...
+//     absl::StatusOr<int> nine = co_await pool->Call(Square, 3);             // in a task
+//     absl::StatusOr<std::vector<int>> all = co_await pool->Map(Square, numbers);
+//   }
+//
+// Make it first thing in main, while the program has one thread; elsewhere main must call
+// RunProcessWorkersIfAsked (worker_main.h).
+//
+// What is promised:
+//   - A function runs once at most for a call, unless CallOptions::attempts says more; a call has
+//     one outcome.
+//   - A worker that dies (a crash, exit(), out of memory) fails the call that it was running, with
+//     absl::AbortedError that names the function, how the process ended and the last that it wrote
+//     to its standard error. Calls that wait behind it run elsewhere; the worker is replaced.
+//   - A call that is cancelled (absl::CancelledError) or late (DeadlineExceeded) ends at once. One
+//     that has not begun never does. Where it runs, WorkerContext::cancelled() says so; a function
+//     that goes on all the same has its process ended, by SIGTERM and then SIGKILL, and replaced.
+//   - A function that ends its workers again and again is called no more for a while.
+//   - However many calls there are, processes and memory do not grow: callers are suspended until
+//     it is their turn.
+//
+// Threads: any task may call, on any executor. The first call decides where the pool is driven
+// from: the thread that makes it, which needs a reactor (an EventLoop has one); others' calls are
+// carried there. EventLoop::Run goes on while the pool is open, as with a server. When that loop is
+// closed first, calls of other loops that are in the pool fail with Unavailable, and the next call
+// makes its thread the one. Nothing blocks a loop but Create and the end of the pool, some
+// milliseconds, and the encoding and decoding of large values, at the speed of memory: for 1 GiB,
+// seconds' tenths.
+//
+// Arguments and results go through codecs (codec.h). Arguments are kept until the call has ended,
+// as values: of large ones give a view (absl::string_view, absl::Span) that outlives the co_await.
+// Cost: of a call, about a microsecond and no allocation but the Task's frame; a chunk of Map costs
+// about that much for all its items.
+#ifndef PLAIT_SCHEDULERS_PROCESS_POOL_PROCESS_POOL_H_
+#define PLAIT_SCHEDULERS_PROCESS_POOL_PROCESS_POOL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "plait/runtime/task/join_handle.h"
+#include "plait/runtime/task/spawn.h"
+#include "plait/runtime/task/task.h"
+#include "plait/schedulers/process_pool/pool_core.h"
+#include "plait/schedulers/process_pool/pool_map.h"
+#include "plait/schedulers/process_pool/process_function.h"
+#include "plait/schedulers/process_pool/process_pool_options.h"
+#include "plait/schedulers/process_pool/remote_executor.h"
+
+namespace plait {
+
+class ProcessPool final : public RemoteExecutor {
+ public:
+  // Starts the workers, and does not wait for them. FailedPrecondition where no process can be
+  // started that is safe (see above); what is wrong with the table or the options.
+  static absl::StatusOr<ProcessPool> Create(ProcessPoolOptions options);
+  static absl::StatusOr<ProcessPool> Create(FunctionTable functions,
+                                            ProcessPoolOptions options = {});
+
+  ProcessPool(ProcessPool&&) noexcept = default;
+  ProcessPool& operator=(ProcessPool&& other) noexcept;
+  // Ends the calls that are left with absl::CancelledError, and kills the workers.
+  ~ProcessPool() override;
+
+  // co_await: `function`, a pointer to a function of the table or a ProcessFunction, called with
+  // arguments that convert to its parameters. Gives absl::StatusOr<R>, or absl::Status for a
+  // function without a result; errors are the function's own, or those above. ResourceExhausted
+  // when arguments or result are larger than the limit. The pool outlives the co_await.
+  template <ProcessCallable F, class... Args>
+  Task<typename internal::CallTraits<F>::Result> Call(const F& function, Args&&... arguments) {
+    return CallWith(CallOptions{}, function, std::forward<Args>(arguments)...);
+  }
+  // The same with a deadline, retries, ...
+  template <ProcessCallable F, class... Args>
+  Task<typename internal::CallTraits<F>::Result> CallWith(const CallOptions& options,
+                                                          const F& function, Args&&... arguments) {
+    const absl::StatusOr<size_t> index = functions().IndexOf(Decayed(function));
+    if (!index.ok()) return Failed<typename internal::CallTraits<F>::Result>(index.status());
+    return internal::RunTypedCall<F>(
+        this, functions().name(*index), *index, options, std::string(options.idempotency_key),
+        std::tuple<internal::HeldArgument<Args>...>(std::forward<Args>(arguments)...));
+  }
+
+  // The same as a task of its own that runs already.
+  template <ProcessCallable F, class... Args>
+  JoinHandle<typename internal::CallTraits<F>::Result> Submit(const F& function,
+                                                              Args&&... arguments) {
+    return Spawn(Call(function, std::forward<Args>(arguments)...));
+  }
+
+  // co_await: `function` of one parameter, called with each item of `items`; the results in the
+  // items' order, or the first error, which ends the other calls. Items travel in chunks: a worker
+  // that dies fails its whole chunk, and so the Map. `items` is kept (moved or copied) unless it is
+  // a view, such as absl::Span, whose memory outlives the co_await.
+  template <ProcessCallable F, class Items>
+    requires std::ranges::random_access_range<Items>
+  auto Map(const F& function, Items&& items, MapOptions options = {})
+      -> Task<internal::MapResult<F>> {
+    const absl::StatusOr<size_t> index = functions().IndexOf(Decayed(function));
+    if (!index.ok()) return Failed<internal::MapResult<F>>(index.status());
+    internal::MapTarget target{this, functions().name(*index), *index, workers(),
+                               calls_per_worker()};
+    return internal::RunMap<F, std::decay_t<Items>>(target, std::forward<Items>(items),
+                                                    std::move(options));
+  }
+
+  // Waits until the calls that are in the pool have ended, and then until its workers have; new
+  // calls are refused with FailedPrecondition. Cancellation: the pool goes on draining.
+  Task<absl::Status> Drain();
+  // Ends all calls with absl::CancelledError and kills the workers. Any thread; does not wait.
+  void Stop();
+
+  int workers() const noexcept;
+  // The numbers of the processes, as far as they are known by now; for people and tests.
+  std::vector<int> worker_pids() const;
+  // How many workers have been started in the place of others.
+  uint64_t workers_replaced() const noexcept;
+  const FunctionTable& functions() const noexcept;
+
+  // RemoteExecutor.
+  void Start(RemoteCall& call) noexcept override;
+  void Cancel(RemoteCall& call) noexcept override;
+
+ private:
+  explicit ProcessPool(std::shared_ptr<internal::PoolCore> core);
+
+  template <class F>
+  static decltype(auto) Decayed(const F& function) {
+    if constexpr (std::is_function_v<F>) {
+      return &function;
+    } else {
+      return function;
+    }
+  }
+  template <class R>
+  static Task<R> Failed(absl::Status status) {
+    co_return status;
+  }
+  int calls_per_worker() const noexcept;
+
+  std::shared_ptr<internal::PoolCore> core_;  // null when moved from
+};
+
+}  // namespace plait
+
+#endif  // PLAIT_SCHEDULERS_PROCESS_POOL_PROCESS_POOL_H_

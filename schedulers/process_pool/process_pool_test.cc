@@ -1,0 +1,481 @@
+// Of the five traps this faces three: reference parameters of a lazy task (arguments are kept by
+// value), a wake-up lost between look and sleep (every test that waits for a call), and a cancel
+// that races with the end (CancelsThatRaceWithTheEndsLeaveOneOutcomeEach).
+#include "plait/schedulers/process_pool/process_pool.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/test_folder.h"
+#include "plait/schedulers/event_loop/event_loop.h"
+#include "plait/schedulers/process_pool/pool_functions.h"
+#include "plait/schedulers/process_pool/run_process_workers.h"
+
+namespace plait {
+namespace {
+
+using internal::CountLines;
+using internal::CountRuns;
+using internal::Die;
+using internal::DieAtFirst;
+using internal::Echo;
+using internal::Exists;
+using internal::Gate;
+using internal::HalfOf;
+using internal::Length;
+using internal::Make;
+using internal::Nothing;
+using internal::Pid;
+using internal::PoolFunctions;
+using internal::Square;
+using internal::Stubborn;
+using internal::Touch;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Well beyond what anything here takes.
+constexpr absl::Duration kLong = absl::Minutes(2);
+
+Task<void> Until(const std::string* path) {
+  while (!Exists(*path)) co_await Yield();
+}
+
+class ProcessPoolTest : public ::testing::TestWithParam<ReactorFactory> {
+ protected:
+  static ProcessPool NewPool(ProcessPoolOptions options = {}) {
+    options.functions = PoolFunctions();
+    if (options.workers == 0) options.workers = 2;
+    options.worker.error = WorkerError::kKeep;
+    absl::StatusOr<ProcessPool> pool = ProcessPool::Create(std::move(options));
+    EXPECT_TRUE(pool.ok()) << pool.status();
+    return *std::move(pool);
+  }
+
+  template <class T>
+  T Run(Task<T> task) {
+    return BlockOn(loop_, std::move(task));
+  }
+
+  std::string File(absl::string_view name) { return absl::StrCat(folder_.path(), "/", name); }
+  // Runs the loop until a file is there.
+  void Await(absl::string_view name) {
+    const std::string path = File(name);
+    Run(Until(&path));
+  }
+
+  TestFolder folder_;
+  EventLoop loop_{GetParam().make(nullptr)};
+};
+
+TEST_P(ProcessPoolTest, ACallRunsInAnotherProcess) {
+  ProcessPool pool = NewPool();
+  EXPECT_EQ(*Run(pool.Call(Square, 7)), 49);
+  const absl::StatusOr<int> pid = Run(pool.Call(Pid));
+  ASSERT_TRUE(pid.ok()) << pid.status();
+  EXPECT_NE(*pid, ::getpid());
+  Run([](ProcessPool& of) -> Task<void> {
+    while (of.worker_pids().size() < 2) co_await Yield();
+  }(pool));
+  EXPECT_THAT(pool.worker_pids(), ::testing::Contains(*pid));
+  EXPECT_TRUE(Run(pool.Call(&Nothing)).ok());
+}
+
+TEST_P(ProcessPoolTest, WhatAFunctionFailsWithComesBack) {
+  ProcessPool pool = NewPool();
+  EXPECT_EQ(*Run(pool.Call(HalfOf, 8)), 4);
+  EXPECT_EQ(Run(pool.Call(HalfOf, 7)).status(), absl::InvalidArgumentError("7 is odd"));
+}
+
+TEST_P(ProcessPoolTest, AFunctionThatIsNotInTheTableIsNotCalled) {
+  ProcessPool pool = NewPool();
+  EXPECT_EQ(Run(pool.Call(static_cast<int (*)(int)>([](int n) { return n; }), 1)).status().code(),
+            absl::StatusCode::kNotFound);
+  constexpr ProcessFunction<int(int)> kUnknown("unknown");
+  EXPECT_EQ(Run(pool.Call(kUnknown, 1)).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Run(CallRemote(pool, kUnknown, {}, 1)).status().code(), absl::StatusCode::kNotFound);
+  constexpr ProcessFunction<int(int)> kSquare("square");
+  EXPECT_EQ(*Run(CallRemote(pool, kSquare, {}, 5)), 25);
+}
+
+TEST_P(ProcessPoolTest, LargeArgumentsAndResultsArrive) {
+  ProcessPool pool = NewPool();
+  const std::string large(5'000'000, 'x');
+  EXPECT_EQ(*Run(pool.Call(Length, absl::string_view(large))), 5'000'000);
+  EXPECT_EQ(Run(pool.Call(Make, 3'000'000))->size(), 3'000'000u);
+  EXPECT_EQ(*Run(pool.Call(Echo, large)), large);
+}
+
+TEST_P(ProcessPoolTest, WhatIsLargerThanTheLimitIsResourceExhausted) {
+  ProcessPool pool = NewPool({.max_payload = size_t{1} << 20});
+  const std::string large(2'000'000, 'x');
+  EXPECT_EQ(Run(pool.Call(Length, absl::string_view(large))).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Run(pool.Call(Make, 2'000'000)).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(*Run(pool.Call(Square, 3)), 9);
+}
+
+TEST_P(ProcessPoolTest, ManyCallsAtOnceAllComeBack) {
+  ProcessPool pool = NewPool({.calls_per_worker = 8});
+  std::vector<Task<absl::StatusOr<int>>> calls;
+  for (int i = 0; i < 2'000; ++i) calls.push_back(pool.Call(Square, i));
+  const absl::StatusOr<std::vector<int>> results = Run(Gather(std::move(calls)));
+  ASSERT_TRUE(results.ok()) << results.status();
+  for (int i = 0; i < 2'000; ++i) ASSERT_EQ((*results)[static_cast<size_t>(i)], i * i);
+}
+
+TEST_P(ProcessPoolTest, SubmitStartsAtOnce) {
+  ProcessPool pool = NewPool();
+  EXPECT_EQ(*Run([](ProcessPool& on) -> Task<absl::StatusOr<int>> {
+    JoinHandle<absl::StatusOr<int>> handle = on.Submit(Square, 6);
+    co_return co_await handle;
+  }(pool)),
+            36);
+}
+
+TEST_P(ProcessPoolTest, ADeathFailsItsOwnCallOnlyAndSaysHow) {
+  ProcessPool pool = NewPool({.workers = 1, .quarantine_after = 0});
+  struct Case {
+    const char* how;
+    const char* says;
+  };
+  for (const Case& c : {Case{"segv", "SIGSEGV"}, Case{"abort", "SIGABRT"}, Case{"kill", "SIGKILL"},
+                        Case{"exit 3", "status 3"}}) {
+    std::vector<Task<absl::StatusOr<int>>> calls;
+    for (int i = 0; i < 10; ++i) calls.push_back(pool.Call(Square, i));
+    calls.push_back(pool.Call(Die, c.how));
+    for (int i = 0; i < 10; ++i) calls.push_back(pool.Call(Square, i));
+    const std::vector<absl::StatusOr<int>> results = Run(GatherAll(std::move(calls)));
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (i != 10) {
+        ASSERT_TRUE(results[i].ok()) << i << results[i].status();
+      } else {
+        EXPECT_EQ(results[i].status().code(), absl::StatusCode::kAborted);
+        EXPECT_THAT(std::string(results[i].status().message()),
+                    AllOf(HasSubstr("die"), HasSubstr(c.says)));
+      }
+    }
+  }
+  EXPECT_GE(pool.workers_replaced(), 4u);
+  EXPECT_THAT(std::string(Run(pool.Call(Die, "abort")).status().message()),
+              HasSubstr("the last words"));
+}
+
+TEST_P(ProcessPoolTest, AnIdempotentCallRunsAgainElsewhereAndOthersDoNot) {
+  ProcessPool pool = NewPool();
+  const std::string folder = folder_.path();
+  EXPECT_EQ(*Run(pool.CallWith({.attempts = 2}, DieAtFirst, folder, "twice")), 1);
+  EXPECT_EQ(CountLines(File("journal"), "twice"), 2);
+  EXPECT_EQ(Run(pool.Call(DieAtFirst, folder, "once")).status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(CountLines(File("journal"), "once"), 1);
+}
+
+TEST_P(ProcessPoolTest, AnIdempotentCallRunsNoMoreOftenThanItMay) {
+  ProcessPool pool = NewPool({.quarantine_after = 0});
+  EXPECT_EQ(Run(pool.CallWith({.attempts = 3}, Die, "kill")).status().code(),
+            absl::StatusCode::kAborted);
+  // A worker that had nothing to do may not have been started again yet: those that died were.
+  EXPECT_GE(pool.workers_replaced(), 3u);
+}
+
+TEST_P(ProcessPoolTest, ACancelledCallThatHasNotBegunNeverBegins) {
+  ProcessPool pool = NewPool({.workers = 1});
+  const std::string folder = folder_.path();
+  auto both = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
+    JoinHandle<absl::StatusOr<int>> first = on.Submit(Gate, in, "first");
+    const std::string began = in + "/first.began";
+    co_await Until(&began);
+    JoinHandle<absl::StatusOr<int>> second = on.Submit(Gate, in, "second");  // in the worker's ring
+    co_await Yield();
+    second.Cancel();
+    const absl::Status status = (co_await second).status();
+    Touch(in + "/first.go");
+    const absl::StatusOr<int> ended = co_await first;
+    co_return ended.ok() ? status : ended.status();
+  };
+  EXPECT_EQ(Run(both(pool, folder)).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(*Run(pool.Call(Square, 2)), 4);
+  EXPECT_FALSE(Exists(File("second.began")));
+}
+
+TEST_P(ProcessPoolTest, ACancelledCallThatRunsIsToldToStopAndItsProcessGoesOn) {
+  ProcessPool pool = NewPool({.workers = 1, .cancel_grace = kLong});
+  const int pid = *Run(pool.Call(Pid));
+  auto cancel = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
+    JoinHandle<absl::StatusOr<int>> call = on.Submit(Gate, in, "gate");
+    const std::string began = in + "/gate.began";
+    co_await Until(&began);
+    call.Cancel();
+    co_return (co_await call).status();
+  };
+  EXPECT_EQ(Run(cancel(pool, folder_.path())).code(), absl::StatusCode::kCancelled);
+  Await("gate.cancelled");
+  EXPECT_EQ(*Run(pool.Call(Pid)), pid);
+}
+
+TEST_P(ProcessPoolTest, ACallThatDoesNotStopHasItsProcessKilledAndOthersRunElsewhere) {
+  ProcessPool pool = NewPool({.workers = 1,
+                              .cancel_grace = absl::Milliseconds(1),
+                              .terminate_grace = absl::Milliseconds(1)});
+  const int pid = *Run(pool.Call(Pid));
+  auto cancel = [](ProcessPool& on, std::string in) -> Task<absl::StatusOr<int>> {
+    JoinHandle<absl::StatusOr<int>> call = on.Submit(Stubborn, in, "gate");
+    const std::string began = in + "/gate.began";
+    co_await Until(&began);
+    JoinHandle<absl::StatusOr<int>> behind = on.Submit(Pid);
+    co_await Yield();
+    call.Cancel();
+    const absl::StatusOr<int> cancelled = co_await call;
+    if (!absl::IsCancelled(cancelled.status())) co_return cancelled.status();
+    co_return co_await behind;
+  };
+  const absl::StatusOr<int> other = Run(cancel(pool, folder_.path()));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_NE(*other, pid);
+}
+
+TEST_P(ProcessPoolTest, ALateCallIsDeadlineExceededAndStopped) {
+  ProcessPool pool = NewPool({.workers = 1, .cancel_grace = absl::Milliseconds(1)});
+  const std::string folder = folder_.path();
+  const absl::StatusOr<int> late =
+      Run(pool.CallWith({.timeout = absl::Milliseconds(50)}, Gate, folder, "late"));
+  EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(late.status().message()), HasSubstr("gate"));
+  // The process stops, or is stopped, and there is one for the next.
+  EXPECT_EQ(*Run(pool.Call(Square, 2)), 4);
+}
+
+TEST_P(ProcessPoolTest, ALateCallThatHasNotBegunNeverBegins) {
+  ProcessPool pool = NewPool({.workers = 1});
+  const std::string folder = folder_.path();
+  auto late = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
+    JoinHandle<absl::StatusOr<int>> first = on.Submit(Gate, in, "first");
+    const std::string began = in + "/first.began";
+    co_await Until(&began);
+    const absl::StatusOr<int> second =
+        co_await on.CallWith({.timeout = absl::Milliseconds(5)}, Gate, in, "second");
+    Touch(in + "/first.go");
+    const absl::StatusOr<int> ended = co_await first;
+    co_return ended.ok() ? second.status() : ended.status();
+  };
+  EXPECT_EQ(Run(late(pool, folder)).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(*Run(pool.Call(Square, 2)), 4);
+  EXPECT_FALSE(Exists(File("second.began")));
+}
+
+TEST_P(ProcessPoolTest, AStoppedProcessIsKilledWhenItsCallIsLate) {
+  ProcessPool pool = NewPool({.workers = 1,
+                              .cancel_grace = absl::Milliseconds(1),
+                              .terminate_grace = absl::Milliseconds(1)});
+  const int pid = *Run(pool.Call(Pid));
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  auto stopped = [](ProcessPool& on) -> Task<absl::StatusOr<int>> {
+    const absl::StatusOr<int> late =
+        co_await on.CallWith({.timeout = absl::Milliseconds(20)}, Square, 2);
+    if (!absl::IsDeadlineExceeded(late.status())) co_return late.status();
+    co_return co_await on.Call(Pid);
+  };
+  const absl::StatusOr<int> other = Run(stopped(pool));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_NE(*other, pid);
+}
+
+TEST_P(ProcessPoolTest, AFunctionThatKillsItsWorkersIsQuarantined) {
+  ProcessPool pool = NewPool({.quarantine_after = 2, .quarantine = kLong});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(Run(pool.Call(Die, "kill")).status().code(), absl::StatusCode::kAborted);
+  }
+  const absl::Status refused = Run(pool.Call(Die, "kill")).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(refused.message()), AllOf(HasSubstr("die"), HasSubstr("SIGKILL")));
+  EXPECT_EQ(*Run(pool.Call(Square, 2)), 4) << "others are called";
+}
+
+TEST_P(ProcessPoolTest, AQuarantineEndsAndBeginsAgainWithTheNextDeath) {
+  ProcessPool pool = NewPool({.quarantine_after = 2, .quarantine = absl::ZeroDuration()});
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(Run(pool.Call(Die, "kill")).status().code(), absl::StatusCode::kAborted);
+  }
+}
+
+TEST_P(ProcessPoolTest, MapKeepsTheOrderOfItsItems) {
+  ProcessPool pool = NewPool();
+  std::vector<int> items(1'000);
+  std::iota(items.begin(), items.end(), 0);
+  std::vector<size_t> told;
+  for (const size_t chunk : {size_t{0}, size_t{1}, size_t{7}, size_t{5'000}}) {
+    told.clear();
+    MapOptions options;
+    options.chunk = chunk;
+    options.progress = [&told](size_t done, size_t of) {
+      EXPECT_EQ(of, 1'000u);
+      told.push_back(done);
+    };
+    const absl::StatusOr<std::vector<int>> squares =
+        Run(pool.Map(Square, items, std::move(options)));
+    ASSERT_TRUE(squares.ok()) << squares.status();
+    ASSERT_EQ(squares->size(), items.size());
+    for (int i = 0; i < 1'000; ++i) ASSERT_EQ((*squares)[static_cast<size_t>(i)], i * i);
+    EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+    EXPECT_EQ(told.back(), 1'000u);
+  }
+}
+
+TEST_P(ProcessPoolTest, MapOfNothingAndOfAViewAndWithoutResults) {
+  ProcessPool pool = NewPool();
+  EXPECT_THAT(*Run(pool.Map(Square, std::vector<int>())), ElementsAre());
+  const std::vector<int> items = {3, 4};
+  EXPECT_THAT(*Run(pool.Map(Square, absl::MakeSpan(items))), ElementsAre(9, 16));
+  const std::vector<std::string> texts = {"a", "bc"};
+  EXPECT_THAT(*Run(pool.Map(Length, texts)), ElementsAre(1, 2));
+}
+
+TEST_P(ProcessPoolTest, TheFirstErrorEndsAMap) {
+  ProcessPool pool = NewPool();
+  EXPECT_EQ(Run(pool.Map(HalfOf, std::vector<int>{2, 4, 5, 6})).status(),
+            absl::InvalidArgumentError("5 is odd"));
+  MapOptions one;
+  one.chunk = 1;
+  EXPECT_EQ(Run(pool.Map(Die, std::vector<std::string>(3, "kill"), std::move(one))).status().code(),
+            absl::StatusCode::kAborted);
+}
+
+TEST_P(ProcessPoolTest, AWorkerIsReplacedAfterSoManyCalls) {
+  ProcessPool pool = NewPool({.workers = 1, .max_tasks_per_worker = 3});
+  std::vector<int> counts;
+  for (int i = 0; i < 9; ++i) counts.push_back(*Run(pool.Call(CountRuns)));
+  EXPECT_THAT(counts, ElementsAre(1, 2, 3, 1, 2, 3, 1, 2, 3));
+}
+
+TEST_P(ProcessPoolTest, DrainWaitsForTheCallsThatAreThereAndRefusesOthers) {
+  const int descriptors = OpenDescriptors();
+  {
+    ProcessPool pool = NewPool();
+    auto drain = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
+      JoinHandle<absl::StatusOr<int>> call = on.Submit(Gate, in, "gate");
+      const std::string began = in + "/gate.began";
+      co_await Until(&began);
+      JoinHandle<absl::Status> drained = Spawn(on.Drain());
+      co_await Yield();
+      const absl::StatusOr<int> refused = co_await on.Call(Square, 2);
+      if (refused.status().code() != absl::StatusCode::kFailedPrecondition) {
+        co_return absl::InternalError("it was not refused");
+      }
+      if (drained.done()) co_return absl::InternalError("it did not wait");
+      Touch(in + "/gate.go");
+      const absl::StatusOr<int> ended = co_await call;
+      if (!ended.ok()) co_return ended.status();
+      co_return co_await drained;
+    };
+    EXPECT_EQ(Run(drain(pool, folder_.path())), absl::OkStatus());
+    EXPECT_FALSE(HasChildren());
+    EXPECT_THAT(pool.worker_pids(), ElementsAre());
+  }
+  EXPECT_EQ(OpenDescriptors(), descriptors);
+}
+
+TEST_P(ProcessPoolTest, StopEndsTheCallsThatAreThere) {
+  ProcessPool pool = NewPool();
+  auto stop = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
+    JoinHandle<absl::StatusOr<int>> call = on.Submit(Stubborn, in, "gate");
+    const std::string began = in + "/gate.began";
+    co_await Until(&began);
+    on.Stop();
+    co_return (co_await call).status();
+  };
+  EXPECT_EQ(Run(stop(pool, folder_.path())).code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(Run(pool.Drain()).ok());
+  EXPECT_FALSE(HasChildren());
+}
+
+TEST_P(ProcessPoolTest, NothingOfADroppedPoolStays) {
+  const int descriptors = OpenDescriptors();
+  {
+    ProcessPool unused = NewPool();
+    ProcessPool used = NewPool();
+    EXPECT_EQ(*Run(used.Call(Square, 3)), 9);
+  }
+  ASSERT_TRUE(loop_.Close().ok());
+  EXPECT_FALSE(HasChildren());
+  // The loop's own are gone as well.
+  EXPECT_LE(OpenDescriptors(), descriptors);
+}
+
+TEST_P(ProcessPoolTest, APoolOutlivesTheLoopThatDroveIt) {
+  ProcessPool pool = NewPool({.workers = 1});
+  const int pid = *Run(pool.Call(Pid));
+  ASSERT_TRUE(loop_.Close().ok());
+  EventLoop other(GetParam().make(nullptr));
+  EXPECT_EQ(*BlockOn(other, pool.Call(Pid)), pid) << "and its workers stay";
+}
+
+TEST_P(ProcessPoolTest, ACallFromAThreadWithoutAReactorIsRefusedUnlessSomebodyDrivesThePool) {
+  ProcessPool pool = NewPool();
+  auto on_blocking = [](ProcessPool& called) -> Task<absl::StatusOr<int>> {
+    co_return co_await On(TaskContext::Current()->executor->blocking(), called.Call(Square, 3));
+  };
+  EXPECT_EQ(Run(on_blocking(pool)).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(*Run(pool.Call(Square, 3)), 9);
+  EXPECT_EQ(*Run(on_blocking(pool)), 9);
+}
+
+TEST_P(ProcessPoolTest, WorkersThatDoNotStartFailTheCallsAndSayWhy) {
+  ASSERT_EQ(::setenv(internal::kInitializerFails, "1", 1), 0);
+  ProcessPool pool = NewPool({.workers = 1});
+  ASSERT_EQ(::unsetenv(internal::kInitializerFails), 0);
+  const absl::Status failed = Run(pool.Call(Square, 2)).status();
+  EXPECT_EQ(failed.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(failed.message()), HasSubstr("no model"));
+}
+
+TEST_P(ProcessPoolTest, CancelsThatRaceWithTheEndsLeaveOneOutcomeEach) {
+  ProcessPool pool = NewPool();
+  auto race = [](ProcessPool& on) -> Task<int> {
+    int outcomes = 0;
+    for (int i = 0; i < 300; ++i) {
+      std::vector<JoinHandle<absl::StatusOr<int>>> calls;
+      for (int n = 0; n < 4; ++n) calls.push_back(on.Submit(Square, n));
+      for (int n = 0; n < i % 7; ++n) co_await Yield();
+      for (auto& call : calls) call.Cancel();
+      for (int n = 0; n < 4; ++n) {
+        const absl::StatusOr<int> result = co_await calls[static_cast<size_t>(n)];
+        if (result.ok() ? *result == n * n : absl::IsCancelled(result.status())) ++outcomes;
+      }
+    }
+    co_return outcomes;
+  };
+  EXPECT_EQ(Run(race(pool)), 1'200);
+  EXPECT_EQ(*Run(pool.Call(Square, 5)), 25);
+}
+
+INSTANTIATE_TEST_SUITE_P(AllReactors, ProcessPoolTest, ::testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+}  // namespace
+}  // namespace plait
+
+int main(int argc, char** argv) {
+  plait::RunProcessWorkersIfAsked(plait::internal::PoolFunctions());
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
