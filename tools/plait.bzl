@@ -43,8 +43,18 @@ def plait_test(name, deps = [], copts = [], main = "@com_google_googletest//:gte
         **kwargs
     )
 
-def plait_benchmark(name, deps = [], copts = [], args = [], tags = [], size = "small", **kwargs):
+def plait_benchmark(
+        name,
+        deps = [],
+        copts = [],
+        args = [],
+        tags = [],
+        size = "small",
+        main = "@com_github_google_benchmark//:benchmark_main",
+        **kwargs):
     """A Google Benchmark program that is also a test, running for a moment, so that it cannot rot.
+
+    main = "@com_github_google_benchmark//:benchmark" is for one that brings its own main().
 
     To measure: bazel run -c opt //x:x_benchmark -- --benchmark_min_time=1
     """
@@ -55,6 +65,6 @@ def plait_benchmark(name, deps = [], copts = [], args = [], tags = [], size = "s
         args = ["--benchmark_min_time=0.01"] + args,
         copts = _COPTS + copts,
         tags = ["benchmark"] + tags,
-        deps = deps + _TEST_DEPS + ["@com_github_google_benchmark//:benchmark_main"],
+        deps = deps + _TEST_DEPS + [main],
         **kwargs
     )
