@@ -114,7 +114,7 @@ class [[nodiscard]] DatagramSend final : public io::internal::OperationAwaiter {
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
     if (!at_once_) return OperationAwaiter::await_suspend(waiter);
     SendAtOnce(waiter.promise());
-    waiter.promise().Schedule();  // others have their turn
+    waiter.promise().ScheduleLast();  // others have their turn
     return true;
   }
   absl::Status await_resume() const;

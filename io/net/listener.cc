@@ -17,8 +17,11 @@
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/file_status.h"
 #include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/deadline.h"
+#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/core/worker_group.h"
 #include "plait/runtime/sync/event.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/time/timeout.h"
@@ -90,6 +93,13 @@ int Bind(int fd, const SocketAddress& address, const ListenOptions& options) {
   return try_it();
 }
 
+// Connections that came to one worker of a group would all be at home with that.
+void SettleInTurn(int fd) noexcept {
+  Worker* const here = Worker::Current();
+  if (here == nullptr || here->group() == nullptr) return;
+  static_cast<void>(here->group()->HomeOf(fd, here->group()->Next()));
+}
+
 // Nothing that will pass by itself: closed, no listener, no reactor, cancelled.
 bool IsFinal(const absl::Status& error) {
   return absl::IsFailedPrecondition(error) || absl::IsInvalidArgument(error) ||
@@ -98,11 +108,13 @@ bool IsFinal(const absl::Status& error) {
 
 }  // namespace
 
+// Tasks may be at it on several threads at once.
 struct Listener::State {
   ~State() { RemoveOwnPath(); }
 
-  // Ends what waits, and hands the descriptor out for its close.
+  // Ends what waits, and hands the descriptor out for its close: to one of those who ask.
   io::OwnedDescriptor TakeDescriptor() {
+    if (taken.exchange(true, internal::kAcqRel)) return {};
     RemoveOwnPath();
     closed.Set();
     return std::move(descriptor);
@@ -117,22 +129,31 @@ struct Listener::State {
     path.clear();
   }
 
-  // There is no room: from now on each try waits for its turn.
-  void RunShort() noexcept {
-    short_of_room = true;
+  // There is no room: from now on each try waits for its turn. Whether that is news.
+  bool RunShort() noexcept {
+    const internal::SpinLockHolder hold(lock);
+    if (short_of_room.load(internal::kRelaxed)) return false;
     next_try = Now() + kPause;
+    short_of_room.store(true, internal::kRelaxed);
+    return true;
   }
 
-  // co_await: until its turn has come. Cancelled when it is closed meanwhile. A turn is taken when
-  // it is there, not before: one that was given up would be lost to the others.
+  // How long until there is a turn; 0: it is taken. A turn is taken when it is there, not before:
+  // one that was given up would be lost to the others.
+  absl::Duration TakeTurn() noexcept {
+    const internal::SpinLockHolder hold(lock);
+    const Deadline now = Now();
+    if (now < next_try) return next_try.Since(now);
+    next_try = now + kPause;
+    return absl::ZeroDuration();
+  }
+
+  // co_await: until its turn has come. Cancelled when it is closed meanwhile.
   Task<absl::Status> AwaitTurn() {
-    while (short_of_room) {
-      const Deadline now = Now();
-      if (now >= next_try) {
-        next_try = now + kPause;
-        break;
-      }
-      const absl::Status waited = co_await Timeout(next_try.Since(now), closed.Wait());
+    while (short_of_room.load(internal::kRelaxed)) {
+      const absl::Duration left = TakeTurn();
+      if (left == absl::ZeroDuration()) break;
+      const absl::Status waited = co_await Timeout(left, closed.Wait());
       if (waited.ok()) co_return absl::CancelledError("accept: the listener was closed");
       if (!absl::IsDeadlineExceeded(waited)) co_return waited;
     }
@@ -145,12 +166,14 @@ struct Listener::State {
   }
 
   io::OwnedDescriptor descriptor;
+  internal::Atomic<bool> taken{false};
   SocketAddress local;
   std::string path;  // to be removed in the end; empty: none
   FileStatus file;   // what it was
   Event closed;
-  bool short_of_room = false;
-  Deadline next_try;  // while it is
+  internal::Atomic<bool> short_of_room{false};
+  internal::SpinLock lock;
+  Deadline next_try;  // while it is; under the lock
 };
 
 absl::StatusOr<Listener> Listen(const SocketAddress& address, ListenOptions options) {
@@ -201,7 +224,7 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
     if (state == nullptr || !state->descriptor.valid()) {
       co_return absl::FailedPreconditionError("accept: the listener is closed");
     }
-    if (state->short_of_room) [[unlikely]] {
+    if (state->short_of_room.load(internal::kRelaxed)) [[unlikely]] {
       co_await OrReturn(state->AwaitTurn());
     }
     SocketAddress peer;
@@ -209,16 +232,15 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
     const absl::StatusOr<int> fd =
         co_await io::Accept(state->descriptor.get(), room, peer.room_size());
     if (fd.ok()) {
-      state->short_of_room = false;
+      state->short_of_room.store(false, internal::kRelaxed);
+      SettleInTurn(*fd);
       co_return Stream(io::OwnedDescriptor(*fd), peer);
     }
     const absl::Status error =
         internal::NameError(fd.status(), absl::StrCat("accept on ", state->local.ToString()));
     if (IsFinal(error)) co_return error;
     if (!absl::IsResourceExhausted(error) && ++passed_over % kMostPassedOver != 0) continue;
-    if (state->short_of_room) continue;
-    state->RunShort();
-    if (on_error != nullptr && *on_error) (*on_error)(error);
+    if (state->RunShort() && on_error != nullptr && *on_error) (*on_error)(error);
   }
 }
 

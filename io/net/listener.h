@@ -14,8 +14,10 @@
 // queue, and Accept tries again ten times a second until there is room. What is wrong with a single
 // connection (a peer that went away again before it was accepted) is passed over.
 //
-// Threads: a Listener belongs to the thread of the executor on which it accepts. For several
-// threads make one each, with `reuse_port`, or hand its Streams over before their first wait.
+// Threads: a Listener belongs to the executor on which it accepts. Where that has several threads,
+// Accept and Close may be called on any of them, and the connections are at home with each in turn
+// (see stream.h). To have several executors share the work make one for each, with `reuse_port`, or
+// hand its Streams over before they are used.
 // Lifetime: may be moved, closed or dropped while an Accept waits, which then ends with
 // absl::CancelledError; drop it on that thread, or when its executor is gone.
 #ifndef PLAIT_IO_NET_LISTENER_H_

@@ -2,8 +2,8 @@
 
 #include <sys/socket.h>
 
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -35,9 +35,13 @@ void EndConnection(int fd) noexcept {
   static_cast<void>(sys::Calls().Shutdown(fd, SHUT_RDWR));
 }
 
-Task<void> CloseForOwner(internal::StreamRef stream) {
-  const absl::Status closed = co_await internal::StreamState::CloseForOwner(std::move(stream));
-  static_cast<void>(closed);  // its handler hears of it, if anybody
+// At the stream's home: elsewhere the descriptor's number may be another's by then.
+Task<void> AbortConnection(internal::StreamRef stream) {
+  co_await internal::StreamState::AtHome(*stream.get(), [&] {
+    if (stream->fd() < 0) return;  // closed already
+    EndConnection(stream->fd());
+    stream->Abort();
+  });
 }
 
 Deadline Now() noexcept {
@@ -51,6 +55,7 @@ Deadline Now() noexcept {
 struct Server::Connection {
   Connection(Server& of, const Stream& served, SemaphoreGuard its_place)
       : server(of), place(std::move(its_place)), stream(served.state_) {
+    const internal::SpinLockHolder hold(server.lock_);
     next = server.first_;
     if (next != nullptr) next->previous = this;
     server.first_ = this;
@@ -59,16 +64,37 @@ struct Server::Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection() {
-    (previous != nullptr ? previous->next : server.first_) = next;
-    if (next != nullptr) next->previous = previous;
-    const bool last = server.count_.fetch_sub(1, internal::kRelaxed) == 1;
-    if (last && server.ending_) server.wake_.Set();
+    {
+      const internal::SpinLockHolder hold(server.lock_);
+      (previous != nullptr ? previous->next : server.first_) = next;
+      if (next != nullptr) next->previous = previous;
+    }
+    server.count_.fetch_sub(1, internal::kRelaxed);
+    const bool last = server.unfinished_.fetch_sub(1, internal::kSeqCst) == 1;
+    if (last && server.ending_.load(internal::kSeqCst)) server.wake_.Set();
+  }
+
+  // co_await: when its handler has ended, until it is closed, where that is under way.
+  Task<void> AwaitClosing() {
+    bool waits = false;
+    {
+      const internal::SpinLockHolder hold(server.lock_);
+      handled = true;
+      waits = closing;
+    }
+    if (!waits) co_return;
+    // What closes it is cancelled with it, and ends.
+    const absl::Status waited = co_await Uncancellable(closed.Wait());
+    static_cast<void>(waited);
   }
 
   Server& server;
   const SemaphoreGuard place;
   const internal::StreamRef stream;  // also when the handler's Stream has gone
-  std::optional<JoinHandle<void>> closing;
+  Event closed;                      // by CloseConnection
+  // Under the server's lock.
+  bool closing = false;  // CloseConnection has this
+  bool handled = false;  // and is not to have it any more
   Connection* next;
   Connection* previous = nullptr;
 };
@@ -104,16 +130,16 @@ Task<absl::Status> Server::Serve() {
 Task<absl::Status> Server::Run() {
   TaskGroup group;
   JoinHandle<void> accepting = group.Spawn(AcceptConnections(group), {.name = "accept"});
-  const auto stops = [this] { return Asked(kStop | kCancel) || !accept_error_.ok(); };
+  const auto stops = [this] { return Asked(kStop | kCancel | kFailed); };
   co_await RunUntil(group, absl::InfiniteDuration(), stops);
-  ending_ = true;
+  ending_.store(true, internal::kSeqCst);
   accepting.Cancel();
   const absl::Status closed = co_await listener_.Close();
   static_cast<void>(closed);  // nothing is lost with it
   co_await accepting;
-  const auto gone = [this] { return Asked(kCancel) || connections() == 0; };
+  const auto gone = [this] { return Asked(kCancel) || unfinished_.load(internal::kSeqCst) == 0; };
   const bool in_time = co_await RunUntil(group, options_.grace, gone);
-  const size_t cut_short = connections();
+  const size_t cut_short = unfinished_.load(internal::kSeqCst);
   group.Cancel();
   const absl::Status joined = co_await group.Join();
   static_cast<void>(joined);  // none of its tasks can fail
@@ -142,16 +168,33 @@ void Server::CloseOrAbort(TaskGroup& group) {
   const uint8_t asked =
       requests_.fetch_and(static_cast<uint8_t>(~(kClose | kAbort)), internal::kAcqRel);
   if ((asked & (kClose | kAbort)) == 0) return;
-  for (Connection* each = first_; each != nullptr; each = each->next) {
-    if (each->stream->fd() < 0) continue;  // closed already
-    if ((asked & kAbort) != 0) {
-      EndConnection(each->stream->fd());
-      each->stream->Abort();
-    } else if (!each->closing.has_value()) {
-      // Eager: from here on the handler's Stream, where it goes, drops nothing.
-      each->closing = group.Spawn(CloseForOwner(each->stream), {.name = "close", .eager = true});
+  std::vector<internal::StreamRef> aborted;
+  std::vector<Connection*> closed;  // which are there until CloseConnection is done with them
+  // Memory is had without the lock.
+  aborted.reserve(connections());
+  closed.reserve(connections());
+  {
+    const internal::SpinLockHolder hold(lock_);
+    for (Connection* each = first_; each != nullptr; each = each->next) {
+      if (each->stream->fd() < 0) continue;  // closed already
+      if ((asked & kAbort) != 0) {
+        aborted.push_back(each->stream);
+      } else if (!each->closing && !each->handled) {
+        each->closing = true;
+        closed.push_back(each);
+      }
     }
   }
+  // Eager: from here on the handler's Stream, where it goes, drops nothing.
+  const SpawnOptions options{.name = "close", .eager = true};
+  for (internal::StreamRef& each : aborted) group.Spawn(AbortConnection(std::move(each)), options);
+  for (Connection* const each : closed) group.Spawn(CloseConnection(*each), options);
+}
+
+Task<void> Server::CloseConnection(Connection& connection) {
+  const absl::Status closed = co_await internal::StreamState::CloseForOwner(connection.stream);
+  static_cast<void>(closed);  // its handler hears of it, if anybody
+  connection.closed.Set();
 }
 
 Task<void> Server::AcceptConnections(TaskGroup& group) {
@@ -166,13 +209,13 @@ Task<void> Server::AcceptConnections(TaskGroup& group) {
     }
     absl::StatusOr<Stream> stream = co_await Listener::AcceptOn(listener_.state_, &on_error);
     if (!stream.ok()) {
-      if (ending_) co_return;
+      if (ending_.load(internal::kSeqCst)) co_return;
       // Cancelled: somebody has closed the listener.
       if (absl::IsCancelled(stream.status())) co_return Ask(kStop);
       accept_error_ = stream.status();
-      wake_.Set();
-      co_return;
+      co_return Ask(kFailed);
     }
+    unfinished_.fetch_add(1, internal::kSeqCst);
     group.Spawn(RunConnection(*std::move(stream), std::move(place)), {.name = "connection"});
   }
 }
@@ -188,7 +231,7 @@ Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
   } else {
     result.SetException(made.exception());
   }
-  if (connection.closing.has_value()) co_await *connection.closing;
+  co_await connection.AwaitClosing();
   const absl::Status ended =
       result.has_value() ? result.value()
                          : absl::InternalError(internal::DescribeException(result.exception()));
@@ -197,9 +240,10 @@ Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
   Report(ended, peer.ok() ? *peer : SocketAddress());
 }
 
-void Server::Report(const absl::Status& error, const SocketAddress& peer) const {
+void Server::Report(const absl::Status& error, const SocketAddress& peer) {
   std::string on_error_threw;
   if (options_.on_error) {
+    const absl::MutexLock hold(&reporting_);
     internal::Result<void> told;
     told.Capture([&] { options_.on_error(error, peer); });
     if (told.has_value()) return;

@@ -26,9 +26,11 @@
 // them at once, or, with drain_on_cancel, is as a Stop. Either way the listener is closed first,
 // and Serve returns when every handler has ended.
 //
-// Threads: a Server belongs to one, that of an EventLoop; its handlers run there. Stop,
-// CloseClients and AbortClients may be called from any, also where nobody serves yet or any more.
-// For several threads run a Server in each, with ListenOptions::reuse_port. Cost: a connection is a
+// Threads: a Server runs on one executor. Where that has several threads the connections are spread
+// over them; handlers then run side by side, and so does what `handler` does before it gives a
+// Task. Stop, CloseClients and AbortClients may be called from any thread, also where nobody serves
+// yet or any more. For several executors run a Server in each, with ListenOptions::reuse_port.
+// Cost: a connection is a
 // task, and with it one more frame; one that ended leaves nothing.
 #ifndef PLAIT_IO_NET_SERVER_H_
 #define PLAIT_IO_NET_SERVER_H_
@@ -42,12 +44,14 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/listener.h"
 #include "plait/io/net/stream.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/deadline.h"
+#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/event.h"
 #include "plait/runtime/sync/semaphore.h"
 #include "plait/runtime/task/task.h"
@@ -64,8 +68,9 @@ struct ServerOptions {
   // A cancel is as a Stop: for servers that end well on SIGINT.
   bool drain_on_cancel = false;
   // Told of a handler's error, with the peer, and, with no address, of what keeps the server from
-  // accepting. Not of absl::CancelledError. On the server's thread; it does not block. Null, or one
-  // that throws: the executor's reports (RunOptions::on_report, or a line on standard error).
+  // accepting. Not of absl::CancelledError. On a thread of the server's executor, one call at a
+  // time; it does not block. Null, or one that throws: the executor's reports
+  // (RunOptions::on_report, or a line on standard error).
   std::function<void(const absl::Status& error, const SocketAddress& peer)> on_error;
 };
 
@@ -132,7 +137,8 @@ class Server {
  private:
   struct Made {};
   struct Connection;
-  enum Request : uint8_t { kStop = 1, kCancel = 2, kClose = 4, kAbort = 8 };
+  // kFailed: accept_error_ is there.
+  enum Request : uint8_t { kStop = 1, kCancel = 2, kClose = 4, kAbort = 8, kFailed = 16 };
 
   Server(Listener listener, internal::ConnectionHandler handler, ServerOptions options, Made);
 
@@ -149,19 +155,25 @@ class Server {
   template <class Done>
   Task<bool> RunUntil(TaskGroup& group, absl::Duration grace, Done done);
   void CloseOrAbort(TaskGroup& group);
-  void Report(const absl::Status& error, const SocketAddress& peer) const;
+  static Task<void> CloseConnection(Connection& connection);
+  void Report(const absl::Status& error, const SocketAddress& peer);
 
   Listener listener_;
   internal::ConnectionHandler handler_;
   const ServerOptions options_;
   Semaphore places_;
-  Connection* first_ = nullptr;  // those that there are, in no order
-  internal::Atomic<size_t> count_{0};
+  internal::SpinLock lock_;
+  Connection* first_ = nullptr;             // those that run, in no order; under the lock
+  internal::Atomic<size_t> count_{0};       // of those
+  internal::Atomic<size_t> unfinished_{0};  // and of those that were accepted and do not run yet
   internal::Atomic<uint8_t> requests_{0};
   Event wake_;  // Run has something to look at
   bool served_ = false;
   bool serving_ = false;
-  bool ending_ = false;  // Run wants to know when the last connection has gone
+  // Run wants to know when the last connection has gone. Sequentially consistent with
+  // unfinished_: Run sees that none is left, or the last one sees this.
+  internal::Atomic<bool> ending_{false};
+  absl::Mutex reporting_;
   absl::Status accept_error_;
 };
 

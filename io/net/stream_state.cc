@@ -272,7 +272,7 @@ bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
   StreamState& state = *state_.get();
   Worker* const home = Worker::Current();
   if (kind_ == Kind::kWrite && rest_.empty()) {  // it has kept its turn too long
-    waiter.Schedule();
+    waiter.ScheduleLast();
     return true;
   }
   refusal_ = state.ComeHome(home);
@@ -281,7 +281,7 @@ bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
     state.Enqueue(rest_);
     rest_ = {};
     if (state.KeepsTurn()) return false;
-    waiter.Schedule();
+    waiter.ScheduleLast();
     return true;
   }
   // See StreamRead::Suspend.

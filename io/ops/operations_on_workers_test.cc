@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
 #include "plait/io/ops/owned_descriptor.h"
+#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
@@ -43,7 +44,11 @@ Task<absl::Status> WriteText(int fd, std::string text) {
 class OperationsOnWorkersTest : public testing::TestWithParam<ReactorFactory> {
  protected:
   OperationsOnWorkersTest() { Make(/*restless=*/false); }
-  ~OperationsOnWorkersTest() override { EXPECT_EQ(OpenDescriptors(), open_before_); }
+  ~OperationsOnWorkersTest() override {
+    // What was dropped is closed by a task.
+    for (int round = 0; pool_->tasks().size() > 0; ++round) plait::internal::SpinWait(round);
+    EXPECT_EQ(OpenDescriptors(), open_before_);
+  }
 
   void Make(bool restless, int workers = 2) {
     pool_ = nullptr;

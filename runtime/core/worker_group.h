@@ -43,6 +43,9 @@ class WorkerGroup {
   // Whether it is one of these; it may be a worker that is gone. O(n).
   bool Has(const Worker* worker) const noexcept;
 
+  // One after the other, for what is to be spread over all of them. Not before there is one.
+  Worker& Next() noexcept { return *workers_[next_.fetch_add(1, kRelaxed) % workers_.size()]; }
+
   // The home of `fd`, which is not negative: from now on that is `here`, where it has none.
   Worker& HomeOf(int fd, Worker& here) noexcept {
     const Block* const block = BlockOf(fd);
@@ -72,6 +75,7 @@ class WorkerGroup {
 
   Executor& executor_;
   std::vector<Worker*> workers_;
+  internal::Atomic<size_t> next_{0};
   const std::unique_ptr<internal::Atomic<Block*>[]> blocks_;
 };
 

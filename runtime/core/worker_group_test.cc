@@ -48,6 +48,13 @@ TEST_F(WorkerGroupTest, KnowsItsOwn) {
   EXPECT_FALSE(group_.Has(nullptr));
 }
 
+TEST_F(WorkerGroupTest, SpreadsEvenly) {
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(&group_.Next(), &first_);
+    EXPECT_EQ(&group_.Next(), &second_);
+  }
+}
+
 TEST_F(WorkerGroupTest, ADescriptorIsAtHomeWhereItWasUsedFirstUntilItIsForgotten) {
   for (const int fd : {0, 3, 1023, 1024, 500'000}) {
     EXPECT_EQ(&group_.HomeOf(fd, second_), &second_);

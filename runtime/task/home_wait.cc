@@ -11,7 +11,8 @@ bool HomeWait::Begin(PromiseBase& waiter, Worker& home, const AwaitNote& note) n
   StopState* stop = waiter.context->stop;
   if (stop == nullptr) return true;
   if (!stop->Register(*this)) {
-    waiter.Schedule();  // through the executor, so that a loop of cancelled waits lets others run
+    waiter
+        .ScheduleLast();  // through the executor, so that a loop of cancelled waits lets others run
     return false;
   }
   registered_ = true;
