@@ -54,9 +54,11 @@ class GrainedRange {
     const uint64_t count = begin < end ? Distance(begin, end) : 0;
     constexpr uint64_t kParts = 1024;
     constexpr uint64_t kMost = 256;
-    grain_ =
-        grain > 0 ? static_cast<uint64_t>(grain) : std::clamp<uint64_t>(count / kParts, 1, kMost);
-    grains_ = count / grain_ + (count % grain_ != 0 ? 1 : 0);
+    if (grain > 0) grain_ = static_cast<uint64_t>(grain);
+    if (grain == 0) grain_ = std::clamp<uint64_t>(count / kParts, 1, kMost);
+    grains_ = count;
+    // A division costs as much as some forks.
+    if (grain_ > 1) grains_ = count / grain_ + (count % grain_ != 0 ? 1 : 0);
   }
 
   uint64_t grains() const noexcept { return grains_; }
@@ -106,21 +108,33 @@ class LoopEnd {
 // Of a loop that can't.
 inline constexpr std::true_type kAllIsWanted;
 
-// leaf(grain) for the grains from `first` up to and without `last`, of which there is one at least;
-// join(left, right) for what neighbouring parts gave. The halves do not depend on who does them. A
-// part that is not `wanted(its first grain)` any more is not divided further.
+// A loop over grains: what its parts need, in one place, so that a fork has one pointer to keep.
 template <class T, class Wanted, class Leaf, class Join>
-T ForkGrains(uint64_t first, uint64_t last, const Wanted& wanted, const Leaf& leaf,
-             const Join& join) {
-  if constexpr (!std::is_same_v<Wanted, std::true_type>) {
-    if (!wanted(first)) return LoopEnd::CutShort();
+struct GrainLoop {
+  // leaf(grain) for the grains from `first` up to and without `last`, of which there is one at
+  // least; join(left, right) for what neighbouring parts gave. The halves do not depend on who does
+  // them. A part that is not `wanted(its first grain)` any more is not divided further.
+  T Run(uint64_t first, uint64_t last) const {
+    if constexpr (!std::is_same_v<Wanted, std::true_type>) {
+      if (!wanted(first)) return LoopEnd::CutShort();
+    }
+    if (last - first == 1) return leaf(first);
+    const uint64_t middle = first + (last - first) / 2;
+    auto left = [this, first, middle] { return Run(first, middle); };
+    auto right = [this, middle, last] { return Run(middle, last); };
+    auto [a, b] = ForkTwo(left, right);
+    return join(std::move(a), std::move(b));
   }
-  if (last - first == 1) return leaf(first);
-  const uint64_t middle = first + (last - first) / 2;
-  auto left = [&] { return ForkGrains<T>(first, middle, wanted, leaf, join); };
-  auto right = [&] { return ForkGrains<T>(middle, last, wanted, leaf, join); };
-  auto [a, b] = ForkTwo(left, right);
-  return join(std::move(a), std::move(b));
+
+  const Wanted& wanted;
+  const Leaf& leaf;
+  const Join& join;
+};
+
+template <class T, class Wanted, class Leaf, class Join>
+T ForkGrains(const GrainedRange& range, const Wanted& wanted, const Leaf& leaf, const Join& join) {
+  const GrainLoop<T, Wanted, Leaf, Join> loop{wanted, leaf, join};
+  return loop.Run(0, range.grains());
 }
 
 // Of two parts' statuses the left one's error wins.
@@ -136,7 +150,7 @@ void ForPlain(const GrainedRange& range, F& function) {
     return std::monostate();
   };
   const auto join = [](std::monostate, std::monostate) { return std::monostate(); };
-  ForkGrains<std::monostate>(0, range.grains(), kAllIsWanted, leaf, join);
+  ForkGrains<std::monostate>(range, kAllIsWanted, leaf, join);
 }
 
 template <class F>
@@ -155,7 +169,7 @@ absl::Status ForStatus(const GrainedRange& range, F& function) {
     }
     return absl::OkStatus();
   };
-  return ForkGrains<absl::Status>(0, range.grains(), wanted, leaf, LeftError);
+  return ForkGrains<absl::Status>(range, wanted, leaf, LeftError);
 }
 
 template <class T, class Fold, class Combine>
@@ -169,7 +183,7 @@ T ReducePlain(const GrainedRange& range, const T& identity, Fold& fold, Combine&
   const auto join = [&](T left, T right) -> T {
     return combine(std::move(left), std::move(right));
   };
-  return ForkGrains<T>(0, range.grains(), kAllIsWanted, leaf, join);
+  return ForkGrains<T>(range, kAllIsWanted, leaf, join);
 }
 
 template <class T, class Fold, class Combine>
@@ -196,7 +210,7 @@ absl::StatusOr<T> ReduceStatus(const GrainedRange& range, const T& identity, Fol
     if (!right.ok()) return right;
     return combine(*std::move(left), *std::move(right));
   };
-  return ForkGrains<absl::StatusOr<T>>(0, range.grains(), wanted, leaf, join);
+  return ForkGrains<absl::StatusOr<T>>(range, wanted, leaf, join);
 }
 
 }  // namespace internal
