@@ -116,7 +116,28 @@ void ForbidFutexesForTesting(bool forbid) noexcept { futexes_forbidden.store(for
 
 int CreateChannel(bool packets, int out[2]) noexcept {
   const int type = (packets ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
-  return ::socketpair(AF_UNIX, type, 0, out) < 0 ? -errno : 0;
+  int ends[2];
+  if (::socketpair(AF_UNIX, type, 0, ends) < 0) return -errno;
+  int error = 0;
+  for (int i = 0; i < 2; ++i) {
+    out[i] = ends[i];
+    if (ends[i] > 2) continue;
+    out[i] = ::fcntl(ends[i], F_DUPFD_CLOEXEC, 3);
+    if (out[i] < 0) error = errno;
+    ::close(ends[i]);
+  }
+  if (error == 0) return 0;
+  for (int i = 0; i < 2; ++i) {
+    if (out[i] >= 0) ::close(out[i]);
+  }
+  return -error;
+}
+
+int ChannelMaker(int fd) noexcept {
+  ucred credentials;
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) return -errno;
+  return credentials.pid;
 }
 
 int64_t Send(int fd, const void* data, size_t size, absl::Span<const int> descriptors) noexcept {

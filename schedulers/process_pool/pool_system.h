@@ -44,8 +44,11 @@ bool HasFutexes() noexcept;
 void ForbidFutexesForTesting(bool forbid) noexcept;
 
 // Two sockets that are connected to one another, close-on-exec; with `packets` what is sent at once
-// arrives at once. Neither of those who have an end can make the other's block.
+// arrives at once. Neither of those who have an end can make the other's block. Their numbers are
+// above those of the standard descriptors, also where these are closed.
 int CreateChannel(bool packets, int out[2]) noexcept;
+// The process that made the channel that `fd` is an end of; negative where it is something else.
+int ChannelMaker(int fd) noexcept;
 // Sends bytes, at least one, and copies of descriptors with them. Never waits: -EAGAIN where there
 // is no room. -EPIPE where nobody has the other end, without a signal.
 int64_t Send(int fd, const void* data, size_t size, absl::Span<const int> descriptors) noexcept;

@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -40,15 +41,17 @@ constexpr int kSanitizerThreads = __has_feature(thread_sanitizer) ? 1 : 0;
 constexpr int kSanitizerThreads = 0;
 #endif
 
-// The first line of a small file, or nothing.
-std::string ReadLine(const char* path) {
+// What is in a file of the system's, or nothing.
+std::string ReadFile(const char* path) {
   const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return "";
-  std::array<char, 256> buffer;
-  const ssize_t size = ::read(fd, buffer.data(), buffer.size());
+  std::string text;
+  std::array<char, 4096> buffer;
+  for (ssize_t size = 0; (size = ::read(fd, buffer.data(), buffer.size())) > 0;) {
+    text.append(buffer.data(), static_cast<size_t>(size));
+  }
   ::close(fd);
-  const std::string text(buffer.data(), size > 0 ? static_cast<size_t>(size) : 0);
-  return text.substr(0, text.find('\n'));
+  return text;
 }
 
 }  // namespace
@@ -63,7 +66,7 @@ int ThreadCount() noexcept {
   while (const dirent* const task = ::readdir(tasks)) {
     if (task->d_name[0] == '.') continue;
     const std::string name =
-        ReadLine(absl::StrCat("/proc/self/task/", task->d_name, "/comm").c_str());
+        ReadFile(absl::StrCat("/proc/self/task/", task->d_name, "/comm").c_str());
     if (!absl::StartsWith(name, "iou-")) ++count;
   }
   ::closedir(tasks);
@@ -213,7 +216,7 @@ int AddNice(int nice) noexcept {
 
 int LimitMemory(uint64_t bytes) noexcept {
   // The sixth number: pages of data and of stacks.
-  const std::string sizes = ReadLine("/proc/self/statm");
+  const std::string sizes = ReadFile("/proc/self/statm");
   const std::vector<absl::string_view> fields = absl::StrSplit(sizes, ' ');
   uint64_t pages = 0;
   if (fields.size() < 6 || !absl::SimpleAtoi(fields[5], &pages)) return -ENOENT;
@@ -243,6 +246,26 @@ int KeepDescriptors(absl::Span<const int> descriptors) noexcept {
   }
   ::closefrom(count);
   return 0;
+}
+
+void UnmapFiles(absl::Span<const absl::string_view> names) noexcept {
+  // "7f..0-7f..8 rw-s 00000000 00:01 1234    /memfd:name (deleted)"
+  const std::string maps = ReadFile("/proc/self/maps");
+  for (const absl::string_view line : absl::StrSplit(maps, '\n', absl::SkipEmpty())) {
+    const bool named = std::any_of(names.begin(), names.end(), [line](absl::string_view name) {
+      return absl::StrContains(line, name);
+    });
+    if (!named) continue;
+    const std::vector<absl::string_view> range =
+        absl::StrSplit(line.substr(0, line.find(' ')), '-');
+    uintptr_t begin = 0;
+    uintptr_t end = 0;
+    if (range.size() != 2 || !absl::SimpleHexAtoi(range[0], &begin) ||
+        !absl::SimpleHexAtoi(range[1], &end)) {
+      continue;
+    }
+    ::munmap(reinterpret_cast<void*>(begin), end - begin);
+  }
 }
 
 void BufferOutputByLine() noexcept {

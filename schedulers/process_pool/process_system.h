@@ -77,6 +77,8 @@ int LimitMemory(uint64_t bytes) noexcept;
 // started later inherit the first three. Of 1 and 2, where they are closed, the first takes the
 // place.
 int KeepDescriptors(absl::Span<const int> descriptors) noexcept;
+// Gives up the mappings of files in whose names one of these occurs.
+void UnmapFiles(absl::Span<const absl::string_view> names) noexcept;
 // Output is written at the latest at the end of a line.
 void BufferOutputByLine() noexcept;
 // Ends the process, without running what main would at its end; what was printed is flushed.

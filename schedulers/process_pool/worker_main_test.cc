@@ -4,6 +4,9 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -11,6 +14,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -19,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
@@ -35,6 +40,7 @@
 #include "plait/schedulers/process_pool/worker_fixture.h"
 #include "plait/schedulers/process_pool/worker_process.h"
 #include "plait/schedulers/process_pool/zygote.h"
+#include "plait/schedulers/process_pool/zygote_hook.h"
 
 namespace plait::internal {
 namespace {
@@ -53,10 +59,15 @@ int Crash(int n) {
   return n;
 }
 
+volatile int spins = 0;
+void Spin() {
+  for (;;) spins = spins + 1;
+}
+
 FunctionTable Table() {
   FunctionTable table;
   table.Add("square", &Square).Add("initialised", &Initialised).Add("name", &Name);
-  table.Add("crash", &Crash);
+  table.Add("crash", &Crash).Add("spin", &Spin);
   table.SetInitializer([] {
     initialised = true;
     return absl::OkStatus();
@@ -202,6 +213,79 @@ TEST(WorkerMainExecTest, ATableThatMainDoesNotHandOverIsRefusedAndSaidToBe) {
             "has other functions than the pool's");
 }
 
+// Starts this program once more, with a channel as descriptor 3 or without, from a process between
+// it and this one. Its exit status: 42 where main ran as usual.
+int ExitOfAnotherRun(bool with_channel) {
+  int channel[2];
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel), 0);
+  std::string ask = AskToServe(::getpid(), Table().fingerprint());
+  const pid_t between = ::fork();
+  if (between == 0) {
+    const pid_t program = ::fork();
+    if (program == 0) {
+      if (with_channel) {
+        ::dup2(channel[1], 3);
+      } else {
+        ::close(3);
+      }
+      char name[] = "program";
+      char command[] = "only-exit-42";
+      char* const arguments[] = {name, command, nullptr};
+      char* const environment[] = {ask.data(), nullptr};
+      ::execve("/proc/self/exe", arguments, environment);
+      ::_exit(1);
+    }
+    int status = 0;
+    ::waitpid(program, &status, 0);
+    ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+  }
+  ::close(channel[0]);
+  ::close(channel[1]);
+  int status = 0;
+  ::waitpid(between, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(WorkerMainExecTest, WhereTheProgramHasDiedBeforeItsZygoteCameToMainThatEndsThere) {
+  EXPECT_EQ(ExitOfAnotherRun(true), 0);
+}
+
+TEST(WorkerMainExecTest, ACopyOfTheEnvironmentMakesNoZygote) {
+  EXPECT_EQ(ExitOfAnotherRun(false), 42);
+}
+
+TEST(WorkerMainExecTest, NobodyIsLeftASecondAfterTheProgramWasKilled) {
+  AnswerPipe told;
+  const pid_t program = ::fork();
+  if (program == 0) {
+    const std::unique_ptr<Zygote> zygote = StartZygote(Zygote::Method::kExec, Table());
+    TestWorker idle(*zygote);
+    TestWorker busy(*zygote);
+    idle.Next(RecordKind::kReady);
+    busy.Next(RecordKind::kReady);
+    busy.Send(&Spin);
+    const std::string pids = absl::StrCat(zygote->pid(), " ", WaitForPid(idle.process()), " ",
+                                          WaitForPid(busy.process()), "\n");
+    static_cast<void>(::write(told.writer, pids.data(), pids.size()));
+    ::pause();
+    ::_exit(0);
+  }
+  std::istringstream pids(told.ReadLine());
+  std::vector<pollfd> processes;
+  for (int pid = 0; pids >> pid;) {
+    const int process = static_cast<int>(::syscall(434, pid, 0));  // pidfd_open
+    EXPECT_GE(process, 0);
+    processes.push_back({.fd = process, .events = POLLIN, .revents = 0});
+  }
+  EXPECT_EQ(processes.size(), 3u);
+  ::kill(program, SIGKILL);
+  ::waitpid(program, nullptr, 0);
+  for (pollfd& process : processes) {
+    EXPECT_EQ(::poll(&process, 1, 1'000), 1);
+    ::close(process.fd);
+  }
+}
+
 // 100 threads that allocate all the time, so that at every moment some hold the allocator's locks.
 class Allocators {
  public:
@@ -252,6 +336,7 @@ TEST(WorkerMainExecTest, AProgramOfHundredBusyThreadsStartsWorkersAndNoneHangs) 
 
 int main(int argc, char** argv) {
   plait::RunProcessWorkersIfAsked(plait::internal::Table());
+  if (argc == 2 && absl::string_view(argv[1]) == "only-exit-42") return 42;
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -28,6 +29,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/schedulers/process_pool/link.h"
 #include "plait/schedulers/process_pool/worker_exit.h"
 #include "plait/schedulers/process_pool/worker_fixture.h"
 #include "plait/schedulers/process_pool/worker_options.h"
@@ -184,6 +186,44 @@ TEST(WorkerProcessTest, AWorkerHasWhatItWasGivenAndNothingElseOfTheProgram) {
   std::ifstream comm(absl::StrCat("/proc/", WaitForPid(*worker), "/comm"));
   std::getline(comm, name);
   EXPECT_EQ(name, "a-name-longer-t");
+}
+
+TEST(WorkerProcessTest, AZygoteMapsNothingThatTheProgramShares) {
+  const absl::StatusOr<std::shared_ptr<LinkMemory>> link = LinkMemory::Create(4096);
+  ASSERT_TRUE(link.ok()) << link.status();
+  const auto maps = [](int pid) {
+    std::ifstream file(absl::StrCat("/proc/", pid, "/maps"));
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  EXPECT_EQ(RunWorker(*zygote, "exit 0").code, 0);
+  EXPECT_TRUE(absl::StrContains(maps(::getpid()), "plait-link"));
+  EXPECT_FALSE(absl::StrContains(maps(zygote->pid()), "plait-link"));
+}
+
+TEST(WorkerProcessTest, AProgramWithoutStandardDescriptorsHasWorkersAllTheSame) {
+  const int output = ::dup(1);
+  const int error = ::dup(2);
+  ::close(1);
+  ::close(2);
+  AnswerPipe answers;
+  std::string told;
+  int code = -1;
+  {
+    const std::unique_ptr<Zygote> zygote = StartZygote();
+    const std::unique_ptr<WorkerProcess> worker =
+        StartWorker(*zygote, "print nowhere\nerror nowhere\ndescribe\nexit 5", answers.writer);
+    told = answers.ReadLine();
+    code = WaitForExit(*worker).code;
+  }
+  // Whatever has taken these numbers.
+  ::dup2(output, 1);
+  ::dup2(error, 2);
+  ::close(output);
+  ::close(error);
+  answers.reader = answers.writer = -1;
+  EXPECT_TRUE(absl::StartsWith(told, "descriptors=5 ")) << told;
+  EXPECT_EQ(code, 5);
 }
 
 TEST(WorkerProcessTest, AWorkerThatTakesMoreMemoryThanItMayDiesOfItAlone) {

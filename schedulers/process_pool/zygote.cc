@@ -44,6 +44,8 @@ absl::Status NoWay(int threads) {
   const int null = pool_system::OpenNull();
   if (null < 0) pool_system::ExitAtOnce(1);
   if (pool_system::KeepDescriptors({null, 1, 2, control}) < 0) pool_system::ExitAtOnce(1);
+  // A mapping keeps what is mapped: a reactor's ring and its files, what is shared with workers.
+  pool_system::UnmapFiles({"[io_uring]", "/memfd:plait-"});
   ZygoteMain(3, parent, absl::OkStatus(), body);
 }
 

@@ -38,11 +38,13 @@ void ServeAsZygoteIfAsked(const WorkerBody& body, uint64_t fingerprint) {
       absl::StrSplit(asked, absl::MaxSplits(':', 1));
   int parent = 0;
   uint64_t expected = 0;
-  // Somebody's environment may have been copied: only the child of that program is meant.
+  // Somebody's environment may have been copied: what is meant has that program's channel.
   if (!absl::SimpleAtoi(parts.first, &parent) || !absl::SimpleAtoi(parts.second, &expected) ||
-      parent != pool_system::ParentId()) {
+      pool_system::ChannelMaker(kControl) != parent) {
     return;
   }
+  // It has died meanwhile, and does not want to be run again.
+  if (pool_system::ParentId() != parent) pool_system::ExitAtOnce(0);
   absl::Status refusal;
   if (expected != fingerprint) {
     refusal = absl::FailedPreconditionError(
