@@ -202,11 +202,11 @@ TEST(WorkerProcessTest, AZygoteMapsNothingThatTheProgramShares) {
 }
 
 TEST(WorkerProcessTest, AProgramWithoutStandardDescriptorsHasWorkersAllTheSame) {
+  AnswerPipe answers;
   const int output = ::dup(1);
   const int error = ::dup(2);
   ::close(1);
   ::close(2);
-  AnswerPipe answers;
   std::string told;
   int code = -1;
   {
@@ -216,12 +216,10 @@ TEST(WorkerProcessTest, AProgramWithoutStandardDescriptorsHasWorkersAllTheSame) 
     told = answers.ReadLine();
     code = WaitForExit(*worker).code;
   }
-  // Whatever has taken these numbers.
   ::dup2(output, 1);
   ::dup2(error, 2);
   ::close(output);
   ::close(error);
-  answers.reader = answers.writer = -1;
   EXPECT_TRUE(absl::StartsWith(told, "descriptors=5 ")) << told;
   EXPECT_EQ(code, 5);
 }
