@@ -106,6 +106,11 @@ class Pool {
     }
     if (idle_.EndSearch(worker) && queue_.HasItems()) WakeForWork();
   }
+  void SleepAndRunOne(int worker) {
+    EventOf(worker).Wait();
+    static_cast<void>(idle_.CancelPark(worker));
+    RunOne(worker);
+  }
   // Takes an item of its own and one for all.
   void RunBoth(int worker) {
     bool own = false, shared = false;
@@ -152,11 +157,14 @@ void OneWorker() {
   Require(pool.idle().searching() == 0, "all searchers were counted, and have ended");
 }
 
-// The second post may trust in the worker that the first has woken, which then wakes the other.
+// The second post may trust in the worker that searches, or that the first has woken; which then
+// wakes the other.
 template <class Queue>
 void TwoWorkers() {
   Pool<Queue> pool(2);
-  Parallel({[&] { pool.RunOne(0); }, [&] { pool.RunOne(1); },
+  pool.idle().BeginSearch(0);
+  pool.idle().PreparePark(1);
+  Parallel({[&] { pool.RunOne(0); }, [&] { pool.SleepAndRunOne(1); },
             [&] {
               pool.Post();
               pool.Post();
@@ -194,8 +202,8 @@ std::vector<Scenario> Scenarios() {
           {"it wakes by itself before its own", ItWakesByItselfBeforeItsOwn},
           {"two posters", TwoPosters},
           {"one of its own", OneOfItsOwn},
-          {"two workers", TwoWorkers<WeakQueue>, {.preemptions = 2}},
-          {"two workers, ordered", TwoWorkers<OrderedQueue>, {.preemptions = 2}}};
+          {"two workers", TwoWorkers<WeakQueue>},
+          {"two workers, ordered", TwoWorkers<OrderedQueue>}};
 }
 
 TEST(IdleSetExploredTest, NoWakeUpIsLost) {

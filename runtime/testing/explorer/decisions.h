@@ -12,11 +12,20 @@ namespace plait::explorer {
 class Decisions {
  public:
   // Begins an execution, which chooses as the last one did as far as Advance has left it.
-  void Rewind() noexcept { next_ = 0; }
+  void Rewind() noexcept {
+    next_ = 0;
+    settled_ = false;
+  }
+  // Whether what is chosen next has not been chosen before.
+  bool fresh() const noexcept { return next_ == path_.size() && !settled_; }
+  // Nothing that this execution may still choose need be explored: it takes the first of
+  // everything.
+  void Settle() noexcept { settled_ = true; }
+  bool settled() const noexcept { return settled_; }
 
   // One of 0 .. count - 1. What need not be chosen is not kept.
   int Choose(int count) noexcept {
-    if (count <= 1) return 0;
+    if (count <= 1 || settled_) return 0;
     if (next_ == path_.size()) path_.push_back({.chosen = 0, .count = count});
     Decision& decision = path_[next_++];
     // Of a written schedule the counts are not known.
@@ -64,6 +73,7 @@ class Decisions {
   };
   std::vector<Decision> path_;
   size_t next_ = 0;
+  bool settled_ = false;
 };
 
 }  // namespace plait::explorer

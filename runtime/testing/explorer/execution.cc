@@ -1,5 +1,6 @@
 #include "plait/runtime/testing/explorer/execution.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -120,6 +121,7 @@ std::string Execution::Run(Body body, Decisions& decisions, const Settings& sett
   memory_.Reset();
   raw_.clear();
   futexes_.clear();
+  logs_.clear();
   Begin(0, body);
   count_ = 1;
   do {
@@ -135,6 +137,7 @@ void Execution::Begin(int number, const Body& body) noexcept {
   thread.body = &body;
   thread.state = State::kReady;
   thread.fresh = true;
+  thread.quiet = false;
   thread.stores_seen = 0;
   thread.sleeps_on = nullptr;
   thread.own = internal::ThreadState();
@@ -179,18 +182,66 @@ bool Execution::MayRun(int number) noexcept {
   return false;
 }
 
-void Execution::Point() noexcept {
+Execution::Log& Execution::LogOf(const void* object) noexcept {
+  for (Log& each : logs_) {
+    if (each.of == object) return each;
+  }
+  return logs_.emplace_back(Log{.of = object, .log = 0});
+}
+
+void Execution::Touch(const void* object) noexcept {
+  Log& log = LogOf(object);
+  model_.Remember(running_, log.log);
+  log.log = Chain(log.log, NumberOf(running_, model_.Tick(running_)));
+}
+
+Fingerprint Execution::fingerprint() const noexcept {
+  Fingerprint result = model_.fingerprint();
+  for (const Log& each : logs_) result += Chain(1, each.log);
+  for (int i = 0; i < count_; ++i) {
+    result = Chain(result, static_cast<uint64_t>(threads_[static_cast<size_t>(i)].state));
+  }
+  return result;
+}
+
+void Execution::LookUp(bool running) noexcept {
+  if (settings_.visited == nullptr || !decisions_->fresh()) return;
+  const Fingerprint here = Chain(fingerprint(), running ? static_cast<uint64_t>(running_) : 255);
+  const auto used = static_cast<uint8_t>(std::min(preemptions_, 255));
+  const auto [found, inserted] = settings_.visited->try_emplace(here, used);
+  if (inserted) return;
+  if (found->second <= used) {
+    decisions_->Settle();
+  } else {
+    found->second = used;
+  }
+}
+
+bool Execution::IsItsOwn(const void* at) noexcept {
+  const MemoryModel::Location* location = model_.Find(at);
+  if (location == nullptr) return false;
+  const MemoryModel::Operation& made = location->stores.front();
+  if (made.thread != running_ || made.index == 0) return false;
+  for (int i = 0; i < count_; ++i) {
+    if (i != running_ && model_.clock(i).Knows(made.thread, made.index)) return false;
+  }
+  return true;
+}
+
+void Execution::Point(bool its_own) noexcept {
   if (++steps_ > settings_.max_steps) {
     Fail(absl::StrCat("an execution does not end: it has taken ", settings_.max_steps, " steps"));
   }
   // Whether a thread runs before one that has done nothing was decided when it was begun.
   if (std::exchange(thread(running_).fresh, false)) return;
+  LookUp(/*running=*/true);
+  if (its_own || thread(running_).quiet) return;
   std::array<int, kMaxThreads> others;
   size_t count = 0;
   for (int i = 0; i < count_; ++i) {
     if (i != running_ && MayRun(i)) others[count++] = i;
   }
-  if (count == 0) return;
+  if (count == 0 || decisions_->settled()) return;
   if (preemptions_ >= settings_.preemptions) {
     was_bounded_ = true;
     return;
@@ -213,6 +264,7 @@ void Execution::Block() noexcept {
     if (MayRun(i)) may_run[count++] = i;
   }
   if (count == 0) Fail(DescribeDeadlock());
+  LookUp(/*running=*/false);
   next_ = may_run[static_cast<size_t>(decisions_->Choose(static_cast<int>(count)))];
   if (next_ != self) SwitchOut();
 }
@@ -232,7 +284,9 @@ void Execution::WaitUntil(absl::FunctionRef<bool()> ready, const char* what,
                           const Where& where) noexcept {
   Thread& self = thread(running_);
   Point();
+  self.quiet = false;
   model_.Tick(running_);
+  model_.Remember(running_, 0);
   if (ready()) return;
   if (settings_.traced) Trace(where, absl::StrCat("waits for ", what));
   self.ready = &ready;
@@ -245,15 +299,24 @@ void Execution::WaitUntil(absl::FunctionRef<bool()> ready, const char* what,
 
 void Execution::Release(Clock& to, const char* what, const Where& where) noexcept {
   Point();
+  thread(running_).quiet = false;
   model_.Tick(running_);
   to.Join(model_.clock(running_));
+  Touch(&to);
   if (settings_.traced) Trace(where, what);
+}
+
+void Execution::Acquire(const Clock& from) noexcept {
+  model_.clock(running_).Join(from);
+  Touch(&from);
 }
 
 void Execution::Spin(const Where& where) noexcept {
   Thread& self = thread(running_);
+  self.quiet = false;
   const uint64_t stores = model_.StoresOfOthers(running_);
   model_.CatchUp(running_);
+  model_.Remember(running_, fingerprint());
   // If there was a store since it last spun, it may not have seen it.
   self.state = stores != self.stores_seen ? State::kReady : State::kSpinning;
   self.stores_seen = stores;
@@ -263,6 +326,7 @@ void Execution::Spin(const Where& where) noexcept {
   self.state = State::kReady;
   self.stores_seen = model_.StoresOfOthers(running_);
   model_.CatchUp(running_);
+  model_.Remember(running_, fingerprint());
 }
 
 Clock& Execution::FutexClockOf(const void* at) noexcept {
@@ -275,6 +339,7 @@ Clock& Execution::FutexClockOf(const void* at) noexcept {
 void Execution::FutexWait(const void* at, uint64_t value, bool times_out,
                           const Where& where) noexcept {
   Point();
+  thread(running_).quiet = false;
   // The system looks at the word. It sees what was there when FutexWake was called, though the
   // caller may not rely on that to see anything else.
   Clock& now = model_.clock(running_);
@@ -290,6 +355,7 @@ void Execution::FutexWait(const void* at, uint64_t value, bool times_out,
   }
   CheckOverflow();
   if (seen != value) return;
+  Touch(&FutexClockOf(at));
   Thread& self = thread(running_);
   // It times out whenever it is let run before it is woken.
   const auto awake = [&self, times_out] { return times_out || self.sleeps_on == nullptr; };
@@ -317,7 +383,9 @@ void Execution::Parallel(std::span<const Body> bodies) noexcept {
   if (static_cast<size_t>(first) + bodies.size() > kMaxThreads) {
     Fail(absl::StrCat("an execution has at most ", kMaxThreads, " threads"));
   }
+  thread(parent).quiet = false;
   model_.Tick(parent);
+  model_.Remember(parent, static_cast<uint64_t>(first));
   for (const Body& body : bodies) {
     Begin(count_, body);
     model_.clock(count_) = model_.clock(parent);
@@ -342,6 +410,28 @@ void Execution::Parallel(std::span<const Body> bodies) noexcept {
 }
 
 // --- atomics ---
+
+bool Execution::IsWholeSpinLock(const Where& where) const noexcept {
+  return settings_.whole_spin_locks &&
+         std::string_view(where.file_name()).ends_with("runtime/core/spin_lock.h");
+}
+
+// SpinLock's own test shows that a failed attempt has no other effect than to be made again.
+void Execution::WaitForSpinLock(const void* at, const Where& where) noexcept {
+  const auto is_free = [this, at] {
+    const MemoryModel::Location* lock = model_.Find(at);
+    return lock == nullptr || lock->InPlace(lock->last()).value == 0;
+  };
+  if (is_free()) return;
+  const absl::FunctionRef<bool()> ready = is_free;
+  Thread& self = thread(running_);
+  self.ready = &ready;
+  self.what = "a SpinLock";
+  self.where = where;
+  self.state = State::kWaiting;
+  Block();
+  self.state = State::kReady;
+}
 
 MemoryOrder Execution::Order(SiteKind kind, MemoryOrder order, const Where& where) noexcept {
   if (settings_.sites != nullptr) {
@@ -409,10 +499,12 @@ void Execution::Destroy(const void* at) noexcept {
 
 uint64_t Execution::Load(const void* at, size_t size, MemoryOrder order,
                          const Where& where) noexcept {
-  Point();
+  const bool its_own = IsItsOwn(at);
+  Point(its_own);
   order = Order(SiteKind::kLoad, order, where);
   MemoryModel::Location& location = Locate(at, size, where);
   const uint64_t value = model_.Load(running_, location, order, choose_);
+  SetQuiet(its_own, order != kSeqCst);
   if (settings_.traced) {
     Trace(where, absl::StrCat(NameOfLocation(location), ".load(", NameOf(order), ") gives ",
                               Number(value)));
@@ -423,7 +515,10 @@ uint64_t Execution::Load(const void* at, size_t size, MemoryOrder order,
 
 void Execution::Store(const void* at, size_t size, uint64_t value, MemoryOrder order,
                       const Where& where) noexcept {
-  Point();
+  // Whoever waits for the SpinLock will see it free.
+  const bool its_own = IsItsOwn(at);
+  if (!IsWholeSpinLock(where)) Point(its_own);
+  SetQuiet(its_own, false);
   order = Order(SiteKind::kStore, order, where);
   MemoryModel::Location& location = Locate(at, size, where);
   model_.Store(running_, location, value, order, choose_);
@@ -436,7 +531,11 @@ void Execution::Store(const void* at, size_t size, uint64_t value, MemoryOrder o
 
 uint64_t Execution::Modify(const void* at, size_t size, Change change, uint64_t operand,
                            MemoryOrder order, const Where& where) noexcept {
-  Point();
+  const bool its_own = IsItsOwn(at);
+  Point(its_own);
+  SetQuiet(its_own, false);
+  const bool locks = IsWholeSpinLock(where);
+  if (locks) WaitForSpinLock(at, where);
   order = Order(SiteKind::kModify, order, where);
   MemoryModel::Location& location = Locate(at, size, where);
   uint64_t written = 0;
@@ -446,7 +545,7 @@ uint64_t Execution::Modify(const void* at, size_t size, Change change, uint64_t 
         next = Changed(change, value, operand) & Mask(size);
         return true;
       },
-      order, kRelaxed, choose_);
+      order, kRelaxed, [&](int candidates) { return locks ? 0 : choose_(candidates); });
   written = Changed(change, modified.before, operand) & Mask(size);
   if (settings_.traced) {
     Trace(where, absl::StrCat(NameOfLocation(location), ".modify(", NameOf(order), ") ",
@@ -460,7 +559,8 @@ bool Execution::CompareExchange(const void* at, size_t size, uint64_t& expected,
                                 bool weak, MemoryOrder success, MemoryOrder failure,
                                 const Where& where) noexcept {
   static_cast<void>(weak);  // one that fails for no reason is one that is tried a little later
-  Point();
+  const bool its_own = IsItsOwn(at);
+  Point(its_own);
   success = Order(SiteKind::kCompare, success, where);
   failure = Order(SiteKind::kCompareFailure, failure, where);
   MemoryModel::Location& location = Locate(at, size, where);
@@ -471,6 +571,7 @@ bool Execution::CompareExchange(const void* at, size_t size, uint64_t& expected,
         return value == expected;
       },
       success, failure, choose_);
+  SetQuiet(its_own, !modified.done && failure != kSeqCst);
   if (settings_.traced) {
     Trace(where, modified.done
                      ? absl::StrCat(NameOfLocation(location), ".compare_exchange(", NameOf(success),
@@ -486,6 +587,7 @@ bool Execution::CompareExchange(const void* at, size_t size, uint64_t& expected,
 
 void Execution::Fence(MemoryOrder order, const Where* where) noexcept {
   Point();
+  thread(running_).quiet = false;
   if (where != nullptr) order = Order(SiteKind::kFence, order, *where);
   model_.Fence(running_, order);
   if (settings_.traced && where != nullptr) Trace(*where, absl::StrCat("fence ", NameOf(order)));
@@ -506,6 +608,7 @@ void Execution::FailRace(const PlainMemory::Clash& clash, const PlainMemory::Acc
 
 void Execution::Access(const void* at, size_t size, PlainMemory::Kind kind,
                        const void* code) noexcept {
+  if (decisions_->settled()) return;
   const PlainMemory::Access access{.thread = running_, .kind = kind, .code = code};
   const PlainMemory::Clash clash =
       memory_.Note(reinterpret_cast<uintptr_t>(at), size, access, model_.clock(running_));
@@ -528,6 +631,7 @@ void Execution::Free(void* memory, size_t size, const void* code) noexcept {
 void Execution::RawAtomic(const void* at, size_t size, bool writes, MemoryOrder order,
                           const void* code) noexcept {
   Access(at, size, writes ? PlainMemory::kAtomicWrite : PlainMemory::kAtomicRead, code);
+  thread(running_).quiet = false;
   RawClock* raw = nullptr;
   for (RawClock& each : raw_) {
     if (each.at == at) raw = &each;
@@ -535,6 +639,11 @@ void Execution::RawAtomic(const void* at, size_t size, bool writes, MemoryOrder 
   if (raw == nullptr) raw = &raw_.emplace_back(RawClock{.at = at, .clock = {}});
   model_.Tick(running_);
   Clock& now = model_.clock(running_);
+  if (writes) {
+    Touch(at);
+  } else {
+    model_.Remember(running_, LogOf(at).log);
+  }
   if (order != kRelaxed && order != kRelease) now.Join(raw->clock);
   if (writes && (order == kRelease || order == kSeqCst || order == internal::kAcqRel)) {
     raw->clock.Join(now);

@@ -3,23 +3,33 @@
 // Each explored thread is a fiber of the one thread that explores. It runs until it comes to an
 // operation on an atomic, where another may be let run first; that is a preemption, and their
 // number is bounded, as most bugs need few. Waiting and ending cost none.
+//
+// Different turns lead to the same: to threads that have done the same operations with the same
+// results. From there on all that can happen is the same, too. So at every point the execution is
+// looked up by what has happened (MemoryModel::fingerprint), and goes on unexplored if it was there
+// before with as many preemptions left. That makes a search some hundred times shorter, and loses
+// nothing. (What the code under test does may depend on nothing but what it reads: a body that
+// decides by an address on the heap should allocate before it begins its threads.)
 #ifndef PLAIT_RUNTIME_TESTING_EXPLORER_EXECUTION_H_
 #define PLAIT_RUNTIME_TESTING_EXPLORER_EXECUTION_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/explored_atomic.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/testing/explorer/clock.h"
 #include "plait/runtime/testing/explorer/decisions.h"
+#include "plait/runtime/testing/explorer/fingerprint.h"
 #include "plait/runtime/testing/explorer/memory_model.h"
 #include "plait/runtime/testing/explorer/plain_memory.h"
 #include "plait/runtime/testing/explorer/sites.h"
@@ -29,6 +39,9 @@ namespace plait::explorer {
 using Body = absl::FunctionRef<void()>;
 using Where = std::source_location;
 
+// The points at which executions of a search have been, and with how many preemptions at least.
+using Visited = absl::flat_hash_map<Fingerprint, uint8_t>;
+
 class Execution {
  public:
   struct Settings {
@@ -37,6 +50,8 @@ class Execution {
     bool traced = false;
     const Site* weakened = nullptr;      // to its order
     std::vector<Site>* sites = nullptr;  // gets those that are met
+    bool whole_spin_locks = true;
+    Visited* visited = nullptr;  // null: each is explored, wherever it has come to
   };
 
   Execution();
@@ -63,7 +78,7 @@ class Execution {
   // Goes on when `ready()`.
   void WaitUntil(absl::FunctionRef<bool()> ready, const char* what, const Where& where) noexcept;
   void Release(Clock& to, const char* what, const Where& where) noexcept;
-  void Acquire(const Clock& from) noexcept { model_.clock(running_).Join(from); }
+  void Acquire(const Clock& from) noexcept;
   void Spin(const Where& where) noexcept;
   void FutexWait(const void* at, uint64_t value, bool times_out, const Where& where) noexcept;
   void FutexWake(const void* at, const Where& where) noexcept;
@@ -98,6 +113,7 @@ class Execution {
     const Body* body = nullptr;
     State state = State::kNone;
     bool fresh = false;  // has not come to an operation yet
+    bool quiet = false;  // its last operation was a load, which nobody else can notice
     const absl::FunctionRef<bool()>* ready = nullptr;
     const char* what = "";  // it waits for
     Where where;
@@ -114,19 +130,45 @@ class Execution {
     const void* at;
     Clock clock;
   };
+  // What was done, in which order, to something that the memory model does not know.
+  struct Log {
+    const void* of;
+    Fingerprint log;
+  };
   struct Entry;
 
   Clock& FutexClockOf(const void* at) noexcept;
   Thread& thread(int number) noexcept { return threads_[static_cast<size_t>(number)]; }
   void Begin(int number, const Body& body) noexcept;
   bool MayRun(int number) noexcept;
-  // A point at which another thread may be let run.
-  void Point() noexcept;
+  // The thread does something to `object`, having seen all that was done to it before.
+  void Touch(const void* object) noexcept;
+  Log& LogOf(const void* object) noexcept;
+  Fingerprint fingerprint() const noexcept;
+  // What follows need not be explored if that was done before. `running`: whether only the thread
+  // that runs may go on for free.
+  void LookUp(bool running) noexcept;
+  // A point at which another thread may be let run. Not if the thread has done nothing that others
+  // could notice since its last one: what it has read since it could also have read after the
+  // others, as they change nothing of what an earlier store is worth. Nor before an operation on
+  // an atomic that is `its_own`.
+  void Point(bool its_own = false) noexcept;
+  // Whether no other thread may use that atomic yet: they do not know that it was made.
+  bool IsItsOwn(const void* at) noexcept;
+  // After an operation: whether it was one that others cannot notice.
+  void SetQuiet(bool its_own, bool quiet) noexcept {
+    if (!its_own) thread(running_).quiet = quiet;
+  }
   // Another thread must run, unless this one may.
   void Block() noexcept;
   void SwitchTo(int number) noexcept;
   void SwitchOut() noexcept;
   std::string DescribeDeadlock();
+
+  // Whether that is a step of a SpinLock which is not itself explored.
+  bool IsWholeSpinLock(const Where& where) const noexcept;
+  // Waits until the SpinLock of that word is free.
+  void WaitForSpinLock(const void* at, const Where& where) noexcept;
 
   MemoryOrder Order(SiteKind kind, MemoryOrder order, const Where& where) noexcept;
   MemoryModel::Location& Locate(const void* at, size_t size, const Where& where) noexcept;
@@ -154,7 +196,8 @@ class Execution {
   MemoryModel model_;
   PlainMemory memory_;
   std::vector<RawClock> raw_;
-  std::vector<FutexClock> futexes_;
+  std::deque<FutexClock> futexes_;
+  std::vector<Log> logs_;
   std::vector<void*> freed_;
   struct ChooseNext {
     Execution* self;

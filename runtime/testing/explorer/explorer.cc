@@ -31,6 +31,7 @@ Report RunSearch(const Search& search, Body body) {
   PLAIT_CHECK(kBuiltToBeExplored, "a test that uses the explorer must be a plait_explored_test");
   const auto execution = std::make_unique<Execution>();
   Report report;
+  Visited visited;
   // With few preemptions first: what is found then is easier to understand, and found sooner.
   for (int bound = 0; bound <= search.options.preemptions; ++bound) {
     Decisions decisions;
@@ -38,11 +39,22 @@ Report RunSearch(const Search& search, Body body) {
                                  .max_steps = search.options.max_steps,
                                  .traced = false,
                                  .weakened = search.weakened,
-                                 .sites = search.sites};
+                                 .sites = search.sites,
+                                 .whole_spin_locks = search.options.whole_spin_locks,
+                                 .visited = search.options.merge ? &visited : nullptr};
+    visited.clear();
     do {
-      if (report.executions++ >= search.options.max_executions) return report;
+      if (report.executions++ >= search.options.max_executions) {
+        report.gave_up = "that many are allowed";
+        return report;
+      }
       report.failure = execution->Run(body, decisions, settings);
       if (report.failure.empty()) continue;
+      if (execution->overflown()) {
+        report.gave_up = std::exchange(report.failure, "");
+        return report;
+      }
+      settings.visited = nullptr;
       report.schedule = absl::StrCat(bound, ":", decisions.ToString());
       settings.traced = true;
       report.failure = execution->Run(body, decisions, settings);
@@ -66,7 +78,7 @@ std::string Report::ToString() const {
                                             : complete ? ", all within the bound on preemptions"
                                                        : "");
   if (failure.empty()) {
-    return complete ? explored : absl::StrCat("gave up after ", explored);
+    return complete ? explored : absl::StrCat("gave up after ", explored, ": ", gave_up);
   }
   return absl::StrCat(failure, "\nin execution ", executions, ", Replay(\"", schedule, "\"):\n  ",
                       absl::StrJoin(trace, "\n  "), "\n");
@@ -74,7 +86,7 @@ std::string Report::ToString() const {
 
 Report Explore(const Options& options, Body body) { return RunSearch({.options = options}, body); }
 
-Report Replay(std::string_view schedule, Body body) {
+Report Replay(std::string_view schedule, Body body, const Options& options) {
   PLAIT_CHECK(kBuiltToBeExplored, "a test that uses the explorer must be a plait_explored_test");
   const size_t colon = schedule.find(':');
   int bound = 0;
@@ -85,8 +97,11 @@ Report Replay(std::string_view schedule, Body body) {
   Report report;
   report.executions = 1;
   report.schedule = std::string(schedule);
-  report.failure = execution->Run(
-      body, decisions, {.preemptions = bound, .max_steps = Options().max_steps, .traced = true});
+  report.failure = execution->Run(body, decisions,
+                                  {.preemptions = bound,
+                                   .max_steps = options.max_steps,
+                                   .traced = true,
+                                   .whole_spin_locks = options.whole_spin_locks});
   report.trace = execution->trace();
   return report;
 }
@@ -131,7 +146,10 @@ std::vector<std::string> Mutants::survivors() const {
 std::string Mutants::ToString() const {
   std::string result;
   for (const Mutant& mutant : all) {
-    absl::StrAppend(&result, mutant.name, mutant.killed ? ": killed by " : ": SURVIVES",
+    absl::StrAppend(&result, mutant.name,
+                    mutant.killed      ? ": killed by "
+                    : mutant.undecided ? ": NOT DECIDED: "
+                                       : ": SURVIVES",
                     mutant.killer, "\n");
   }
   return result;
@@ -162,8 +180,14 @@ Mutants ExploreMutants(std::string_view files, const std::vector<Scenario>& scen
       for (const Scenario& scenario : scenarios) {
         const Report report =
             RunSearch({.options = scenario.options, .weakened = &weakened}, scenario.body);
-        if (report.failure.empty()) continue;
+        if (report.failure.empty()) {
+          if (report.complete) continue;
+          mutant.undecided = true;
+          mutant.killer = absl::StrCat(scenario.name, ", ", report.ToString());
+          continue;
+        }
         mutant.killed = true;
+        mutant.undecided = false;
         mutant.killer = absl::StrCat(scenario.name, ", ", report.failure);
         break;
       }

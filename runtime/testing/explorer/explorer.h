@@ -35,7 +35,8 @@
 // thread call SpinWait (runtime/core/spin_lock.h), which lets others run. std::atomic, inside
 // Abseil say, works, but is not explored: its operations happen at once, in the order of execution.
 //
-// Cost: about a microsecond an operation. Two or three threads of ten operations each are a second.
+// Cost: a microsecond or two an operation. Three threads of ten operations each are a second; turns
+// that lead to the same are explored once (execution.h).
 //
 // It stands on the shoulders of loom (replaced atomics, and stale loads), CDSChecker and GenMC
 // (what the memory model allows), CHESS (bounded preemptions) and FastTrack (races by vector
@@ -63,6 +64,11 @@ struct Options {
   int64_t max_executions = 10'000'000;
   // An execution with more operations on atomics does not end.
   int max_steps = 2'000;
+  // A SpinLock is one step: who wants it waits until it is free. False for tests of SpinLock
+  // itself, which prove that it is no more than that.
+  bool whole_spin_locks = true;
+  // Executions that have come to the same point in different ways are explored further once.
+  bool merge = true;
 };
 
 struct Report {
@@ -72,6 +78,7 @@ struct Report {
   std::string ToString() const;
 
   std::string failure;   // what went wrong, in a line; empty if nothing did
+  std::string gave_up;   // why it is not complete, where nothing went wrong
   std::string schedule;  // for Replay
   std::vector<std::string> trace;
   int64_t executions = 0;
@@ -86,8 +93,8 @@ using Body = absl::FunctionRef<void()>;
 Report Explore(const Options& options, Body body);
 inline Report Explore(Body body) { return Explore(Options(), body); }
 
-// Runs `body` in the one way that a report's `schedule` says.
-Report Replay(std::string_view schedule, Body body);
+// Runs `body` in the one way that a report's `schedule` says; `options` as they were.
+Report Replay(std::string_view schedule, Body body, const Options& options = Options());
 
 // --- for the body ---
 
@@ -130,11 +137,14 @@ struct Mutant {
   std::string name;  // "Inbox::Push compare_exchange: release -> relaxed"
   bool killed = false;
   std::string killer;  // the scenario that failed, and its failure
+  // The search of some scenario gave up before anything failed: it is not known to be harmless.
+  bool undecided = false;
 };
 
 struct Mutants {
   std::vector<Mutant> all;
 
+  // All that were not killed.
   std::vector<std::string> survivors() const;
   std::string ToString() const;  // a line for each
 };

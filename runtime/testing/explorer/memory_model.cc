@@ -43,6 +43,7 @@ MemoryModel::Location& MemoryModel::Create(const void* at, size_t size, uint64_t
   location.size = size;
   location.number = static_cast<int>(used_++);
   location.destroyed = false;
+  location.id = Chain(0, reinterpret_cast<uintptr_t>(at));
   location.stores.clear();
   location.order.assign(1, 0);
   location.place.assign(1, 0);
@@ -52,6 +53,8 @@ MemoryModel::Location& MemoryModel::Create(const void* at, size_t size, uint64_t
     first.thread = thread_number;
     first.index = Tick(thread_number);
     first.fences_before = clock(thread_number).fences;
+    location.id = Chain(1, NumberOf(first.thread, first.index));
+    Remember(thread_number, value);
   }
   first.value = value;
   first.when = stores_;
@@ -200,6 +203,7 @@ uint64_t MemoryModel::Load(int thread_number, Location& location, MemoryOrder or
   load.store = location.order[static_cast<size_t>(place)];
   location.loads.push_back(load);
   const StoreOperation& store = location.InPlace(place);
+  RememberRead(thread_number, location, store);
   AcquireFrom(thread_number, store, order);
   return store.value;
 }
@@ -220,6 +224,7 @@ void MemoryModel::Store(int thread_number, Location& location, uint64_t value, M
   const int place = candidates[static_cast<size_t>(choose(static_cast<int>(count)))];
   const Operation operation =
       Commit(thread_number, location, place, false, sc, clock(thread_number));
+  Remember(thread_number, location.id + value);
   Insert(thread_number, location, place, value, order, operation);
 }
 
@@ -250,6 +255,7 @@ MemoryModel::Modified MemoryModel::Modify(int thread_number, Location& location,
   const Candidate chosen = candidates[static_cast<size_t>(choose(static_cast<int>(count)))];
   const StoreOperation& read = location.InPlace(chosen.place);
   const Modified result{.before = read.value, .done = chosen.done};
+  RememberRead(thread_number, location, read);
   if (!chosen.done) {
     LoadOperation load;
     static_cast<Operation&>(load) = Commit(thread_number, location, chosen.place, true,
@@ -273,6 +279,7 @@ MemoryModel::Modified MemoryModel::Modify(int thread_number, Location& location,
 void MemoryModel::Fence(int thread_number, MemoryOrder order) noexcept {
   Thread& self = thread(thread_number);
   const uint32_t index = Tick(thread_number);
+  Remember(thread_number, static_cast<uint64_t>(order));
   const Clock before = self.now;
   if (Acquires(order)) self.now.Join(self.pending);
   if (order == kSeqCst) {
@@ -310,6 +317,29 @@ void MemoryModel::Fence(int thread_number, MemoryOrder order) noexcept {
     self.now.fences |= itself;
   }
   if (Releases(order)) self.released = self.now;
+}
+
+void MemoryModel::RememberRead(int thread_number, const Location& location,
+                               const StoreOperation& store) noexcept {
+  Remember(thread_number, Chain(location.id, NumberOf(store.thread, store.index)));
+}
+
+Fingerprint MemoryModel::fingerprint() const noexcept {
+  Fingerprint threads = 0;
+  for (const Thread& each : threads_) threads = Chain(threads, each.history);
+  // What is not ordered is added up.
+  Fingerprint result = Chain(threads, sc_.fingerprint());
+  for (size_t i = 0; i < used_; ++i) {
+    const Location& location = *locations_[i];
+    if (location.order.size() == 1) continue;
+    Fingerprint stores = location.id;
+    for (int p = 0; p <= location.last(); ++p) {
+      const StoreOperation& store = location.InPlace(p);
+      stores = Chain(stores, NumberOf(store.thread, store.index));
+    }
+    result += stores;
+  }
+  return result;
 }
 
 void MemoryModel::CatchUp(int thread_number) noexcept { thread(thread_number).caught_up = stores_; }

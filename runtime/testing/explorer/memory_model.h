@@ -19,6 +19,11 @@
 // The order of coherence of a location is kept as keys: a store at place p of the modification
 // order has the key (p, 0), a load that reads it (p, 1). One operation is coherence-ordered before
 // another exactly if its key is smaller.
+//
+// What has happened is a graph: each thread's operations in their order, the store that each load
+// read, each location's modification order, and the order S. In which order the threads took turns
+// to build it is forgotten, and makes no difference to what may come: `fingerprint` stands for the
+// graph alone.
 #ifndef PLAIT_RUNTIME_TESTING_EXPLORER_MEMORY_MODEL_H_
 #define PLAIT_RUNTIME_TESTING_EXPLORER_MEMORY_MODEL_H_
 
@@ -31,6 +36,7 @@
 #include "absl/functional/function_ref.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/testing/explorer/clock.h"
+#include "plait/runtime/testing/explorer/fingerprint.h"
 #include "plait/runtime/testing/explorer/sc_order.h"
 
 namespace plait::explorer {
@@ -75,6 +81,7 @@ class MemoryModel {
   struct Location {
     const void* at = nullptr;
     size_t size = 0;
+    Fingerprint id = 0;  // by whom and when it was made
     int number = 0;
     bool destroyed = false;
     std::vector<StoreOperation> stores;  // in the order of execution
@@ -129,6 +136,14 @@ class MemoryModel {
     return stores_ - threads_[static_cast<size_t>(thread)].stores;
   }
 
+  // Something else that a thread has done or learned, and that decides what it does next.
+  void Remember(int thread_number, uint64_t what) noexcept {
+    Thread& self = thread(thread_number);
+    self.history = Chain(self.history, what);
+  }
+  // Of all that has happened.
+  Fingerprint fingerprint() const noexcept;
+
   // There were more sequentially consistent operations, or more stores that one operation could
   // see, than it keeps in mind: what follows is not all that can be.
   bool overflown() const noexcept { return overflown_; }
@@ -136,8 +151,9 @@ class MemoryModel {
  private:
   struct Thread {
     Clock now;
-    Clock released;  // at its last release fence
-    Clock pending;   // what an acquire fence would acquire
+    Clock released;           // at its last release fence
+    Clock pending;            // what an acquire fence would acquire
+    Fingerprint history = 0;  // of its operations and what they read
     uint64_t caught_up = 0;
     uint64_t stores = 0;
   };
@@ -162,6 +178,7 @@ class MemoryModel {
   bool Allowed(int thread, const Location& location, int place, bool is_load, bool sc) noexcept;
   Operation Commit(int thread, const Location& location, int place, bool is_load, bool sc,
                    const Clock& before) noexcept;
+  void RememberRead(int thread, const Location& location, const StoreOperation& store) noexcept;
   void AcquireFrom(int thread, const StoreOperation& store, MemoryOrder order) noexcept;
   StoreOperation& Insert(int thread, Location& location, int place, uint64_t value,
                          MemoryOrder order, const Operation& operation) noexcept;

@@ -58,21 +58,27 @@ PlainMemory::Clash PlainMemory::NoteWord(uintptr_t address, uint8_t bytes, const
     const Cell& cell = cells_[static_cast<size_t>(i)];
     if (cell.bytes == bytes) same = i;
     if ((cell.bytes & bytes) == 0) continue;
-    const bool both_atomic = IsAtomic(access.kind) && IsAtomic(cell.writer.kind);
-    if (cell.written != 0 &&
-        (cell.freed || (!both_atomic && !before(cell.writer.thread, cell.written)))) {
-      return {.found = true, .earlier = cell.writer};
+    if (cell.write.index != 0 && (cell.freed || !before(cell.writer, cell.write.index))) {
+      return {
+          .found = true,
+          .earlier = {
+              .thread = cell.writer, .kind = cell.freed ? kFree : kWrite, .code = cell.write.code}};
     }
-    if (!Writes(access.kind)) continue;
-    for (int t = 0; t < kMaxThreads; ++t) {
-      const bool atomically = ((cell.read_atomically >> t) & 1) != 0;
-      if (before(t, cell.read[static_cast<size_t>(t)])) continue;
-      if (atomically && IsAtomic(access.kind)) continue;
-      return {.found = true,
-              .earlier = {.thread = t,
-                          .kind = atomically ? kAtomicRead : kRead,
-                          .code = cell.readers[static_cast<size_t>(t)]}};
+    const auto clash = [&](const std::array<Last, kMaxThreads>& last, Kind kind) -> Clash {
+      for (int t = 0; t < kMaxThreads; ++t) {
+        const Last& each = last[static_cast<size_t>(t)];
+        if (before(t, each.index)) continue;
+        return {.found = true, .earlier = {.thread = t, .kind = kind, .code = each.code}};
+      }
+      return {};
+    };
+    Clash found;
+    if (!IsAtomic(access.kind)) found = clash(cell.atomic_writes, kAtomicWrite);
+    if (!found.found && Writes(access.kind)) found = clash(cell.reads, kRead);
+    if (!found.found && Writes(access.kind) && !IsAtomic(access.kind)) {
+      found = clash(cell.atomic_reads, kAtomicRead);
     }
+    if (found.found) return found;
   }
   if (same < 0) {
     same = static_cast<int>(cells_.size());
@@ -81,16 +87,23 @@ PlainMemory::Clash PlainMemory::NoteWord(uintptr_t address, uint8_t bytes, const
     cell.next = std::exchange(word.first, same);
   }
   Cell& cell = cells_[static_cast<size_t>(same)];
-  if (Writes(access.kind)) {
-    cell.writer = access;
-    cell.written = index;
-    cell.freed = access.kind == kFree;
-  } else {
-    cell.read[self] = index;
-    cell.readers[self] = access.code;
-    const auto bit = static_cast<uint8_t>(1 << access.thread);
-    cell.read_atomically = static_cast<uint8_t>(
-        IsAtomic(access.kind) ? cell.read_atomically | bit : cell.read_atomically & ~bit);
+  const Last last{.index = index, .code = access.code};
+  switch (access.kind) {
+    case kRead:
+      cell.reads[self] = last;
+      break;
+    case kAtomicRead:
+      cell.atomic_reads[self] = last;
+      break;
+    case kAtomicWrite:
+      cell.atomic_writes[self] = last;
+      break;
+    case kWrite:
+    case kFree:
+      cell.write = last;
+      cell.writer = access.thread;
+      cell.freed = access.kind == kFree;
+      break;
   }
   return {};
 }

@@ -38,16 +38,23 @@ class PlainMemory {
   Clash Note(uintptr_t begin, size_t size, const Access& access, const Clock& now) noexcept;
 
  private:
+  // A thread's last access of a kind.
+  struct Last {
+    uint32_t index = 0;  // the number of the thread's operation after it; 0: there was none
+    const void* code = nullptr;
+  };
   // What was done to some bytes of a word, always to the same ones.
   struct Cell {
     uint8_t bytes = 0;  // a bit for each
     bool freed = false;
     int next = -1;  // another cell of the same word
-    Access writer;
-    uint32_t written = 0;  // the number of the writer's operation after it; 0: not written
-    std::array<uint32_t, kMaxThreads> read{};
-    std::array<const void*, kMaxThreads> readers{};
-    uint8_t read_atomically = 0;  // a bit for each thread
+    // Plain writes are all ordered, so that the last one is enough. (So is a plain write after all
+    // atomic ones, or it was a race.) Atomic writes are not, and neither are reads.
+    Last write;
+    int writer = 0;
+    std::array<Last, kMaxThreads> reads;
+    std::array<Last, kMaxThreads> atomic_writes;
+    std::array<Last, kMaxThreads> atomic_reads;
   };
   struct Word {
     uintptr_t address = 0;

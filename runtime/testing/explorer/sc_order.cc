@@ -39,4 +39,20 @@ int ScOrder::Add(int thread, uint32_t index, ScSet first, ScSet second) noexcept
   return number;
 }
 
+Fingerprint ScOrder::fingerprint() const noexcept {
+  const auto number = [this](int i) {
+    const Operation& operation = operations_[static_cast<size_t>(i)];
+    return Chain(0, NumberOf(operation.thread, operation.index));
+  };
+  Fingerprint sum = 0;
+  for (int i = 0; i < size_; ++i) {
+    Fingerprint later = 0;
+    for (int j = 0; j < size_; ++j) {
+      if ((operations_[static_cast<size_t>(i)].later & Bit(j)) != 0) later += number(j);
+    }
+    sum += Chain(number(i), later);
+  }
+  return sum;
+}
+
 }  // namespace plait::explorer

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "plait/runtime/testing/explorer/clock.h"
+#include "plait/runtime/testing/explorer/fingerprint.h"
 
 namespace plait::explorer {
 
@@ -35,6 +36,9 @@ class ScOrder {
   void Demand(ScSet first, ScSet second) noexcept;
   // A new operation, after all of `first` and before all of `second`; gives its number.
   int Add(int thread, uint32_t index, ScSet first, ScSet second) noexcept;
+
+  // Of the partial order, whatever order its operations were added in.
+  Fingerprint fingerprint() const noexcept;
 
  private:
   struct Operation {
