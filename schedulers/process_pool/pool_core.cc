@@ -37,6 +37,11 @@ constexpr absl::Duration kFirstPause = absl::Milliseconds(5);
 constexpr absl::Duration kLongestPause = absl::Seconds(5);
 constexpr int kMostStartFailures = 5;
 
+// A worker that has answered nothing for so long has the calls taken back that it has not begun:
+// what it runs takes long, or it hangs. It is given one at a time then, and more again as it
+// answers.
+constexpr absl::Duration kStall = absl::Milliseconds(2);
+
 // Memory of arguments that nobody uses goes back to the system after about so long.
 constexpr absl::Duration kTrimAfter = absl::Seconds(1);
 
@@ -138,7 +143,7 @@ PoolCore::PoolCore(ProcessPoolOptions options)
       records_(options_.functions.size()),
       spins_(SpinsAtFirst()) {
   visit_.core = pump_.core = close_.core = close_now_.core = this;
-  restart_.core = trim_.core = this;
+  restart_.core = trim_.core = stall_.core = this;
   visit_.run = [](WorkItem& item) noexcept {
     PoolCore& core = *static_cast<Item&>(item).core;
     WorkQueue arrived;
@@ -165,6 +170,12 @@ PoolCore::PoolCore(ProcessPoolOptions options)
     PoolCore& core = *static_cast<Alarm&>(static_cast<Timer&>(item)).core;
     core.restart_set_ = false;
     if (core.releasing_.ok()) core.StartWorkers();
+    core.FinishRelease();
+  };
+  stall_.run = [](WorkItem& item) noexcept {
+    PoolCore& core = *static_cast<Alarm&>(static_cast<Timer&>(item)).core;
+    core.stall_set_ = false;
+    if (core.releasing_.ok()) core.LookForStalls();
     core.FinishRelease();
   };
   trim_.run = [](WorkItem& item) noexcept {
@@ -478,6 +489,7 @@ bool PoolCore::TakeAnswers() noexcept {
       }
       if (closing_ && calls_ == 0) EndWorkers();
     }
+    worker->ahead = std::min(worker->ahead * 2, static_cast<size_t>(options_.calls_per_worker));
     LeaveIfDone(*worker);
   }
   return any;
@@ -487,7 +499,7 @@ PoolWorker* PoolCore::PickWorker() noexcept {
   PoolWorker* best = nullptr;
   for (const auto& worker : workers_) {
     if (worker == nullptr || worker->state != PoolWorker::State::kReady || worker->full ||
-        worker->corrupt() || worker->live() >= static_cast<size_t>(options_.calls_per_worker) ||
+        worker->corrupt() || worker->live() >= worker->ahead ||
         (options_.max_tasks_per_worker > 0 && worker->given() >= options_.max_tasks_per_worker)) {
       continue;
     }
@@ -506,6 +518,7 @@ void PoolCore::Dispatch() noexcept {
     switch (worker->Give(*call, status)) {
       case PoolWorker::Given::kGiven:
         queue_.Remove(*call);
+        if (!stall_set_) SetStallAlarm();
         break;
       case PoolWorker::Given::kNoRoom:
         worker->full = any_full = true;
@@ -520,6 +533,40 @@ void PoolCore::Dispatch() noexcept {
   for (const auto& worker : workers_) {
     if (worker != nullptr) worker->full = false;
   }
+}
+
+void PoolCore::SetStallAlarm() noexcept {
+  stall_set_ = true;
+  for (const auto& worker : workers_) {
+    if (worker != nullptr) worker->stall_mark = worker->first();
+  }
+  stall_.deadline = Now() + kStall;
+  home_.load(kRelaxed)->AddTimer(stall_);
+}
+
+void PoolCore::LookForStalls() noexcept {
+  TakeAnswers();
+  bool any = false;
+  for (const auto& place : workers_) {
+    PoolWorker* const worker = place.get();
+    if (worker == nullptr || worker->outstanding() == 0) continue;
+    any = true;
+    if (worker->state != PoolWorker::State::kReady || worker->first() != worker->stall_mark) {
+      continue;
+    }
+    worker->ahead = 1;
+    RecallAfter(*worker, worker->begun(), CallBoard::kSlots);
+    if (worker->begun() >= worker->first()) continue;
+    // It has not even begun the first. Until it answers it gets no other, and if it never does
+    // (SIGSTOP), it is replaced.
+    worker->state = PoolWorker::State::kStopping;
+    worker->stopping_number = worker->next() - 1;
+    worker->stop_step = 1;
+    SetAlarm(*worker, options_.terminate_grace);
+  }
+  Dispatch();
+  if (any && !stall_set_) SetStallAlarm();
+  SchedulePump();
 }
 
 void PoolCore::Rebalance() noexcept {
@@ -632,6 +679,7 @@ void PoolCore::StartWorkers() noexcept {
     }
     if (!status.ok()) OnStartFailed(std::move(status));
   }
+  SchedulePump();  // which waits for them
 }
 
 void PoolCore::OnStartFailed(absl::Status status) noexcept {
@@ -840,6 +888,7 @@ void PoolCore::BeginRelease(absl::Status why) noexcept {
   Worker& home = *home_.load(kRelaxed);
   if (restart_set_ && home.CancelTimer(restart_)) restart_set_ = false;
   if (trim_set_ && home.CancelTimer(trim_)) trim_set_ = false;
+  if (stall_set_ && home.CancelTimer(stall_)) stall_set_ = false;
   for (size_t i = 0; i < workers_.size(); ++i) {
     PoolWorker* const worker = workers_[i].get();
     if (worker == nullptr) continue;
@@ -865,7 +914,9 @@ void PoolCore::BeginRelease(absl::Status why) noexcept {
 }
 
 void PoolCore::FinishRelease() noexcept {
-  if (releasing_.ok() || pumping_ || calls_ > 0 || restart_set_ || trim_set_) return;
+  if (releasing_.ok() || pumping_ || calls_ > 0 || restart_set_ || trim_set_ || stall_set_) {
+    return;
+  }
   SweepRetired();
   if (!retired_.empty()) return;
   for (const auto& worker : workers_) {

@@ -12,9 +12,11 @@
 // microseconds by posting itself, with the loop's other work in between; where that is in vain it
 // goes to sleep, and the workers wake it through their links.
 //
-// Which worker. The one with the fewest calls gets the next, up to calls_per_worker ahead. A worker
-// that has nothing to do gets half of what another was given and has not begun. A call belongs to
-// one worker at any time (call_board.h), which is how at most one run is kept.
+// Which worker. The one with the fewest calls gets the next, up to calls_per_worker ahead while it
+// answers quickly. A worker that has nothing to do gets half of what another was given and has not
+// begun; one that answers nothing for some milliseconds loses all of that, so that no call waits
+// behind a long one or in a process that hangs. A call belongs to one worker at any time
+// (call_board.h), which is how at most one run is kept.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_POOL_CORE_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_POOL_CORE_H_
 
@@ -117,6 +119,8 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore>,
   void Dispatch() noexcept;
   PoolWorker* PickWorker() noexcept;
   void Rebalance() noexcept;
+  void SetStallAlarm() noexcept;
+  void LookForStalls() noexcept;
   // Takes back what was given to `worker` after `number` and has not begun.
   void RecallAfter(PoolWorker& worker, uint64_t number, size_t most) noexcept;
   bool Sleep() noexcept;
@@ -200,8 +204,10 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore>,
   absl::Status start_failure_;
   Alarm restart_;
   Alarm trim_;
+  Alarm stall_;
   bool restart_set_ = false;
   bool trim_set_ = false;
+  bool stall_set_ = false;
 };
 
 }  // namespace plait::internal

@@ -48,9 +48,10 @@ int Die(const std::string& how) {
     PLAIT_CHECK(absl::SimpleAtoi(rest, &code), "how to exit");
     ::_exit(code);
   } else if (how == "bomb") {
+    // Bounded, as sanitizers know no limit.
     constexpr size_t kBlock = size_t{1} << 20;
-    for (;;) {
-      char* const block = static_cast<char*>(std::malloc(kBlock));
+    for (int blocks = 0; blocks < 128; ++blocks) {
+      auto* const block = static_cast<volatile char*>(std::malloc(kBlock));
       if (block == nullptr) std::abort();
       for (size_t i = 0; i < kBlock; i += 4'096) block[i] = 1;
     }
@@ -69,6 +70,16 @@ void Note(const std::string& path, const std::string& line) {
   // One write: lines of several processes do not mix.
   file << absl::StrCat(line, "\n") << std::flush;
   PLAIT_CHECK(file.good(), "the journal cannot be written");
+}
+
+int NoteNumber(const std::string& path, int number) {
+  Note(path, absl::StrCat(number));
+  return number;
+}
+
+int NoteAndDie(const std::string& path, int number, const std::string& how) {
+  Note(path, absl::StrCat(number));
+  return Die(how);
 }
 
 bool Exists(const std::string& path) { return std::filesystem::exists(path); }
@@ -136,6 +147,8 @@ FunctionTable PoolFunctions() {
       .Add("die", &Die)
       .Add("count_runs", &CountRuns)
       .Add("note", &Note)
+      .Add("note_number", &NoteNumber)
+      .Add("note_and_die", &NoteAndDie)
       .Add("gate", &Gate)
       .Add("stubborn", &Stubborn)
       .Add("die_at_first", &DieAtFirst);

@@ -26,12 +26,17 @@ std::string Make(int64_t size);
 int64_t Length(absl::string_view text);
 int Sum(const std::vector<int>& all);
 absl::StatusOr<int> HalfOf(int n);  // InvalidArgument where it is odd
-// Ends the process: "segv", "abort", "exit 3", "kill", "bomb" (allocates without end).
+// Ends the process: "segv", "abort", "exit 3", "kill", "bomb" (allocates much more than
+// a limit allows).
 int Die(const std::string& how);
 // How often it has run in its process.
 int CountRuns();
 // Appends a line to a file.
 void Note(const std::string& path, const std::string& line);
+
+// Appends its number, and gives it back; the other then dies, see Die.
+int NoteNumber(const std::string& path, int number);
+int NoteAndDie(const std::string& path, int number, const std::string& how);
 
 // See above. Gives how many lines with `name` the folder's journal had when it began. Stops when it
 // is cancelled, and leaves `name.cancelled`; Stubborn does not.

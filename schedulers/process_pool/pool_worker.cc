@@ -67,6 +67,7 @@ void PoolWorker::Commit(PoolCall& call, RecordKind kind, char* to, size_t size,
   call.worker = this;
   call.number = next_++;
   ++live_;
+  ++given_;
   ++call.call.attempts;
   link_.Commit(sizeof header + size, static_cast<uint32_t>(kind));
 }
@@ -125,7 +126,10 @@ void PoolWorker::TakeAnswer(const RingRecord& record, Listener& listener) {
   ReleaseFirst();
   if (call == nullptr) return;
   --live_;
-  if (kind == RecordKind::kWithdrawn) return listener.OnReturned(*this, *call);
+  if (kind == RecordKind::kWithdrawn) {
+    --given_;
+    return listener.OnReturned(*this, *call);
+  }
   listener.OnAnswer(*this, *call, std::move(status));
 }
 
@@ -151,6 +155,7 @@ bool PoolWorker::Recall(PoolCall& call) {
     return false;
   }
   Take(call.number);
+  --given_;
   return true;
 }
 

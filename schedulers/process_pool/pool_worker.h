@@ -94,7 +94,8 @@ class PoolWorker {
   size_t outstanding() const noexcept { return static_cast<size_t>(next_ - first_); }
   // Of those, the calls that somebody waits for.
   size_t live() const noexcept { return live_; }
-  uint64_t given() const noexcept { return next_ - 1; }
+  // How many it was given in all, without those that it gave back.
+  uint64_t given() const noexcept { return given_; }
   uint64_t begun() const noexcept { return payload_->board().begun(); }
   bool corrupt() const noexcept { return corrupt_; }
 
@@ -110,7 +111,9 @@ class PoolWorker {
   Alarm alarm;
   bool killed = false;  // by us: its death is nobody's fault
   bool alarm_set = false;
-  bool full = false;  // while calls are given out: it has no room
+  size_t ahead = 4;         // how many calls it is given at most
+  uint64_t stall_mark = 0;  // first(), when that was last looked at
+  bool full = false;        // while calls are given out: it has no room
   Watch event;
   Watch end;
 
@@ -135,6 +138,7 @@ class PoolWorker {
   uint64_t first_ = 1;
   uint64_t next_ = 1;
   size_t live_ = 0;
+  uint64_t given_ = 0;
   bool corrupt_ = false;
 };
 

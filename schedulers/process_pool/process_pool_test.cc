@@ -283,21 +283,30 @@ TEST_P(ProcessPoolTest, ALateCallThatHasNotBegunNeverBegins) {
   EXPECT_FALSE(Exists(File("second.began")));
 }
 
-TEST_P(ProcessPoolTest, AStoppedProcessIsKilledWhenItsCallIsLate) {
+TEST_P(ProcessPoolTest, ACallThatAStoppedProcessHasNotBegunRunsElsewhere) {
+  ProcessPool pool = NewPool({.workers = 1, .terminate_grace = absl::Milliseconds(1)});
+  const int pid = *Run(pool.Call(Pid));
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  const absl::StatusOr<int> other = Run(pool.Call(Pid));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_NE(*other, pid);
+}
+
+TEST_P(ProcessPoolTest, AProcessThatIsStoppedInACallIsKilledWhenThatIsLate) {
   ProcessPool pool = NewPool({.workers = 1,
                               .cancel_grace = absl::Milliseconds(1),
                               .terminate_grace = absl::Milliseconds(1)});
   const int pid = *Run(pool.Call(Pid));
-  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
-  auto stopped = [](ProcessPool& on) -> Task<absl::StatusOr<int>> {
-    const absl::StatusOr<int> late =
-        co_await on.CallWith({.timeout = absl::Milliseconds(20)}, Square, 2);
-    if (!absl::IsDeadlineExceeded(late.status())) co_return late.status();
-    co_return co_await on.Call(Pid);
+  auto stopped = [](ProcessPool& on, std::string in, int process) -> Task<absl::Status> {
+    JoinHandle<absl::StatusOr<int>> call =
+        Spawn(on.CallWith({.timeout = absl::Milliseconds(300)}, Gate, in, "gate"));
+    const std::string began = in + "/gate.began";
+    while (!Exists(began) && !call.done()) co_await Yield();
+    ::kill(process, SIGSTOP);
+    co_return (co_await call).status();
   };
-  const absl::StatusOr<int> other = Run(stopped(pool));
-  ASSERT_TRUE(other.ok()) << other.status();
-  EXPECT_NE(*other, pid);
+  EXPECT_EQ(Run(stopped(pool, folder_.path(), pid)).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_NE(*Run(pool.Call(Pid)), pid);
 }
 
 TEST_P(ProcessPoolTest, AFunctionThatKillsItsWorkersIsQuarantined) {

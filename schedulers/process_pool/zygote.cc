@@ -129,7 +129,7 @@ absl::Status Zygote::RequestWorker(const WorkerOptions& options, int channel,
   const int64_t sent = pool_system::Send(control_, &request, sizeof request, all);
   if (sent == sizeof request) return absl::OkStatus();
   if (sent == -EAGAIN) {
-    return absl::UnavailableError("too many workers were asked for at once: ask again later");
+    return absl::ResourceExhaustedError("too many workers were asked for at once: ask again later");
   }
   return absl::UnavailableError(absl::StrCat("the process that starts workers has died (",
                                              std::strerror(static_cast<int>(-sent)), ")"));

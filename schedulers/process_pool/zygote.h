@@ -64,8 +64,8 @@ class Zygote {
   int pid() const noexcept { return pid_; }
   Method method() const noexcept { return method_; }
 
-  // For WorkerProcess: asks for a worker. Does not block: Unavailable where too much was asked for
-  // at once, or the zygote has died.
+  // For WorkerProcess: asks for a worker. Does not block: ResourceExhausted where too much was
+  // asked for at once, Unavailable where the zygote has died.
   absl::Status RequestWorker(const WorkerOptions& options, int channel,
                              absl::Span<const int> descriptors);
 
