@@ -29,13 +29,16 @@ using Addresses = std::vector<SocketAddress>;
 
 class UnderWay {
  public:
-  explicit UnderWay(size_t& count) : count_(count) { ++count_; }
+  explicit UnderWay(internal::Atomic<size_t>& count) : count_(count) {
+    count_.fetch_add(1, internal::kRelaxed);
+  }
   UnderWay(const UnderWay&) = delete;
   UnderWay& operator=(const UnderWay&) = delete;
-  ~UnderWay() { --count_; }
+  // Release pairs with the acquire of the Resolver's end.
+  ~UnderWay() { count_.fetch_sub(1, internal::kRelease); }
 
  private:
-  size_t& count_;
+  internal::Atomic<size_t>& count_;
 };
 
 Deadline Now() {
@@ -167,7 +170,7 @@ Resolver::Resolver(ResolverOptions options, std::unique_ptr<internal::AresChanne
       slots_(options_.max_in_flight) {}
 
 Resolver::~Resolver() {
-  PLAIT_CHECK(lookups_ == 0,
+  PLAIT_CHECK(lookups_.load(internal::kAcquire) == 0,
               "a Resolver was destroyed with lookups under way: cancel and join them first");
 }
 
@@ -208,7 +211,8 @@ Task<absl::StatusOr<Addresses>> Resolver::Find(const std::string& host, AddressF
   absl::Status refreshed = co_await RefreshHosts();
   if (!refreshed.ok()) co_return refreshed;
   const std::string name = internal::CanonicalName(host);
-  if (const auto known = hosts_->table().AddressesOf(name); !known.empty()) {
+  const auto hosts = hosts_->table();
+  if (const auto known = hosts->AddressesOf(name); !known.empty()) {
     Addresses selected = Select(known, family);
     // A name that has only the other family there is asked for like any other.
     if (!selected.empty()) co_return selected;
@@ -244,7 +248,8 @@ Task<absl::StatusOr<std::string>> Resolver::ReverseLookup(SocketAddress address,
 Task<absl::StatusOr<std::string>> Resolver::FindName(const SocketAddress& address) {
   absl::Status refreshed = co_await RefreshHosts();
   if (!refreshed.ok()) co_return refreshed;
-  if (const absl::string_view known = hosts_->table().NameOf(address); !known.empty()) {
+  const auto hosts = hosts_->table();
+  if (const absl::string_view known = hosts->NameOf(address); !known.empty()) {
     co_return std::string(known);
   }
   SemaphoreGuard slot = co_await slots_.Acquire();
@@ -287,7 +292,7 @@ absl::Status Resolver::ErrorOf(const DnsAnswer& answer, absl::string_view wanted
     case DnsAnswer::kNoReactor:
       return absl::FailedPreconditionError("this executor has no reactor");
     case DnsAnswer::kWrongThread:
-      return absl::FailedPreconditionError("the Resolver belongs to another thread");
+      return absl::FailedPreconditionError("the Resolver belongs to another executor");
     case DnsAnswer::kFound:
     case DnsAnswer::kCancelled:
       break;

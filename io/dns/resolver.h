@@ -21,17 +21,18 @@
 //   Unavailable        no server could be reached, or each refused or failed; ask again later
 //   ResourceExhausted  this machine has no descriptor or no memory left; or 16,384 lookups that
 //                      were given up wait for an answer still
-//   FailedPrecondition the executor has no reactor, or the Resolver belongs to another thread
+//   FailedPrecondition the executor has no reactor, or the Resolver belongs to another executor
 //   Cancelled          the task was cancelled
 //
 // Cancellation: a cancelled lookup ends at once. Its question stays with the server; an answer that
 // still comes is dropped. Lifetime: the Resolver outlives its lookups (CHECK: cancel and join them
 // first). When none is under way it holds no descriptor and no timer, and may be destroyed
-// anywhere. Threads: all lookups come from tasks of one EventLoop, that of the first; elsewhere use
-// On(loop, resolver.Resolve(...)). Waits: the first of many retries is timed by c-ares with the
-// machine's clock; timeouts of whole lookups go by the loop's. Cost: a lookup that asks nobody is a
-// hash lookup, and once a second a look at whether the hosts file has changed (off the loop). One
-// that asks opens a socket or shares it with those under way; c-ares allocates a few hundred bytes.
+// anywhere. Threads: all lookups come from tasks of one executor, that of the first, which may have
+// several threads; elsewhere use On(executor, resolver.Resolve(...)). Waits: the first of many
+// retries is timed by c-ares with the machine's clock; timeouts of whole lookups go by the loop's.
+// Cost: a lookup that asks nobody is a hash lookup, and once a second a look at whether the hosts
+// file has changed (off the loop). One that asks opens a socket or shares it with those under way;
+// c-ares allocates a few hundred bytes.
 #ifndef PLAIT_IO_DNS_RESOLVER_H_
 #define PLAIT_IO_DNS_RESOLVER_H_
 
@@ -47,6 +48,7 @@
 #include "absl/time/time.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/endpoint.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/sync/semaphore.h"
 #include "plait/runtime/task/task.h"
 
@@ -134,7 +136,7 @@ class Resolver {
   const std::unique_ptr<internal::AresChannel> channel_;
   const std::unique_ptr<internal::HostsFile> hosts_;
   Semaphore slots_;
-  size_t lookups_ = 0;  // under way
+  internal::Atomic<size_t> lookups_{0};  // under way
 };
 
 // Resolves with a Resolver of its own, made for this lookup with the system's configuration, which

@@ -25,6 +25,8 @@
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_pools.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/dns_server.h"
 #include "plait/runtime/testing/sockets.h"
@@ -482,7 +484,44 @@ TEST(ResolverPlaceTest, ItBelongsToTheLoopOfItsFirstLookup) {
   EventLoop second(MakeEpollReactor());
   EXPECT_EQ(BlockOn(second, (*resolver)->Resolve("www.example", 80)).status(),
             absl::FailedPreconditionError(
-                "resolve \"www.example\": the Resolver belongs to another thread"));
+                "resolve \"www.example\": the Resolver belongs to another executor"));
+}
+
+class ResolverOnWorkersTest : public testing::TestWithParam<PoolFactory> {};
+
+INSTANTIATE_TEST_SUITE_P(AllPools, ResolverOnWorkersTest, testing::ValuesIn(AllPools()),
+                         PoolFactory::Name);
+
+TEST_P(ResolverOnWorkersTest, LookupsOfTasksOnAllThreadsOfAPoolAreAnsweredOrCutShort) {
+  DnsZone zone;
+  for (int i = 0; i < 20; ++i) zone.AddAddress(absl::StrCat("n", i, ".example"), "10.0.0.1");
+  DnsServer server([&zone](const DnsServer::Question& question) {
+    return std::vector<std::string>{zone.Answer(question)};
+  });
+  ResolverOptions options;
+  options.servers = {server.address()};
+  options.search.emplace();
+  const auto resolver = Resolver::Create(options);
+  ASSERT_TRUE(resolver.ok()) << resolver.status();
+  const std::unique_ptr<Executor> pool = GetParam().make(3);
+  const auto look_up = [&](int number) -> Task<absl::Status> {
+    for (int i = 0; i < 20; ++i) {
+      const absl::Duration patience = i % 4 == 3 ? absl::Microseconds(20) : absl::Minutes(1);
+      const auto found = co_await Timeout(
+          patience, (*resolver)->Resolve(absl::StrCat("n", number, ".example"), 80));
+      const bool cut_short = i % 4 == 3 && absl::IsDeadlineExceeded(found.status());
+      if (!found.ok() && !cut_short) co_return found.status();
+      co_await Yield();
+    }
+    co_return absl::OkStatus();
+  };
+  const auto body = [&](TaskGroup& group) -> Task<absl::Status> {
+    for (int i = 0; i < 20; ++i) group.Spawn(look_up(i));
+    co_return absl::OkStatus();
+  };
+  const auto all = [&]() -> Task<absl::Status> { return WithTaskGroup(body); };
+  const absl::Status ran = BlockOn(*pool, all());
+  EXPECT_TRUE(ran.ok()) << ran;
 }
 
 TEST(ResolverPlaceTest, TheFreeFunctionMakesAResolverForOneLookup) {

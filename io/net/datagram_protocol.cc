@@ -52,15 +52,18 @@ Task<absl::Status> DatagramTransport::ReceiveLoop() {
     if (absl::IsCancelled(received.status()) || absl::IsFailedPrecondition(received.status())) {
       co_return received.status();
     }
-    if (received.ok()) {
-      errors_in_a_row = 0;
+    {
+      const MutexGuard turn = co_await OrReturn(turn_.Lock());
       // What comes while it is closing is dropped.
-      if (!is_closing()) {
-        protocol_.OnDatagram(absl::string_view(buffer_.data(), received->size), *received);
+      if (received.ok()) {
+        errors_in_a_row = 0;
+        if (!is_closing()) {
+          protocol_.OnDatagram(absl::string_view(buffer_.data(), received->size), *received);
+        }
+        continue;
       }
-      continue;
+      if (!is_closing()) protocol_.OnError(received.status());
     }
-    if (!is_closing()) protocol_.OnError(received.status());
     if (++errors_in_a_row > kErrorsWithoutAPause) co_await OrReturn(Sleep(kPause));
   }
 }
@@ -69,15 +72,21 @@ Task<absl::Status> DatagramTransport::ReceiveLoop() {
 Task<absl::Status> DatagramTransport::SendLoop() {
   for (;;) {
     work_.Clear();
-    if (pending_.empty()) {
-      if (closing_) co_return absl::OkStatus();
+    const Outgoing* next = nullptr;
+    {
+      const MutexGuard turn = co_await OrReturn(turn_.Lock());
+      // It stays where it is while others are put behind it.
+      if (!pending_.empty()) next = &pending_.front();
+      if (next == nullptr && closing_) co_return absl::OkStatus();
+    }
+    if (next == nullptr) {
       co_await OrReturn(work_.Wait());
       continue;
     }
-    const Outgoing& next = pending_.front();
-    const absl::Status sent = co_await socket_.SendTo(next.data, next.to);
+    const absl::Status sent = co_await socket_.SendTo(next->data, next->to);
     if (absl::IsCancelled(sent)) co_return sent;
-    const size_t size = next.data.size() + kOverhead;
+    const MutexGuard turn = co_await OrReturn(turn_.Lock());
+    const size_t size = next->data.size() + kOverhead;
     pending_.pop_front();
     if (!sent.ok()) protocol_.OnError(sent);
     internal::Tell(protocol_, limits_.Remove(size));

@@ -31,6 +31,7 @@
 #include "plait/io/net/datagram_socket.h"
 #include "plait/io/net/write_limits.h"
 #include "plait/runtime/sync/event.h"
+#include "plait/runtime/sync/mutex.h"
 #include "plait/runtime/task/task.h"
 
 namespace plait {
@@ -97,6 +98,8 @@ class DatagramTransport {
   DatagramSocket socket_;
   DatagramProtocol& protocol_;
   std::string buffer_;
+  // Held by whoever calls the protocol, or uses what follows: the two loops may be on two threads.
+  Mutex turn_;
   internal::WriteLimits limits_;
   std::deque<Outgoing> pending_;  // the first is the system's while SendLoop waits
   bool closing_ = false;

@@ -325,6 +325,9 @@ absl::Status DatagramSocket::ChangeMembership(bool join, const SocketAddress& gr
                                           join ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP, &request,
                                           sizeof(request));
   }
+  if (!join && result == -EADDRNOTAVAIL) {
+    return absl::NotFoundError(absl::StrCat(what, ": the socket has not joined it"));
+  }
   return ErrnoToStatus(result, what);
 }
 

@@ -155,7 +155,7 @@ class DatagramSocket {
   explicit DatagramSocket(io::OwnedDescriptor descriptor);
 
   // One that receives at `local`; port 0 lets the system choose. FailedPrecondition when the
-  // address is in use, AlreadyExists when it is none of this machine, PermissionDenied when it may
+  // address is in use, Unavailable when it is none of this machine, PermissionDenied when it may
   // not be had. A Unix path is a file, which stays there when the socket is closed and which keeps
   // others from binding to it; remove it with io::Unlink.
   static absl::StatusOr<DatagramSocket> Bind(const SocketAddress& local,
@@ -204,7 +204,8 @@ class DatagramSocket {
 
   // Receives also what is sent to `group`, at the port that the socket is bound to, on one of the
   // machine's interfaces ("eth0"); empty: the system chooses, or for IPv6 the scope of `group`.
-  // NotFound when there is no such interface, FailedPrecondition when it has joined already.
+  // NotFound when there is no such interface, and for leaving a group that it has not joined;
+  // FailedPrecondition when it has joined already.
   // Leaving, and closing the socket, ends it.
   absl::Status JoinGroup(const SocketAddress& group, absl::string_view interface = {}) const;
   absl::Status LeaveGroup(const SocketAddress& group, absl::string_view interface = {}) const;

@@ -104,7 +104,7 @@ class Listener {
 };
 
 // A socket that listens on `address`; port 0 lets the system choose. Any thread; does not wait.
-// FailedPrecondition (EADDRINUSE) when somebody has the address, AlreadyExists (EADDRNOTAVAIL) when
+// FailedPrecondition (EADDRINUSE) when somebody has the address, Unavailable (EADDRNOTAVAIL) when
 // it is none of this machine's, PermissionDenied and so on; each names the address.
 absl::StatusOr<Listener> Listen(const SocketAddress& address, ListenOptions options = {});
 // As SocketAddress::Parse takes it: "127.0.0.1:8080", "[::]:0", "unix:/run/service".

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/stream_state.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/task/select.h"
 
@@ -62,26 +64,37 @@ Task<absl::Status> Transport::ReadLoop() {
   for (;;) {
     // Also before what has come meanwhile is told.
     co_await OrReturn(reading_.Wait());
-    const absl::string_view data = stream_.buffered();
-    if (!data.empty()) {
-      protocol_.OnData(data);
-      stream_.Consume(data.size());
-      continue;
+    {
+      const MutexGuard turn = co_await OrReturn(turn_.Lock());
+      if (!reading_.IsSet()) continue;
+      const absl::string_view data = stream_.buffered();
+      if (!data.empty()) {
+        protocol_.OnData(data);
+        stream_.Consume(data.size());
+        continue;
+      }
+      if (ended) {
+        if (!protocol_.OnEnd()) Close();
+        break;
+      }
     }
-    if (ended) break;
     ended = co_await OrReturn(stream_.ReadMore()) == 0;
   }
-  if (!protocol_.OnEnd()) Close();
   Event never;
   co_return co_await never.Wait();
 }
 
 Task<absl::Status> Transport::SendAll() {
-  sending_.swap(pending_);
   for (absl::string_view rest = sending_; !rest.empty();) {
     const absl::string_view piece = rest.substr(0, kPiece);
-    co_await OrReturn(stream_.Write(piece));
+    const absl::Status wrote = co_await stream_.Write(piece);
+    if (!wrote.ok()) {
+      rest.remove_prefix(AcceptedBytes(wrote).value_or(0));
+      LeaveToStream(rest);
+      co_return wrote;
+    }
     rest.remove_prefix(piece.size());
+    const MutexGuard turn = co_await OrReturn(turn_.Lock());
     internal::Tell(protocol_, limits_.Remove(piece.size()));
   }
   sending_.clear();
@@ -89,16 +102,31 @@ Task<absl::Status> Transport::SendAll() {
   co_return absl::OkStatus();
 }
 
+void Transport::LeaveToStream(absl::string_view rest) {
+  if (!stream_.state_) return;
+  stream_.state_->AcceptLast(rest);
+  // Not while a callback is writing, on another thread.
+  const MutexGuard turn = turn_.TryLock();
+  if (turn.ok()) stream_.state_->AcceptLast(pending_);
+}
+
 // Ends when all was sent and the connection is to be closed, or with an error.
 Task<absl::Status> Transport::WriteLoop() {
   bool shut_down = false;
   for (;;) {
     work_.Clear();
-    if (!pending_.empty()) {
+    bool shuts_down = false;
+    {
+      const MutexGuard turn = co_await OrReturn(turn_.Lock());
+      sending_.swap(pending_);
+      if (sending_.empty()) {
+        if (closing_) co_return absl::OkStatus();
+        shuts_down = write_ended_ && !shut_down;
+      }
+    }
+    if (!sending_.empty()) {
       co_await OrReturn(SendAll());
-    } else if (closing_) {
-      co_return absl::OkStatus();
-    } else if (write_ended_ && !shut_down) {
+    } else if (shuts_down) {
       shut_down = true;
       co_await OrReturn(stream_.ShutdownWrite());
     } else {
@@ -114,10 +142,12 @@ Task<absl::Status> Transport::Run() {
                         : selected.index() == 1 ? selected.get<1>()
                                                 : selected.get<2>();
   if (selected.index() == 0 && status.ok()) {
-    status = absl::AbortedError("the connection was aborted by this side");
+    stream_.Abort();
+    co_return absl::AbortedError("the connection was aborted by this side");
   }
   if (!status.ok()) {
-    stream_.Abort();
+    // Dropped, not aborted: where its server is closing it, what it has accepted is sent still.
+    stream_ = Stream();
     co_return status;
   }
   co_return co_await stream_.Close();

@@ -16,8 +16,8 @@
 //     co_return co_await plait::RunProtocol(std::move(stream), echo);
 //   }
 //
-// The callbacks come in this order, on the thread of the task that runs the protocol, one at a
-// time; they must not block:
+// The callbacks come in this order, on a thread of the executor of the task that runs the protocol,
+// one at a time; they must not block:
 //
 //   OnConnected  ( OnData* )  [ OnEnd ]  OnClosed      and in between, alternately,
 //                                                      OnPauseWriting and OnResumeWriting
@@ -39,6 +39,7 @@
 #include "plait/io/net/stream.h"
 #include "plait/io/net/write_limits.h"
 #include "plait/runtime/sync/event.h"
+#include "plait/runtime/sync/mutex.h"
 #include "plait/runtime/task/task.h"
 
 namespace plait {
@@ -64,8 +65,8 @@ class Protocol {
   virtual void OnResumeWriting() {}
 };
 
-// What a protocol does with its connection. On the thread of the task that runs the protocol, from
-// callbacks or other tasks, between OnConnected and OnClosed.
+// What a protocol does with its connection, between OnConnected and OnClosed: from callbacks, and,
+// where the executor has one thread, from other tasks.
 class Transport {
  public:
   // Sends `data`, in order. False, and nothing done, when it is closing, or after ShutdownWrite.
@@ -110,14 +111,18 @@ class Transport {
   Task<absl::Status> ReadLoop();
   Task<absl::Status> WriteLoop();
   Task<absl::Status> SendAll();
+  // Where the stream is being closed for its server, what was written is sent still.
+  void LeaveToStream(absl::string_view rest);
 
   Stream stream_;
   Protocol& protocol_;
+  // Held by whoever calls the protocol, or uses what follows: the two loops may be on two threads.
+  Mutex turn_;
   internal::WriteLimits limits_;
-  std::string sending_;  // the system's, in part, while WriteLoop waits
-  std::string pending_;  // behind it
+  std::string pending_;
   bool write_ended_ = false;
   bool closing_ = false;
+  std::string sending_;  // before it; WriteLoop's, and the system's, in part, while that waits
   Event work_;           // WriteLoop has something to do
   Event reading_{true};  // not paused
   Event aborted_;

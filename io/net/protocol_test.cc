@@ -4,6 +4,7 @@
 #include "plait/io/net/protocol.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,9 +19,11 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/net/net_fixture.h"
+#include "plait/io/net/server.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_pools.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
@@ -544,6 +547,105 @@ TEST_P(ProtocolTest, ManyConnectionsThatEndInAllWaysAtOnceLeaveNothingBehind) {
   };
   RunTask(body);
   EXPECT_EQ(OpenDescriptors(), before);
+}
+
+// --- servers, and several threads ---
+
+// Sends much at once, and waits for the end.
+class Lecturer : public Protocol {
+ public:
+  explicit Lecturer(const std::string& text) : text_(text) {}
+  void OnConnected(Transport& transport) override { transport.Write(text_); }
+  void OnData(absl::string_view) override {}
+
+ private:
+  const std::string& text_;
+};
+
+TEST_P(ProtocolTest, WhatWasWrittenIsSentAlsoWhereTheServerClosesTheConnection) {
+  const std::string text = Pattern(8 << 20);
+  const auto handle = [&](Stream stream) -> Task<absl::Status> {
+    Lecturer lecturer(text);
+    co_return co_await RunProtocol(std::move(stream), lecturer);
+  };
+  const auto body = [&]() -> Task<absl::Status> {
+    Server server(ListenLocally(), handle);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    OwnedFd fd = Dial(server.local_address());
+    SetBufferSizes(fd.get(), 16 << 10);
+    Stream client = MakeStream(fd);
+    const std::string first = co_await OrReturn(client.ReadExactly(1000));
+    server.CloseClients();
+    const std::string rest = co_await OrReturn(client.ReadAll(size_t{1} << 30));
+    EXPECT_EQ(first.size() + rest.size(), text.size());
+    EXPECT_TRUE(first + rest == text);
+    co_await OrReturn(client.Close());
+    server.Stop();
+    co_return co_await serving;
+  };
+  const absl::Status ran = RunTask(body);
+  EXPECT_TRUE(ran.ok()) << ran;
+}
+
+class ProtocolOnWorkersTest : public testing::TestWithParam<PoolFactory> {};
+
+INSTANTIATE_TEST_SUITE_P(AllPools, ProtocolOnWorkersTest, testing::ValuesIn(AllPools()),
+                         PoolFactory::Name);
+
+// Sends back what comes, and minds that nobody else is in a callback, without a lock of its own.
+class CarefulEcho : public Protocol {
+ public:
+  void OnConnected(Transport& transport) override { transport_ = &transport; }
+  void OnData(absl::string_view data) override {
+    EXPECT_EQ(inside_++, 0);
+    transport_->Write(data);
+    --inside_;
+  }
+  void OnPauseWriting() override { transport_->PauseReading(); }
+  void OnResumeWriting() override {
+    EXPECT_EQ(inside_++, 0);
+    transport_->ResumeReading();
+    --inside_;
+  }
+
+ private:
+  Transport* transport_ = nullptr;
+  int inside_ = 0;
+};
+
+TEST_P(ProtocolOnWorkersTest, CallbacksComeOneAtATimeWhicheverThreadsTheLoopsAreOn) {
+  const std::unique_ptr<Executor> pool = GetParam().make(3);
+  const std::string text = Pattern(4 << 20);
+  const auto handle = [&](Stream stream) -> Task<absl::Status> {
+    CarefulEcho echo;
+    co_return co_await RunProtocol(std::move(stream), echo);
+  };
+  const auto send = [&](Stream& stream) -> Task<absl::Status> {
+    co_await OrReturn(stream.Write(text));
+    co_return co_await stream.ShutdownWrite();
+  };
+  const auto converse = [&](SocketAddress address) -> Task<absl::Status> {
+    OwnedFd fd = Dial(address);
+    Stream stream = MakeStream(fd);
+    JoinHandle<absl::Status> sending = Spawn(send(stream));
+    const std::string answer = co_await OrReturn(stream.ReadAll(size_t{1} << 30));
+    EXPECT_TRUE(answer == text);
+    co_await OrReturn(sending);
+    co_return co_await stream.Close();
+  };
+  const auto body = [&]() -> Task<absl::Status> {
+    Server server(ListenLocally(), handle);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    const auto all = [&](TaskGroup& group) -> Task<absl::Status> {
+      for (int i = 0; i < 6; ++i) group.Spawn(converse(server.local_address()));
+      co_return absl::OkStatus();
+    };
+    co_await OrReturn(WithTaskGroup(all));
+    server.Stop();
+    co_return co_await serving;
+  };
+  const absl::Status ran = BlockOn(*pool, body());
+  EXPECT_TRUE(ran.ok()) << ran;
 }
 
 }  // namespace

@@ -250,6 +250,7 @@ class Stream {
 
  private:
   friend class Server;
+  friend class Transport;
   friend absl::StatusOr<Stream> internal::OpenStandardStream(int fd, bool input);
 
   explicit Stream(internal::StreamRef state) noexcept : state_(std::move(state)) {}

@@ -439,26 +439,32 @@ Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
 Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
   // Here already: its owner may drop the Stream as soon as this has begun.
   state->closing_.store(true, kRelaxed);
-  Event sent;
-  bool sends = false;
-  co_await AtHome(*state.get(), [&] {
-    sends = state->outgoing_ != nullptr && state->is_home(Worker::Current());
-    if (!sends) return;
-    state->outgoing_->gone = &sent;
-    if (state->writer_ != nullptr && state->writer_->kind_ == StreamWrite::Kind::kWrite) {
-      // Ended by OnSent, which sends on what the stream has in its own memory.
-      state->writer_->flag_a_ = true;
-      state->home().reactor()->Cancel(*state->outgoing_);
-    }
-  });
-  if (sends) {
+  for (;;) {
+    Event sent;
+    bool sends = false;
+    co_await AtHome(*state.get(), [&] {
+      sends = state->outgoing_ != nullptr && state->is_home(Worker::Current());
+      if (!sends) return;
+      state->outgoing_->gone = &sent;
+      if (state->writer_ != nullptr && state->writer_->kind_ == StreamWrite::Kind::kWrite) {
+        // Ended by OnSent, which sends on what the stream has in its own memory.
+        state->writer_->flag_a_ = true;
+        state->home().reactor()->Cancel(*state->outgoing_);
+      }
+    });
+    if (!sends) break;
     const absl::Status waited = co_await sent.Wait();
-    static_cast<void>(waited);  // cut short by a cancel: it closes all the same
     co_await AtHome(*state.get(), [&] {
       if (state->outgoing_ != nullptr) state->outgoing_->gone = nullptr;
     });
+    if (!waited.ok()) break;  // cut short by a cancel: it closes all the same
   }
   co_return co_await CloseDescriptor(state);
+}
+
+void StreamState::AcceptLast(absl::string_view data) {
+  const bool can = closing() && !closed() && write_error_ == 0 && is_home(Worker::Current());
+  if (can && !data.empty()) Enqueue(absl::MakeConstSpan(data.data(), data.size()));
 }
 
 void StreamState::BlockAgain() noexcept {

@@ -261,6 +261,9 @@ class StreamState {
   // nothing.
   static Task<absl::Status> CloseForOwner(StreamRef state);
   bool closing() const noexcept { return closing_.load(kRelaxed); }
+  // At home, and before its owner's write has returned that CloseForOwner has ended: what was
+  // accepted in the owner's own memory, which is sent as well. Nothing otherwise.
+  void AcceptLast(absl::string_view data);
   // co_await: for a socket, when what was accepted is with the kernel: ends the writing half.
   static Task<absl::Status> ShutDownNow(StreamRef state);
   bool shut_down() const noexcept { return shut_down_.load(kRelaxed); }

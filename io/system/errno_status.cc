@@ -36,7 +36,6 @@ absl::StatusCode CodeOf(int error) {
     case ESRCH:
       return absl::StatusCode::kNotFound;
     case EEXIST:
-    case EADDRNOTAVAIL:
     case EALREADY:
       return absl::StatusCode::kAlreadyExists;
     case EPERM:
@@ -77,6 +76,7 @@ absl::StatusCode CodeOf(int error) {
     case EPROTONOSUPPORT:
     case EXDEV:
       return absl::StatusCode::kUnimplemented;
+    case EADDRNOTAVAIL:  // no port is free, or none of this machine's interfaces has it, now
     case EAGAIN:
     case ECONNREFUSED:
     case ECONNABORTED:

@@ -44,6 +44,7 @@ TEST(ErrnoStatusTest, CodesAreThoseThatACallerActsOn) {
            Case{ENOMEM, absl::StatusCode::kResourceExhausted},
            Case{EFBIG, absl::StatusCode::kOutOfRange},
            Case{ENOSYS, absl::StatusCode::kUnimplemented},
+           Case{EADDRNOTAVAIL, absl::StatusCode::kUnavailable},
            Case{EAGAIN, absl::StatusCode::kUnavailable},
            Case{ECONNREFUSED, absl::StatusCode::kUnavailable},
            Case{ECONNRESET, absl::StatusCode::kUnavailable},

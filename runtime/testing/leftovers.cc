@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/wait.h>
 
+#include <cstddef>
 #include <fstream>
 #include <string>
 
@@ -11,9 +12,36 @@
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define PLAIT_SANITIZED 1
+#elif defined(__has_feature)
+#define PLAIT_SANITIZED (__has_feature(thread_sanitizer) || __has_feature(address_sanitizer))
+#else
+#define PLAIT_SANITIZED 0
+#endif
+
+#if PLAIT_SANITIZED
+extern "C" void __sanitizer_symbolize_pc(void* pc, const char* format, char* out, size_t size);
+#endif
+
 namespace plait {
+namespace {
+
+constexpr bool kSanitized = PLAIT_SANITIZED;
+
+// The descriptors of a sanitizer's symbolizer are there from the first count on, whenever it is
+// that the sanitizer has something to look up.
+void StartSymbolizer() {
+#if PLAIT_SANITIZED
+  char name[64];
+  __sanitizer_symbolize_pc(__builtin_return_address(0), "%f", name, sizeof(name));
+#endif
+}
+
+}  // namespace
 
 int OpenDescriptors() {
+  StartSymbolizer();
   DIR* const directory = ::opendir("/proc/self/fd");
   PLAIT_CHECK(directory != nullptr, "there is no /proc/self/fd");
   int count = 0;
@@ -23,14 +51,6 @@ int OpenDescriptors() {
 }
 
 namespace {
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(thread_sanitizer) || __has_feature(address_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 // The symbolizer that a sanitizer starts when it first has something to say, and keeps.
 bool IsSanitizers(int pid) {

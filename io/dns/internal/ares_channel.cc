@@ -10,6 +10,7 @@
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/core/reactor.h"
+#include "plait/runtime/core/worker_group.h"
 
 namespace plait::internal {
 namespace {
@@ -80,12 +81,20 @@ AresChannel::Lookup AresChannel::NameOf(const SocketAddress& address) noexcept {
 }
 
 bool AresChannel::Lookup::Suspend(PromiseBase& waiter) noexcept {
-  Worker* const home = Worker::Current();
-  answer_.outcome = channel_.Bind(home);
+  Worker* const here = Worker::Current();
+  Worker* home = nullptr;
+  answer_.outcome = channel_.Bind(here, &home);
   if (answer_.outcome != DnsAnswer::kFound) return false;
+  if (home == here) return StartHere(*this, waiter);
+  StartAt<&StartHere, &CancelLookup>(waiter, *home, kDnsNote);
+  return true;
+}
+
+bool AresChannel::Lookup::StartHere(HomeWait& wait, PromiseBase& waiter) noexcept {
+  auto& self = static_cast<Lookup&>(wait);
   // Before Begin, which may have another thread go on with the coroutine if a stop came first.
-  answer_.outcome = DnsAnswer::kCancelled;
-  if (Begin(waiter, *home, kDnsNote)) channel_.Start(*this);
+  self.answer_.outcome = DnsAnswer::kCancelled;
+  if (self.Begin(waiter, *Worker::Current(), kDnsNote)) self.channel_.Start(self);
   return true;
 }
 
@@ -98,14 +107,15 @@ void AresChannel::Deliver(WorkItem& item) noexcept {
   static_cast<Delivery&>(item).lookup->Happened();
 }
 
-DnsAnswer::Outcome AresChannel::Bind(Worker* home) noexcept {
-  if (home == nullptr || home->reactor() == nullptr) return DnsAnswer::kNoReactor;
+DnsAnswer::Outcome AresChannel::Bind(Worker* here, Worker** home) noexcept {
+  if (here == nullptr || here->reactor() == nullptr) return DnsAnswer::kNoReactor;
   Worker* owner = nullptr;
-  // Relaxed: only this thread's own Worker is ever followed.
-  if (home_.compare_exchange_strong(owner, home, kRelaxed, kRelaxed) || owner == home) {
-    return DnsAnswer::kFound;
-  }
-  return DnsAnswer::kWrongThread;
+  // Relaxed: only this thread's own Worker is ever followed, and those that its group knows.
+  if (home_.compare_exchange_strong(owner, here, kRelaxed, kRelaxed)) owner = here;
+  const bool reachable = owner == here || (here->group() != nullptr && here->group()->Has(owner));
+  if (!reachable) return DnsAnswer::kWrongThread;
+  *home = owner;
+  return DnsAnswer::kFound;
 }
 
 void AresChannel::Start(Lookup& lookup) noexcept {

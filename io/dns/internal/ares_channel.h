@@ -24,7 +24,8 @@
 // a channel without lookups has nothing in flight, and may be destroyed on any thread, also when
 // its Worker has gone.
 //
-// Threads: the Worker that the first lookup came from, but for Create and the destructor.
+// Threads: the Worker that the first lookup came from, but for Create and the destructor. Lookups
+// from others of its group are carried there.
 #ifndef PLAIT_IO_DNS_INTERNAL_ARES_CHANNEL_H_
 #define PLAIT_IO_DNS_INTERNAL_ARES_CHANNEL_H_
 
@@ -127,8 +128,8 @@ class AresChannel {
   absl::Status SetServers(const std::vector<SocketAddress>& servers);
   void ReadServers();
 
-  // kFound if `home`, which this thread is, may use the channel.
-  DnsAnswer::Outcome Bind(Worker* home) noexcept;
+  // kFound if the channel may be used by `here`, which this thread is, at `home`.
+  DnsAnswer::Outcome Bind(Worker* here, Worker** home) noexcept;
   void Start(Lookup& lookup) noexcept;
   void Ask(Lookup& lookup) noexcept;
   void Finish(Lookup& lookup, int ares_status) noexcept;
@@ -185,6 +186,7 @@ class [[nodiscard]] AresChannel::Lookup : private HomeWait {
          int family) noexcept;
 
   bool Suspend(PromiseBase& waiter) noexcept;
+  static bool StartHere(HomeWait& wait, PromiseBase& waiter) noexcept;
   static bool CancelLookup(HomeWait& wait) noexcept;
   AresChannel& channel_;
   const std::string* const name_;

@@ -116,8 +116,8 @@ absl::StatusOr<HostsFile> HostsFile::Open(std::string path, bool must_exist) {
   if (file.path_.empty()) return file;
   absl::StatusOr<Content> content = Load(file.path_);
   if (content.ok()) {
-    file.version_ = content->version;
-    file.table_ = *std::move(content->table);
+    file.known_->version = content->version;
+    file.known_->table = std::make_shared<HostsTable>(*std::move(content->table));
   } else if (must_exist) {
     return content.status();
   }
@@ -125,17 +125,37 @@ absl::StatusOr<HostsFile> HostsFile::Open(std::string path, bool must_exist) {
 }
 
 Task<absl::Status> HostsFile::Refresh(Deadline now) {
-  refreshing_ = true;
-  next_look_ = now + kMaxAge;
-  auto load = [path = path_, known = version_]() { return LoadIfChanged(path, known); };
+  Version before;
+  {
+    const SpinLockHolder hold(known_->lock);
+    known_->refreshing = true;
+    known_->next_look = now + kMaxAge;
+    before = known_->version;
+  }
+  auto load = [path = path_, before]() { return LoadIfChanged(path, before); };
   absl::StatusOr<Content> content = co_await Offload(std::move(load));
-  refreshing_ = false;
+  std::shared_ptr<const HostsTable> table;
+  if (content.ok() && content->table.has_value()) {
+    table = std::make_shared<HostsTable>(*std::move(content->table));
+  }
+  const SpinLockHolder hold(known_->lock);
+  known_->refreshing = false;
   if (!content.ok()) co_return content.status();
-  if (content->table.has_value()) {
-    version_ = content->version;
-    table_ = *std::move(content->table);
+  if (table != nullptr) {
+    known_->version = content->version;
+    known_->table.swap(table);
   }
   co_return absl::OkStatus();
+}
+
+std::shared_ptr<const HostsTable> HostsFile::table() const {
+  const SpinLockHolder hold(known_->lock);
+  return known_->table;
+}
+
+bool HostsFile::stale(Deadline now) const {
+  const SpinLockHolder hold(known_->lock);
+  return !path_.empty() && !known_->refreshing && now >= known_->next_look;
 }
 
 }  // namespace plait::internal

@@ -7,6 +7,7 @@
 #ifndef PLAIT_IO_DNS_INTERNAL_HOSTS_FILE_H_
 #define PLAIT_IO_DNS_INTERNAL_HOSTS_FILE_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "plait/io/net/address.h"
 #include "plait/io/system/file_status.h"
 #include "plait/runtime/core/deadline.h"
+#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/task.h"
 
 namespace plait::internal {
@@ -40,7 +42,7 @@ class HostsTable {
   absl::flat_hash_map<SocketAddress, std::string> names_;
 };
 
-// A table that follows its file. One thread, that of the executor whose tasks use it.
+// A table that follows its file. Threads: those of the executor whose tasks use it.
 class HostsFile {
  public:
   // How old what is known of the file may be.
@@ -50,10 +52,11 @@ class HostsFile {
   // not there, or cannot be read, unless it `must_exist`: then that is an error that names it.
   static absl::StatusOr<HostsFile> Open(std::string path, bool must_exist);
 
-  const HostsTable& table() const { return table_; }
+  // As it is now.
+  std::shared_ptr<const HostsTable> table() const;
 
-  // Whether it is time for Refresh. Never while one is under way.
-  bool stale(Deadline now) const { return !path_.empty() && !refreshing_ && now >= next_look_; }
+  // Whether it is time for Refresh. Not while one is under way.
+  bool stale(Deadline now) const;
   // Looks whether the file has changed and reads it again if so, where blocking work is done
   // (Offload). A file that has gone is an empty one. Errors: absl::CancelledError.
   Task<absl::Status> Refresh(Deadline now);
@@ -79,11 +82,16 @@ class HostsFile {
   static absl::StatusOr<Content> Load(const std::string& path);
   static absl::StatusOr<Content> LoadIfChanged(const std::string& path, const Version& known);
 
+  struct Known {
+    SpinLock lock;  // guards what follows
+    std::shared_ptr<const HostsTable> table = std::make_shared<HostsTable>();
+    Version version;
+    Deadline next_look;  // at the first lookup, which may be long after Open
+    bool refreshing = false;
+  };
+
   std::string path_;
-  HostsTable table_;
-  Version version_;
-  Deadline next_look_;  // at the first lookup, which may be long after Open
-  bool refreshing_ = false;
+  std::unique_ptr<Known> known_ = std::make_unique<Known>();
 };
 
 }  // namespace plait::internal
