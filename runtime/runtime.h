@@ -24,6 +24,7 @@
 #include "plait/runtime/task/async_exit_stack.h"
 #include "plait/runtime/task/async_generator.h"
 #include "plait/runtime/task/blocking_get.h"
+#include "plait/runtime/task/fork.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/task/gather.h"
 #include "plait/runtime/task/generator.h"

@@ -25,7 +25,7 @@
 
 namespace plait::internal {
 
-inline constexpr size_t kMaxPooledFrame = 504;
+inline constexpr size_t kMaxPooledFrame = 1016;
 inline constexpr bool kFramesArePooled = PLAIT_POOL_FRAMES != 0;
 
 #if PLAIT_POOL_FRAMES

@@ -40,6 +40,9 @@ struct ThreadState {
   int budget = 0;
   // Set by executors in debug mode.
   ResumeWatcher* watcher = nullptr;
+  // The coroutine that was called last on this stack and has not ended or returned suspended, or
+  // null. See runtime/task/promise.h.
+  PromiseBase* called = nullptr;
   // How many coroutines that this thread runs wait for it to return from one that they started.
   int nested = 0;
   // The executor's thread that this is, or null.
@@ -56,7 +59,7 @@ struct ThreadState {
 };
 
 // Initial-exec: one instruction also in position-independent code, where the general model would be
-// a function call. A shared library that is loaded late draws this, and the 512 bytes of
+// a function call. A shared library that is loaded late draws this, and the kilobyte of
 // frame_pool, from the loader's small reserve.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local ThreadState thread_state;
 

@@ -31,13 +31,13 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "plait/runtime/task/await_note.h"
 #include "plait/runtime/task/describe_exception.h"
+#include "plait/runtime/task/gathered.h"
 #include "plait/runtime/task/result.h"
 #include "plait/runtime/task/scope.h"
 #include "plait/runtime/task/status_traits.h"
@@ -163,37 +163,6 @@ struct GatherArrayNote : AwaitNote {
   size_t count;
 };
 
-// What a child contributes to the result: U for StatusOr<U>, nothing for Status and void.
-template <class T>
-struct GatheredImpl {
-  using type = std::remove_cv_t<T>;
-};
-template <class U>
-struct GatheredImpl<absl::StatusOr<U>> {
-  using type = U;
-};
-template <>
-struct GatheredImpl<absl::Status> {
-  using type = std::monostate;
-};
-template <>
-struct GatheredImpl<void> {
-  using type = std::monostate;
-};
-template <class T>
-using Gathered = typename GatheredImpl<T>::type;
-
-template <class T>
-Gathered<T> TakeGathered(GatherChild<T>& child) {
-  if constexpr (std::is_same_v<Gathered<T>, std::monostate>) {
-    return {};
-  } else if constexpr (kIsStatusOr<T>) {
-    return *child.result.Take();
-  } else {
-    return child.result.Take();
-  }
-}
-
 template <class T>
 WithStatus<T> TakeOutcome(GatherChild<T>& child) {
   if (child.result.has_exception()) {
@@ -205,20 +174,6 @@ WithStatus<T> TakeOutcome(GatherChild<T>& child) {
     return WithStatus<T>(child.result.Take());
   }
 }
-
-// The type of a Gather: U is what the values make together, kHasStatus whether a status goes with
-// it, kHasValues whether there are values.
-template <class U, bool kHasStatus, bool kHasValues>
-using GatherResult =
-    std::conditional_t<kHasStatus, std::conditional_t<kHasValues, absl::StatusOr<U>, absl::Status>,
-                       std::conditional_t<kHasValues, U, void>>;
-
-template <class T>
-inline constexpr bool kGathersValue = !std::is_same_v<Gathered<T>, std::monostate>;
-
-template <class T>
-using GatherVectorResult =
-    GatherResult<std::vector<Gathered<T>>, kCarriesStatus<T>, kGathersValue<T>>;
 
 template <class... T>
 void StartAll(GatherScope& scope, std::tuple<GatherChild<T>...>& children, Task<T>&... tasks) {
@@ -263,7 +218,7 @@ Task<GatherVectorResult<T>> GatherVector(std::vector<Task<T>> tasks, size_t limi
   if constexpr (kGathersValue<T>) {
     std::vector<Gathered<T>> values;
     values.reserve(count);
-    for (size_t i = 0; i < count; ++i) values.push_back(TakeGathered(children[i]));
+    for (size_t i = 0; i < count; ++i) values.push_back(TakeGathered(children[i].result));
     co_return values;
   } else if constexpr (kCarriesStatus<T>) {
     co_return absl::OkStatus();
@@ -296,7 +251,7 @@ Gather(Task<T>... tasks) {
   if constexpr (sizeof...(T) == 0 || (internal::kGathersValue<T> || ...)) {
     co_return std::apply(
         [](auto&... child) {
-          return std::tuple<internal::Gathered<T>...>(internal::TakeGathered(child)...);
+          return std::tuple<internal::Gathered<T>...>(internal::TakeGathered(child.result)...);
         },
         children);
   } else if constexpr ((internal::kCarriesStatus<T> || ...)) {

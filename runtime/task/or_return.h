@@ -32,15 +32,15 @@ template <class P>
 concept CanEndWithStatus =
     PlaitPromise<P> && requires { requires kCarriesStatus<typename P::ReturnType>; };
 
-// Ends `coroutine`, which is suspended, with `error`; returns its continuation. Its frame is gone
+// Ends `coroutine`, which is suspended, with `error`; returns what goes on. Its frame is gone
 // afterwards.
 template <CanEndWithStatus P>
 WorkItem& EndWith(std::coroutine_handle<P> coroutine, absl::Status error) noexcept {
   P& promise = coroutine.promise();
-  WorkItem& continuation = *promise.continuation;
+  WorkItem& next = ReturnsToCaller(promise) ? kNothing : *promise.continuation;
   promise.result->Emplace(std::move(error));
   coroutine.destroy();
-  return continuation;
+  return next;
 }
 
 // Takes U out of a good Status or StatusOr<U>.
@@ -85,24 +85,30 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
   }
 
   template <CanEndWithStatus P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> enclosing) {
-    if (failed()) return Continue(End<P>(enclosing.promise()));
+  auto await_suspend(std::coroutine_handle<P> enclosing) {
+    using Handle = std::coroutine_handle<PromiseBase>;
+    using Returned = decltype(inner_.await_suspend(std::declval<Handle>()));
+    constexpr bool kTransfers = !std::is_void_v<Returned> && !std::is_same_v<Returned, bool>;
+    if (failed()) return GoOn<kTransfers>(End<P>(enclosing.promise()));
     // The inner awaiter deals with the proxy, which looks at the result before the coroutine does.
     resolve = &Resolve<P>;
     context = enclosing.promise().context;
     continuation = &enclosing.promise();
     enclosing.promise().Awaits(*this);
-    const auto handle =
-        std::coroutine_handle<PromiseBase>::from_promise(static_cast<PromiseBase&>(*this));
-    using Returned = decltype(inner_.await_suspend(handle));
-    if constexpr (std::is_void_v<Returned>) {
+    const auto handle = Handle::from_promise(static_cast<PromiseBase&>(*this));
+    if constexpr (kTransfers) {
+      return std::coroutine_handle<>(inner_.await_suspend(handle));
+    } else if constexpr (std::is_void_v<Returned>) {
       inner_.await_suspend(handle);
-    } else if constexpr (std::is_same_v<Returned, bool>) {
-      if (!inner_.await_suspend(handle)) return Continue(*this);
+      return true;
     } else {
-      return inner_.await_suspend(handle);
+      if (inner_.await_suspend(handle)) return true;
+      // It has ended already.
+      enclosing.promise().next = nullptr;
+      Capture();
+      if (!failed()) return false;
+      return GoOn<kTransfers>(End<P>(enclosing.promise()));
     }
-    return std::noop_coroutine();
   }
 
   decltype(auto) await_resume() { return Unwrap(result_.Take()); }
@@ -110,6 +116,16 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
  private:
   void Capture() {
     result_.Capture([this]() -> R { return inner_.await_resume(); });
+  }
+  // For await_suspend, which returns a handle where `kTransfers`, or true.
+  template <bool kTransfers>
+  static auto GoOn(WorkItem& next) noexcept {
+    if constexpr (kTransfers) {
+      return Continue(next);
+    } else {
+      ContinueBelow(next);
+      return true;
+    }
   }
   bool failed() { return result_.has_value() && !result_.value().ok(); }
 

@@ -5,13 +5,25 @@
 // its continuation is a WorkItem too: another coroutine, or plain code that takes note of the end
 // (of a spawned task, of a child in a group).
 //
-// Stack depth. A co_await starts its child and a coroutine that ends goes on with its awaiter by
-// symmetric transfer: one jump, no stack. But compilers promise that jump in some builds only: g++
-// grows the stack by a frame per transfer without optimisation and under sanitizers. So each
-// transfer compares the stack pointer with a limit, and past it hands the next coroutine to the
-// loop in ResumeTask at the bottom of the stack instead. Where the jump is a jump the compare never
-// fails and costs one predicted branch; where it is a call, stack use stays below kStackBudget. No
-// build flag is involved, as users build with whatever they like.
+// Calls. A co_await of a Task calls its coroutine as a function is called, on the awaiter's stack.
+// If it ends without having been suspended, it says so to its caller and returns: the awaiter goes
+// on as after a call, which processors predict, and frees, and does without, all that suspending it
+// would need. Else it returns too, and its caller, which now knows that it is suspended itself,
+// returns to its own, down to ResumeTask. From then on whoever resumes it goes on with its
+// continuation when it ends, by symmetric transfer.
+//
+// Who tells the two apart? `called` in the thread's state: a coroutine that ends looks whether it
+// is the one called last on this very thread and stack. While it is, its caller stands right below
+// and is resumed by nobody else; as soon as it is suspended, and somebody may resume it elsewhere,
+// the next that this thread does is to return. After that nothing of the caller's coroutine is
+// touched, which may go on on another thread by then.
+//
+// Stack depth. A call costs stack, and a transfer should not, but compilers promise that in some
+// builds only: g++ grows the stack by a frame per transfer without optimisation and under
+// sanitizers. So each call and transfer compares the stack pointer with a limit, and past it hands
+// the next coroutine to the loop in ResumeTask at the bottom of the stack instead: a predicted
+// branch keeps stack use below kStackBudget. No build flag is involved, as users build with
+// whatever they like.
 #ifndef PLAIT_RUNTIME_TASK_PROMISE_H_
 #define PLAIT_RUNTIME_TASK_PROMISE_H_
 
@@ -27,8 +39,8 @@
 
 namespace plait::internal {
 
-// Stack that transfers may use up between two returns to ResumeTask, in bytes. User code needs the
-// rest.
+// Stack that calls and transfers may use up between two returns to ResumeTask, in bytes. User code
+// needs the rest.
 inline constexpr ptrdiff_t kStackBudget = 16 * 1024;
 
 // How many awaits a coroutine that was resumed may go on from at once, as what they wait for is
@@ -82,16 +94,47 @@ struct PromiseBase : WorkItem {
   WorkItem* continuation = nullptr;  // what goes on when this coroutine ends
 };
 
+// Whether calls and transfers have used up their part of the stack.
+[[gnu::always_inline]] inline bool StackIsUsedUp(const ThreadState& thread) noexcept {
+  return static_cast<const char*>(__builtin_frame_address(0)) < thread.stack_limit;
+}
+
 // For await_suspend: goes on with `next`.
 [[gnu::always_inline]] inline std::coroutine_handle<> Transfer(PromiseBase& next) noexcept {
   ThreadState& thread = thread_state;
   thread.context = next.context;
   next.next = nullptr;  // it waits for nothing now
-  if (static_cast<const char*>(__builtin_frame_address(0)) < thread.stack_limit) [[unlikely]] {
+  if (StackIsUsedUp(thread)) [[unlikely]] {
     thread.bounced = &next;
     return std::noop_coroutine();
   }
   return next.handle();
+}
+
+// For await_suspend: starts `child`, whose continuation is the awaiter, in the context that this
+// thread is in. True if it has ended: then the awaiter goes on as if it had not been suspended.
+// Else nothing of the awaiter may be touched any more.
+[[gnu::always_inline]] inline bool Call(PromiseBase& child) noexcept {
+  ThreadState& thread = thread_state;
+  if (StackIsUsedUp(thread)) [[unlikely]] {
+    thread.bounced = &child;
+    return false;
+  }
+  PromiseBase* const outer = thread.called;
+  thread.called = &child;
+  child.handle().resume();
+  const bool ended = thread.called == nullptr;
+  thread.called = outer;
+  return ended;
+}
+
+// Of a coroutine that ends: whether its caller is waiting for it to return. If so, that is told: it
+// must do so, and go on with nothing.
+[[gnu::always_inline]] inline bool ReturnsToCaller(const PromiseBase& ending) noexcept {
+  ThreadState& thread = thread_state;
+  if (thread.called != &ending) return false;
+  thread.called = nullptr;
+  return true;
 }
 
 // Stands in for a coroutine's promise where something looks at a result before the coroutine goes
@@ -108,17 +151,31 @@ struct ProxyPromise : PromiseBase {
   Resolve resolve = nullptr;
 };
 
-// The same for a continuation, which may be a proxy or plain code too.
-[[gnu::always_inline]] inline std::coroutine_handle<> Continue(WorkItem& continuation) noexcept {
+// A continuation that is to go on with nothing.
+extern constinit WorkItem kNothing;
+
+// The coroutine that a continuation goes on with; null where that was plain code, which has run.
+[[gnu::always_inline]] inline PromiseBase* RunUpToCoroutine(WorkItem& continuation) noexcept {
   WorkItem* next = &continuation;
   while (next->run == &ProxyPromise::RunProxy) {
     auto& proxy = static_cast<ProxyPromise&>(*next);
     next = &proxy.resolve(proxy);
   }
   if (next->run == &ResumeTask) [[likely]]
-    return Transfer(static_cast<PromiseBase&>(*next));
+    return static_cast<PromiseBase*>(next);
   next->run(*next);
-  return std::noop_coroutine();
+  return nullptr;
+}
+
+// Transfer for a continuation, which may be a proxy or plain code too.
+[[gnu::always_inline]] inline std::coroutine_handle<> Continue(WorkItem& continuation) noexcept {
+  PromiseBase* const next = RunUpToCoroutine(continuation);
+  return next != nullptr ? Transfer(*next) : std::noop_coroutine();
+}
+
+// The same for an await_suspend that returns true, not a handle: goes on from ResumeTask.
+inline void ContinueBelow(WorkItem& continuation) noexcept {
+  if (PromiseBase* const next = RunUpToCoroutine(continuation)) thread_state.bounced = next;
 }
 
 // Destroys a coroutine that nobody awaited; says so in debug mode.

@@ -29,15 +29,29 @@ class Result {
   Result() noexcept {}
   Result(const Result&) = delete;
   Result& operator=(const Result&) = delete;
-  ~Result() { Clear(); }
+  ~Result() {
+    if (!std::is_trivially_destructible_v<Stored<T>> || kind_ == Kind::kException) Clear();
+  }
 
   bool has_value() const { return kind_ == Kind::kValue; }
   bool has_exception() const { return kind_ == Kind::kException; }
-  bool empty() const { return kind_ == Kind::kEmpty; }
+  bool empty() const { return kind_ <= Kind::kPending; }
+
+  // While it is empty: which coroutine will leave something here, for those who want to know.
+  void SetPending(const void* coroutine) noexcept {
+    pending_ = coroutine;
+    kind_ = Kind::kPending;
+  }
+  const void* pending() const noexcept { return kind_ == Kind::kPending ? pending_ : nullptr; }
 
   template <class... Args>
   void Emplace(Args&&... args) {
     Clear();
+    EmplaceFirst(std::forward<Args>(args)...);
+  }
+  // The same where it is known to be empty.
+  template <class... Args>
+  void EmplaceFirst(Args&&... args) {
     ::new (static_cast<void*>(std::addressof(value_))) Stored<T>(std::forward<Args>(args)...);
     kind_ = Kind::kValue;
   }
@@ -92,7 +106,7 @@ class Result {
   }
 
  private:
-  enum class Kind : uint8_t { kEmpty, kValue, kException };
+  enum class Kind : uint8_t { kEmpty, kPending, kValue, kException };
 
   void Clear() noexcept {
     const Kind kind = std::exchange(kind_, Kind::kEmpty);
@@ -106,6 +120,7 @@ class Result {
   union {
     Stored<T> value_;
     std::exception_ptr exception_;
+    const void* pending_;
   };
   Kind kind_ = Kind::kEmpty;
 };

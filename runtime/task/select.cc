@@ -2,16 +2,10 @@
 
 #include <cstdint>
 
+#include "plait/runtime/core/fork_stack.h"
 #include "plait/runtime/core/thread_state.h"
 
 namespace plait::internal {
-namespace {
-
-// A branch that has ended goes on with nothing: the Select itself is resumed by the last of them.
-constinit WorkItem nothing(+[](WorkItem&) noexcept {});
-
-}  // namespace
-
 void SelectScope::BranchDone(int index) noexcept {
   int undecided = -1;
   // Release and acquire: the winner's result is visible to whoever sees its index.
@@ -24,7 +18,8 @@ WorkItem& SelectBranchBase::OnReady(ProxyPromise& proxy) noexcept {
   self.next = nullptr;
   self.Capture();
   self.scope_->BranchDone(self.index_);
-  return nothing;
+  // The Select itself is resumed by the last of them.
+  return kNothing;
 }
 
 void SelectBranchBase::StartWith(SelectScope& scope, int index,
@@ -37,6 +32,7 @@ void SelectBranchBase::StartWith(SelectScope& scope, int index,
   scope.counter().Add(1);
   ThreadState& thread = thread_state;
   const ThreadState outer = thread;
+  const ForkFloor floor(thread.forks);
   thread.context = context;
   thread.bounced = nullptr;
   ++thread.nested;

@@ -55,5 +55,41 @@ TEST(StackDepth, AMillionOrReturnsUnwindAnErrorWithoutOverflow) {
   EXPECT_EQ(plait::Run(NestAroundAnError(1'000'000)), absl::InternalError("from below"));
 }
 
+Task<int64_t> ForkReadyTasks(int64_t count) {
+  int64_t sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    auto [a, b] = co_await Fork(Ready(i), Ready(1));
+    sum += a + b;
+  }
+  co_return sum;
+}
+
+TEST(StackDepth, AMillionForksOfReadyTasksDoNotOverflow) {
+  constexpr int64_t kCount = 1'000'000;
+  EXPECT_EQ(plait::Run(ForkReadyTasks(kCount)), kCount * (kCount + 1) / 2);
+}
+
+// The first child is the deep one, or the second.
+Task<int64_t> NestForks(int64_t depth, bool first, bool suspends) {
+  if (depth == 0) {
+    if (suspends) co_await Yield();
+    co_return 0;
+  }
+  if (first) {
+    auto [a, b] = co_await Fork(NestForks(depth - 1, first, suspends), Ready(1));
+    co_return a + b;
+  }
+  auto [a, b] = co_await Fork(Ready(1), NestForks(depth - 1, first, suspends));
+  co_return a + b;
+}
+
+TEST(StackDepth, AHundredThousandNestedForksDescendAndUnwindWithoutOverflow) {
+  for (const bool first : {true, false}) {
+    for (const bool suspends : {true, false}) {
+      EXPECT_EQ(plait::Run(NestForks(100'000, first, suspends)), 100'000);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace plait

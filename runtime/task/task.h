@@ -16,8 +16,8 @@
 // executor only. Cancellation: the child inherits its awaiter's stop token. Errors: an exception
 // that leaves the coroutine is rethrown by the co_await; Plait itself never throws. Cost: one
 // frame, from the pool of runtime/core/frame_allocator.h; awaiting allocates nothing. The frame is
-// freed when the coroutine ends, before its awaiter goes on. See promise.h for how the stack stays
-// bounded.
+// freed when the coroutine ends, before its awaiter goes on. See promise.h for how a co_await is a
+// call, and how the stack stays bounded.
 #ifndef PLAIT_RUNTIME_TASK_TASK_H_
 #define PLAIT_RUNTIME_TASK_TASK_H_
 
@@ -39,8 +39,12 @@ class Task;
 
 namespace internal {
 
+// The end of a coroutine: back to its caller, or on with its continuation.
 struct FinalAwaiter {
-  bool await_ready() const noexcept { return false; }
+  bool returns_to_caller;
+
+  // Ready: the coroutine destroys itself and returns.
+  bool await_ready() const noexcept { return returns_to_caller; }
   template <PlaitPromise P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
     WorkItem& continuation = *ended.promise().continuation;
@@ -67,7 +71,7 @@ struct AwaitInPlace {
 template <class T>
 struct TaskPromiseBase : PromiseBase {
   std::suspend_always initial_suspend() const noexcept { return {}; }
-  FinalAwaiter final_suspend() const noexcept { return {}; }
+  FinalAwaiter final_suspend() const noexcept { return {ReturnsToCaller(*this)}; }
 
   // Plait's own awaitables as they are; foreign ones so that the task resumes on its executor.
   template <class A>
@@ -97,9 +101,9 @@ struct TaskPromise : TaskPromiseBase<T> {
     requires std::is_constructible_v<T, U&&>
   void return_value(U&& value) {
     if constexpr (std::is_reference_v<T>) {
-      this->result->Emplace(std::addressof(value));
+      this->result->EmplaceFirst(std::addressof(value));
     } else {
-      this->result->Emplace(std::forward<U>(value));
+      this->result->EmplaceFirst(std::forward<U>(value));
     }
   }
 };
@@ -109,8 +113,21 @@ struct TaskPromise<void> : TaskPromiseBase<void> {
   using ReturnType = void;
 
   inline Task<void> get_return_object() noexcept;
-  void return_void() { result->Emplace(); }
+  void return_void() { result->EmplaceFirst(); }
 };
+
+// Starts `child` for the coroutine that awaits it, in the context that this thread is in. For
+// await_suspend: true if it was suspended.
+template <class T>
+[[gnu::always_inline]] inline bool SuspendOn(TaskPromise<T>& child, PromiseBase& parent,
+                                             Result<T>& result) noexcept {
+  child.continuation = &parent;
+  child.result = &result;
+  parent.Awaits(child);
+  if (!Call(child)) return true;
+  parent.next = nullptr;  // it waits for nothing now
+  return false;
+}
 
 // Runs a task inside the awaiting coroutine and leaves how it ended in `result`: a value or an
 // exception, which is not rethrown. `context` is the child's, or null for the awaiting coroutine's
@@ -129,17 +146,16 @@ class [[nodiscard]] AwaitInto {
   }
 
   bool await_ready() const noexcept { return false; }
-
   template <PlaitPromise P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
+  bool await_suspend(std::coroutine_handle<P> parent) noexcept {
     TaskPromise<T>& child = *std::exchange(child_, nullptr);
-    child.continuation = &parent.promise();
-    child.context = context_ == nullptr ? parent.promise().context : context_;
-    child.result = &result_;
-    parent.promise().Awaits(child);
-    return Transfer(child);
+    const TaskContext* const outer = parent.promise().context;
+    child.context = context_ == nullptr ? outer : context_;
+    thread_state.context = child.context;
+    if (SuspendOn(child, parent.promise(), result_)) return true;
+    thread_state.context = outer;
+    return false;
   }
-
   void await_resume() const noexcept {}
 
  private:
@@ -152,18 +168,27 @@ class [[nodiscard]] AwaitInto {
 template <class T>
 class [[nodiscard]] TaskAwaiter {
  public:
-  explicit TaskAwaiter(Task<T> child) noexcept : base_(std::move(child), nullptr, result_) {}
+  explicit TaskAwaiter(TaskPromise<T>* child) noexcept : child_(child) {
+    PLAIT_CHECK(child_ != nullptr, "awaiting a Task that was moved from or awaited before");
+  }
+  TaskAwaiter(const TaskAwaiter&) = delete;
+  TaskAwaiter& operator=(const TaskAwaiter&) = delete;
+  ~TaskAwaiter() {
+    if (child_ != nullptr) child_->handle().destroy();  // never started
+  }
 
   bool await_ready() const noexcept { return false; }
   template <PlaitPromise P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
-    return base_.await_suspend(parent);
+  bool await_suspend(std::coroutine_handle<P> parent) noexcept {
+    TaskPromise<T>& child = *std::exchange(child_, nullptr);
+    child.context = parent.promise().context;
+    return SuspendOn(child, parent.promise(), result_);
   }
   T await_resume() { return result_.Take(); }
 
  private:
+  TaskPromise<T>* child_;
   Result<T> result_;
-  AwaitInto<T> base_;
 };
 
 }  // namespace internal
@@ -187,7 +212,7 @@ class [[nodiscard]] Task {
   bool valid() const noexcept { return promise_ != nullptr; }
 
   internal::TaskAwaiter<T> operator co_await() && noexcept {
-    return internal::TaskAwaiter<T>(std::move(*this));
+    return internal::TaskAwaiter<T>(Release());
   }
   // A Task can be awaited only once: write `co_await std::move(task)`.
   internal::TaskAwaiter<T> operator co_await() & = delete;

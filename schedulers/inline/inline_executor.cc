@@ -1,6 +1,7 @@
 #include "plait/schedulers/inline/inline_executor.h"
 
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/core/fork_stack.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/task/task_state.h"
 
@@ -20,6 +21,7 @@ void InlineExecutor::RunItems(std::unique_lock<std::mutex>& lock) {
   // The caller may be in the middle of a task of another executor: that is not to be seen, nor
   // disturbed.
   const internal::ThreadState callers = thread_state;
+  const internal::ForkFloor floor(callers.forks);
   while (WorkItem* item = queue_.Pop()) {
     lock.unlock();
     thread_state = internal::ThreadState();
