@@ -103,7 +103,10 @@ WorkItem* PoolWorker::TakePosted() noexcept {
   WorkQueue posted;
   shared_.TakePosted(posted);
   WorkItem* const first = posted.Pop();
+  if (posted.empty()) return first;
   while (WorkItem* const item = posted.Pop()) deque_.Push(*item);
+  // On their way they were nowhere that others look: who has parked meanwhile has missed them.
+  shared_.WakeForDeque();
   return first;
 }
 
@@ -122,6 +125,8 @@ WorkItem* PoolWorker::StealFrom(PoolWorker& victim) noexcept {
     deque_.Push(*more.item);
     ++count;
   }
+  // As in TakePosted.
+  if (count > 1) shared_.WakeForDeque();
   steals_.store(steals_.load(kRelaxed) + count, kRelaxed);
   return stolen.item;
 }

@@ -44,7 +44,8 @@ class WorkerSleep {
                                        kSeqCst, kAcquire)) {
       return true;
     }
-    state_.store(State::kAwake, kRelaxed);
+    // An exchange, so that of several wake-ups each one's reason is seen.
+    End();
     return false;
   }
   // The worker, asleep: until it is woken, `deadline` has come or its reactor has something, which
