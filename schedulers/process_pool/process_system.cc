@@ -129,6 +129,12 @@ std::string TakeVariable(const char* name) {
   return copy;
 }
 
+std::string ProgramPath() {
+  std::array<char, 4096> path;
+  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+  return std::string(path.data(), size > 0 ? static_cast<size_t>(size) : 0);
+}
+
 char* const* Environment() noexcept { return environ; }
 
 void ResetSignals() noexcept {
@@ -155,6 +161,7 @@ int OpenChildSignals() noexcept {
 }
 
 void DrainChildSignals(int fd) noexcept {
+  if (fd < 0) return;
   signalfd_siginfo info;
   while (::read(fd, &info, sizeof info) > 0) {
   }

@@ -33,6 +33,8 @@ int SpawnSelf(char* const* arguments, char* const* environment, int descriptor) 
 
 // Like getenv(3), and takes the variable out. For before there are threads.
 std::string TakeVariable(const char* name);
+// Where this program's file is, for people; empty where that is not known.
+std::string ProgramPath();
 // "NAME=value" each.
 char* const* Environment() noexcept;
 

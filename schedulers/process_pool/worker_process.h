@@ -28,8 +28,7 @@ class WorkerProcess {
  public:
   // Asks for a worker that has copies of `descriptors`, at most 8 of them, as 3, 4, ...; the
   // caller's may be closed once this has returned. The worker is there a moment later; until then
-  // everything may be done with it already. Unavailable where the zygote has died,
-  // ResourceExhausted where too much was asked of it at once.
+  // everything may be done with it already. Errors as Zygote::RequestWorker.
   static absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(Zygote& zygote,
                                                               const WorkerOptions& options,
                                                               absl::Span<const int> descriptors);

@@ -317,13 +317,31 @@ TEST(WorkerProcessTest, ManyWorkersOneAfterAnotherLeaveDescriptorsAndProcessesAs
   WaitForExit(*worker);
 }
 
-TEST(WorkerProcessTest, ManyWorkersAtOnceAreAllStartedOrRefused) {
+TEST(WorkerProcessTest, ManyWorkersAtOnceAreAllStarted) {
   const std::unique_ptr<Zygote> zygote = StartZygote();
   AnswerPipe answers;
   std::vector<std::unique_ptr<WorkerProcess>> workers;
   for (int i = 0; i < 50; ++i) workers.push_back(StartWorker(*zygote, "tell", answers.writer));
   for (const auto& worker : workers) EXPECT_EQ(WaitForExit(*worker).code, 0);
   for (int i = 0; i < 50; ++i) EXPECT_EQ(answers.ReadLine(), "here");
+}
+
+TEST(WorkerProcessTest, MoreThanAZygoteTakesAtOnceIsRefusedAndNothingWaits) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  ::kill(zygote->pid(), SIGSTOP);
+  std::vector<std::unique_ptr<WorkerProcess>> asked;
+  absl::Status status;
+  while (status.ok() && asked.size() < 1000) {
+    auto worker = WorkerProcess::Start(*zygote, {.error = WorkerError::kNull}, {0});
+    status = worker.status();
+    if (worker.ok()) asked.push_back(*std::move(worker));
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_GT(asked.size(), 50u);
+  // Those that nobody wants any more by the time that it comes to them.
+  asked.resize(1);
+  ::kill(zygote->pid(), SIGCONT);
+  EXPECT_EQ(WaitForExit(*asked.front()).kind, WorkerExit::Kind::kExited);
 }
 
 TEST(WorkerProcessTest, AProgramThatReapsItsChildrenItselfStillHearsHowWorkersEnd) {
@@ -338,6 +356,22 @@ TEST(WorkerProcessTest, AProgramThatReapsItsChildrenItselfStillHearsHowWorkersEn
   }
   EXPECT_FALSE(HasChildren());
   ::sigaction(SIGCHLD, &before, nullptr);
+}
+
+TEST(WorkerProcessTest, AChildOfTheProgramThatDropsItsCopyEndsNothing) {
+  std::unique_ptr<Zygote> zygote = StartZygote();
+  std::unique_ptr<WorkerProcess> worker = StartWorker(*zygote, "sleep");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    worker.reset();
+    zygote.reset();
+    ::_exit(0);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(RunWorker(*zygote, "exit 7").code, 7);
+  EXPECT_FALSE(worker->TakeExit().has_value());
 }
 
 TEST(WorkerProcessTest, AProgramWithThreadsIsNotForked) {

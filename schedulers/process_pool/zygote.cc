@@ -12,6 +12,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/schedulers/process_pool/pool_system.h"
 #include "plait/schedulers/process_pool/process_system.h"
@@ -88,8 +89,10 @@ absl::StatusOr<int> Zygote::StartByExec(const int (&channel)[2], uint64_t finger
   }
   environment.push_back(ask.data());
   environment.push_back(nullptr);
+  // For ps, and for those who look for their files beside the program.
+  std::string path = pool_system::ProgramPath();
   std::string name = "plait-zygote";
-  char* const arguments[] = {name.data(), nullptr};
+  char* const arguments[] = {path.data(), name.data(), nullptr};
   const int pid = pool_system::SpawnSelf(arguments, environment.data(), channel[1]);
   if (pid < 0) return SystemError(pid, "starting the program once more, to start workers");
   return pid;
@@ -97,7 +100,15 @@ absl::StatusOr<int> Zygote::StartByExec(const int (&channel)[2], uint64_t finger
 
 void Zygote::Stop() noexcept { pool_system::EndSending(control_); }
 
+Zygote::Zygote(int pid, int control, Method method)
+    : pid_(pid), control_(control), method_(method), generation_(ProcessGeneration()) {}
+
 Zygote::~Zygote() {
+  // A copy, in a process that the program has forked: the zygote is not its own.
+  if (generation_ != ProcessGeneration()) {
+    pool_system::Close(control_);
+    return;
+  }
   Stop();
   // It says nothing, so this is its end.
   pollfd end = {.fd = control_, .events = POLLIN, .revents = 0};
@@ -128,8 +139,9 @@ absl::Status Zygote::RequestWorker(const WorkerOptions& options, int channel,
   all.insert(all.end(), descriptors.begin(), descriptors.end());
   const int64_t sent = pool_system::Send(control_, &request, sizeof request, all);
   if (sent == sizeof request) return absl::OkStatus();
-  if (sent == -EAGAIN) {
-    return absl::ResourceExhaustedError("too many workers were asked for at once: ask again later");
+  if (sent == -EAGAIN || sent == -ETOOMANYREFS || sent == -ENOBUFS || sent == -ENOMEM) {
+    return absl::ResourceExhaustedError(
+        "too many worker processes were asked for at once: ask again later");
   }
   return absl::UnavailableError(absl::StrCat("the process that starts workers has died (",
                                              std::strerror(static_cast<int>(-sent)), ")"));

@@ -5,7 +5,8 @@
 //
 // It comes from the program in one of two ways:
 //   fork: while the program has one thread, the zygote is forked from it. Nothing else is needed;
-//     whatever the program has in memory by then (tables, closures, models) workers have too.
+//     whatever the program has in memory by then (tables, closures, models, but also generators of
+//     random numbers, all in the same state) workers have too.
 //   exec: otherwise the program's own file is started once more (/proc/self/exe, by posix_spawn,
 //     which does not care about threads), and main hands that process over with
 //     RunProcessWorkersIfAsked. Workers then have what main made before that line, and no more.
@@ -64,13 +65,13 @@ class Zygote {
   int pid() const noexcept { return pid_; }
   Method method() const noexcept { return method_; }
 
-  // For WorkerProcess: asks for a worker. Does not block: ResourceExhausted where too much was
-  // asked for at once, Unavailable where the zygote has died.
+  // For WorkerProcess: asks for a worker. Does not block: ResourceExhausted where more was asked
+  // for than is on its way (some 200), Unavailable when the zygote has died.
   absl::Status RequestWorker(const WorkerOptions& options, int channel,
                              absl::Span<const int> descriptors);
 
  private:
-  Zygote(int pid, int control, Method method) : pid_(pid), control_(control), method_(method) {}
+  Zygote(int pid, int control, Method method);
 
   static absl::StatusOr<int> StartByFork(const int (&channel)[2], const WorkerBody& body);
   static absl::StatusOr<int> StartByExec(const int (&channel)[2], uint64_t fingerprint);
@@ -78,6 +79,7 @@ class Zygote {
   const int pid_;
   const int control_;
   const Method method_;
+  const uint64_t generation_;  // of the process that it was made in
 };
 
 }  // namespace plait::internal

@@ -22,7 +22,7 @@
 namespace plait::internal {
 namespace {
 
-// Where the system cannot tell of the program's end: how often to look.
+// Where the system cannot tell of the program's end, or of workers': how often to look.
 constexpr int kLookMs = 200;
 // Not more is read of workers' standard errors than is shown.
 constexpr size_t kMaxToShow = 64 << 10;
@@ -58,7 +58,7 @@ class Zygote {
       if (ready[kControl].revents != 0 && !TakeRequests()) return;
       // Before their ends, which take what is left.
       TakeFromChildren(ready);
-      if (ready[kEnds].revents != 0) TakeEnds();
+      if (ready[kEnds].revents != 0 || children_ended_ < 0) TakeEnds();
       if (ready[kShow].revents != 0) Show();
     }
   }
@@ -122,7 +122,8 @@ std::vector<pollfd> Zygote::Wait() {
     descriptors.push_back({.fd = child->channel, .events = POLLIN, .revents = 0});
     descriptors.push_back({.fd = wait ? -1 : child->error, .events = POLLIN, .revents = 0});
   }
-  if (pool_system::Poll(absl::MakeSpan(descriptors), parent_ended_ < 0 ? kLookMs : -1) < 0) {
+  const int timeout_ms = parent_ended_ < 0 || children_ended_ < 0 ? kLookMs : -1;
+  if (pool_system::Poll(absl::MakeSpan(descriptors), timeout_ms) < 0) {
     for (pollfd& descriptor : descriptors) descriptor.revents = 0;
   }
   return descriptors;
