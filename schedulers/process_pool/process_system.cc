@@ -227,7 +227,8 @@ int LimitMemory(uint64_t bytes) noexcept {
   const std::vector<absl::string_view> fields = absl::StrSplit(sizes, ' ');
   uint64_t pages = 0;
   if (fields.size() < 6 || !absl::SimpleAtoi(fields[5], &pages)) return -ENOENT;
-  const rlim_t limit = pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) + bytes;
+  const rlim_t used = pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const rlim_t limit = used + std::min<rlim_t>(bytes, RLIM_INFINITY - used);
   rlimit limits;
   if (::getrlimit(RLIMIT_DATA, &limits) != 0) return -errno;
   limits.rlim_cur = limits.rlim_max = std::min(limits.rlim_max, limit);

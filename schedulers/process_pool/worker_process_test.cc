@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -235,6 +237,30 @@ TEST(WorkerProcessTest, AWorkerThatTakesMoreMemoryThanItMayDiesOfItAlone) {
   EXPECT_TRUE(absl::StrContains(exit.error_tail, "bad_alloc")) << exit.error_tail;
   options.memory_limit = 0;
   EXPECT_EQ(RunWorker(*zygote, "exit 0", options).code, 0);
+}
+
+TEST(WorkerProcessTest, ALimitThatIsNoneLimitsNothing) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  WorkerOptions options;
+  options.memory_limit = std::numeric_limits<uint64_t>::max();
+  EXPECT_EQ(RunWorker(*zygote, "exit 3", options).code, 3);
+}
+
+TEST(WorkerProcessTest, AWorkerThatCannotBeAsItShouldSaysSoAndEnds) {
+  // Somebody who may not make a process more urgent. (Who cannot become that is nobody already, or
+  // the root of a sandbox.)
+  const pid_t program = ::fork();
+  if (program == 0) {
+    static_cast<void>(::setuid(65534) == 0);
+    WorkerOptions options = Keeping();
+    options.nice = -5;
+    const WorkerExit exit = RunWorker(*StartZygote(), "exit 0", options);
+    const bool said = absl::StartsWith(exit.error_tail, "plait worker: its niceness: ");
+    ::_exit(exit.code == 125 && said ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(program, &status, 0);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(WorkerProcessTest, WhatAWorkerHasStartedEndsWithIt) {

@@ -14,10 +14,11 @@
 // to do nothing; others call RunProcessWorkersIfAsked there. A program that does neither is told
 // so by FailedPrecondition.
 //
-// Costs: fork 0.2 ms (more where the program has much memory: its page tables are copied), exec
-// 1 ms and what comes before main's first line; then 0.2 ms for each worker, all of it the zygote's
-// time and not the caller's but for the fork. The first result of a new pool comes within 1 ms or
-// 3 ms: zygote_benchmark.
+// Costs (worker_start_benchmark): by fork, the first result of a new pool takes about two forks
+// with their waits, 0.5 ms (more where the program has much memory: its page tables are copied); by
+// exec, 1.3 times a bare start of the program, 1.5 ms and what comes before main's first line. Of
+// that the caller itself waits for the one fork or posix_spawn. A worker that is replaced costs one
+// fork, which is the zygote's time and not the caller's.
 //
 // The zygote is the workers' parent, reaps them, and tells how they ended, over one channel for
 // each (worker_process.h). The program has no children but the zygote, and gets no SIGCHLD but for
