@@ -71,6 +71,7 @@ int main(int argc, char** argv) {
                           .skynet = peers::Skynet,
                           .nqueens = peers::NQueens,
                           .matmul = peers::Matmul,
+                          .channel = nullptr,
                           .run_on = peers::RunOnThisThread},
                          argc, argv);
 }

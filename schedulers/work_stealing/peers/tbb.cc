@@ -1,11 +1,15 @@
 // The workloads on oneTBB, as one writes them for it: parallel_invoke for two branches, a
-// task_group for more, whose last branch runs in place. Built by compare.
+// task_group for more, whose last branch runs in place; and its bounded queue between threads, as
+// its tasks cannot wait. Built by compare.
+#include <tbb/concurrent_queue.h>
 #include <tbb/parallel_invoke.h>
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
 
 #include <array>
 #include <cstdint>
+#include <thread>
+#include <vector>
 
 #include "plait/schedulers/work_stealing/peers/peer.h"
 
@@ -72,6 +76,32 @@ void Matmul(const int* a, const int* b, int* c, int n, int stride) {
   four(a + half, b + below);
 }
 
+int64_t Channel(int n, int threads) {
+  const int sides = ChannelSides(threads);
+  tbb::concurrent_bounded_queue<int64_t> queue;
+  queue.set_capacity(kChannelCapacity);
+  constexpr int64_t kEnd = -1;
+  std::vector<int64_t> sums(sides);
+  std::vector<std::thread> producers;
+  std::vector<std::thread> consumers;
+  for (int i = 0; i < sides; ++i) {
+    producers.emplace_back([&, i] {
+      const int64_t end = ChannelBegin(n, sides, i + 1);
+      for (int64_t item = ChannelBegin(n, sides, i); item < end; ++item) queue.push(item);
+    });
+    consumers.emplace_back([&, i] {
+      int64_t item;
+      for (queue.pop(item); item != kEnd; queue.pop(item)) sums[i] += item;
+    });
+  }
+  for (std::thread& producer : producers) producer.join();
+  for (int i = 0; i < sides; ++i) queue.push(kEnd);
+  for (std::thread& consumer : consumers) consumer.join();
+  int64_t sum = 0;
+  for (const int64_t s : sums) sum += s;
+  return sum;
+}
+
 void RunInArena(int threads, const std::function<void()>& body) {
   tbb::task_arena arena(threads);
   arena.execute(body);
@@ -86,6 +116,7 @@ int main(int argc, char** argv) {
                           .skynet = peers::Skynet,
                           .nqueens = peers::NQueens,
                           .matmul = peers::Matmul,
+                          .channel = peers::Channel,
                           .run_on = peers::RunInArena},
                          argc, argv);
 }

@@ -56,6 +56,8 @@ int64_t NQueensAnswer(int n) {
 
 int64_t MatmulAnswer(int n) { return int64_t{n} * n * n; }
 
+int64_t ChannelAnswer(int n) { return int64_t{n} * (n - 1) / 2; }
+
 void MultiplyBlock(const int* a, const int* b, int* c, int n, int stride) {
   if (n != kMatmulBlock) return MultiplyAnyBlock(a, b, c, n, stride);
 #if defined(__x86_64__)

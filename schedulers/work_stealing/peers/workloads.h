@@ -7,6 +7,8 @@
 //   matmul(n)    C += A B in ints, all of A and B ones: quarters down to blocks of 32 x 32. Of the
 //                eight products of quarters four run side by side, as they write to different
 //                quarters of C, then the other four.
+//   channel(n)   half the threads' number of producers (one at least) send the numbers below n, as
+//                many consumers receive and add them.
 //
 // Answers are what a program has to come to, worked out in another way. Threads: any. Nothing of
 // Plait depends on this.
@@ -25,12 +27,15 @@ inline constexpr int kFibSize = 39, kMostFib = 90;
 inline constexpr int kSkynetSize = 8, kMostSkynet = 9;
 inline constexpr int kNQueensSize = 14, kMostNQueens = 16;
 inline constexpr int kMatmulSize = 2048, kMostMatmul = 16384;
+inline constexpr int kChannelSize = 10'000'000;
+inline constexpr int kChannelCapacity = 1024;
 
 int64_t FibAnswer(int n);
 int64_t SkynetAnswer(int levels);
 int64_t NQueensAnswer(int n);
 // The sum of all of C, each element of which is n.
 int64_t MatmulAnswer(int n);
+int64_t ChannelAnswer(int n);
 
 // A node of skynet has the leaves from `first` on; its child `i` begins at first + i * step.
 inline constexpr int kSkynetChildren = 10;
@@ -52,6 +57,11 @@ inline bool IsLegal(const Board& board, int row, int column) {
   }
   return true;
 }
+
+// How many producers there are, and how many consumers.
+constexpr int ChannelSides(int threads) { return threads < 2 ? 1 : threads / 2; }
+// What producer `i` of `sides` sends begins here, and ends where that of the next begins.
+constexpr int64_t ChannelBegin(int64_t n, int sides, int i) { return n * i / sides; }
 
 // The side of a block that is multiplied without forks. A size that is a power of two comes to it
 // exactly, or is smaller.
