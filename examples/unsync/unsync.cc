@@ -1,10 +1,12 @@
 // unsync: one kind of future, whatever brings the result about.
 //
-// A coroutine, and a function that blocks, are started in the same words, and main, which is
-// neither, gets each result in the same way: from a JoinHandle, by waiting for it. All are started
-// before any is waited for, so together they take as long as one.
+// A coroutine, a function that blocks, and one in another process are started in the same words,
+// and main, which is none of them, gets each result in the same way: from a JoinHandle, by waiting
+// for it. All are started before any is waited for, so together they take as long as one.
 #include <pthread.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,14 +14,18 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "plait/examples/support/console.h"
 #include "plait/examples/support/flags.h"
 #include "plait/examples/support/timing.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
-#include "plait/schedulers/thread_pool/thread_pool.h"
+#include "plait/schedulers/process_pool/process_pool.h"
+#include "plait/schedulers/process_pool/run_process_workers.h"
+#include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace {
 
@@ -50,14 +56,34 @@ std::string BlockAsFunction(absl::Duration duration) {
   return absl::StrCat("blocked as a function, on a thread called \"", ThisThreadsName(), "\"");
 }
 
+// For what computes, or may crash.
+std::string WorkInProcess(absl::Duration duration) {
+  examples::BlockFor(duration, plait::Clock::Real());
+  return absl::StrCat("worked as a function, in the process ", ::getpid());
+}
+
+plait::FunctionTable Functions() {
+  plait::FunctionTable functions;
+  functions.Add("work", &WorkInProcess);
+  return functions;
+}
+
+// A failed call as a text.
+plait::Task<std::string> CallProcess(plait::ProcessPool& processes, absl::Duration duration) {
+  const absl::StatusOr<std::string> result = co_await processes.Call(WorkInProcess, duration);
+  co_return result.ok() ? *result : absl::StrCat("failed: ", result.status().ToString());
+}
+
 struct Started {
   std::string kind;
   plait::JoinHandle<std::string> future;
 };
 
-Started Start(const std::string& kind, absl::Duration duration, plait::ThreadPool& pool) {
+Started Start(const std::string& kind, absl::Duration duration, plait::Executor& pool,
+              plait::ProcessPool& processes) {
   const plait::SpawnOptions options{.name = kind, .executor = &pool};
   if (kind == "coroutine") return {kind, plait::Spawn(WaitAsCoroutine(duration), options)};
+  if (kind == "process") return {kind, plait::Spawn(CallProcess(processes, duration), options)};
   const auto function = [duration] { return BlockAsFunction(duration); };
   return {kind, plait::Spawn(plait::Offload(function), options)};
 }
@@ -65,6 +91,7 @@ Started Start(const std::string& kind, absl::Duration duration, plait::ThreadPoo
 }  // namespace
 
 int main(int argc, char** argv) {
+  plait::RunProcessWorkersIfAsked(Functions());
   std::string kind = "all";
   int64_t count = 2;
   std::optional<absl::Duration> duration;
@@ -74,11 +101,6 @@ int main(int argc, char** argv) {
                "what runs the work; all: of every kind");
   flags.Int("count", &count, 0, 64, "how many of each kind are started");
   flags.Time("duration", &duration, "how long each takes; not given: 200ms");
-  flags.Check([&kind] {
-    if (kind != "process") return absl::OkStatus();
-    return absl::UnimplementedError(
-        "work in processes of their own is not there yet: --kind is coroutine, thread or all");
-  });
   if (const auto status = flags.Parse(argc, argv)) return *status;
 
   Console console;
@@ -86,11 +108,20 @@ int main(int argc, char** argv) {
   const auto say = [&](const std::string& what, Color color) {
     console.Print(absl::StrCat(Stamp(watch.elapsed()), ": ", what), color);
   };
-  plait::ThreadPool pool({.threads = 1, .name = "coroutines"});
+  absl::StatusOr<plait::ProcessPool> processes = plait::ProcessPool::Create(
+      {.functions = Functions(), .workers = static_cast<int>(std::max<int64_t>(1, count))});
+  // One thread with a reactor, which drives the processes too.
+  auto pool = plait::WorkStealingPool::Create(
+      {.threads = 1, .name = "coroutines", .reactor = [] { return plait::MakeReactor(); }});
+  for (const absl::Status& status : {processes.status(), pool.status()}) {
+    if (status.ok()) continue;
+    console.Print(status.ToString(), Color::kRed);
+    return 1;
+  }
   std::vector<Started> all;
-  for (const std::string each : {"coroutine", "thread"}) {
+  for (const std::string each : {"coroutine", "thread", "process"}) {
     for (int64_t n = 0; n < count && (kind == "all" || kind == each); ++n) {
-      all.push_back(Start(each, duration.value_or(absl::Milliseconds(200)), pool));
+      all.push_back(Start(each, duration.value_or(absl::Milliseconds(200)), **pool, *processes));
       say(absl::StrCat("started a ", each), Color::kYellow);
     }
   }

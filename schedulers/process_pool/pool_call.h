@@ -13,7 +13,7 @@
 namespace plait::internal {
 
 class PoolCore;
-class PoolWorker;
+class WorkerSeat;
 
 // In the call's scratch memory: nothing is allocated for a call.
 //
@@ -53,7 +53,7 @@ struct PoolCall {
   RemoteCall& call;
   PoolCall* before = nullptr;  // in the queue
   PoolCall* after = nullptr;
-  PoolWorker* worker = nullptr;  // while given
+  WorkerSeat* worker = nullptr;  // while given
   uint64_t number = 0;           // there
   uint32_t function = 0;
   Place place = Place::kTravelling;

@@ -129,8 +129,8 @@ absl::StatusOr<std::shared_ptr<PoolCore>> PoolCore::Create(ProcessPoolOptions op
   absl::StatusOr<std::unique_ptr<Zygote>> zygote = StartZygote(core->functions());
   if (!zygote.ok()) return std::move(zygote).status();
   core->zygote_ = *std::move(zygote);
-  for (std::unique_ptr<PoolWorker>& place : core->workers_) {
-    absl::StatusOr<std::unique_ptr<PoolWorker>> worker = core->StartWorker();
+  for (std::unique_ptr<WorkerSeat>& place : core->workers_) {
+    absl::StatusOr<std::unique_ptr<WorkerSeat>> worker = core->StartWorker();
     if (!worker.ok()) return std::move(worker).status();
     place = *std::move(worker);
   }
@@ -365,7 +365,7 @@ void PoolCore::Stop(PoolCall& call, absl::Status status) noexcept {
       queue_.Remove(call);
       break;
     case PoolCall::Place::kGiven: {
-      PoolWorker& worker = *call.worker;
+      WorkerSeat& worker = *call.worker;
       const uint64_t number = call.number;
       // One that has not begun a call that nothing stands before may hang (SIGSTOP): if not, it
       // answers at once.
@@ -441,7 +441,7 @@ void PoolCore::Pump() noexcept {
   bool waits = false;
   for (const auto& worker : workers_) {
     waits |= worker != nullptr &&
-             (worker->outstanding() > 0 || worker->state == PoolWorker::State::kStarting);
+             (worker->outstanding() > 0 || worker->state == WorkerSeat::State::kStarting);
   }
   if (!waits) return;  // the next call schedules it
   if (progress) {
@@ -470,8 +470,8 @@ bool PoolCore::Sleep() noexcept {
 bool PoolCore::TakeAnswers() noexcept {
   bool any = false;
   for (const auto& worker : workers_) {
-    if (worker == nullptr || worker->state == PoolWorker::State::kDead) continue;
-    if (worker->outstanding() == 0 && worker->state != PoolWorker::State::kStarting) continue;
+    if (worker == nullptr || worker->state == WorkerSeat::State::kDead) continue;
+    if (worker->outstanding() == 0 && worker->state != WorkerSeat::State::kStarting) continue;
     if (!worker->TakeAnswers(*this)) {
       if (!worker->corrupt()) continue;
     }
@@ -480,10 +480,10 @@ bool PoolCore::TakeAnswers() noexcept {
       worker->process().Signal(SIGKILL);  // its death is seen to as any other
       continue;
     }
-    if (worker->state == PoolWorker::State::kStopping &&
+    if (worker->state == WorkerSeat::State::kStopping &&
         worker->first() > worker->stopping_number) {
       // It has stopped by itself.
-      worker->state = PoolWorker::State::kReady;
+      worker->state = WorkerSeat::State::kReady;
       if (worker->alarm_set && home_.load(kRelaxed)->CancelTimer(worker->alarm)) {
         worker->alarm_set = false;
       }
@@ -495,10 +495,10 @@ bool PoolCore::TakeAnswers() noexcept {
   return any;
 }
 
-PoolWorker* PoolCore::PickWorker() noexcept {
-  PoolWorker* best = nullptr;
+WorkerSeat* PoolCore::PickWorker() noexcept {
+  WorkerSeat* best = nullptr;
   for (const auto& worker : workers_) {
-    if (worker == nullptr || worker->state != PoolWorker::State::kReady || worker->full ||
+    if (worker == nullptr || worker->state != WorkerSeat::State::kReady || worker->full ||
         worker->corrupt() || worker->live() >= worker->ahead ||
         (options_.max_tasks_per_worker > 0 && worker->given() >= options_.max_tasks_per_worker)) {
       continue;
@@ -512,18 +512,18 @@ PoolWorker* PoolCore::PickWorker() noexcept {
 void PoolCore::Dispatch() noexcept {
   bool any_full = false;
   while (PoolCall* call = queue_.front()) {
-    PoolWorker* const worker = PickWorker();
+    WorkerSeat* const worker = PickWorker();
     if (worker == nullptr) break;
     absl::Status status;
     switch (worker->Give(*call, status)) {
-      case PoolWorker::Given::kGiven:
+      case WorkerSeat::Given::kGiven:
         queue_.Remove(*call);
         if (!stall_set_) SetStallAlarm();
         break;
-      case PoolWorker::Given::kNoRoom:
+      case WorkerSeat::Given::kNoRoom:
         worker->full = any_full = true;
         continue;
-      case PoolWorker::Given::kFailed:
+      case WorkerSeat::Given::kFailed:
         queue_.Remove(*call);
         End(*call, std::move(status));
         continue;
@@ -548,10 +548,10 @@ void PoolCore::LookForStalls() noexcept {
   TakeAnswers();
   bool any = false;
   for (const auto& place : workers_) {
-    PoolWorker* const worker = place.get();
+    WorkerSeat* const worker = place.get();
     if (worker == nullptr || worker->outstanding() == 0) continue;
     any = true;
-    if (worker->state != PoolWorker::State::kReady || worker->first() != worker->stall_mark) {
+    if (worker->state != WorkerSeat::State::kReady || worker->first() != worker->stall_mark) {
       continue;
     }
     worker->ahead = 1;
@@ -559,7 +559,7 @@ void PoolCore::LookForStalls() noexcept {
     if (worker->begun() >= worker->first()) continue;
     // It has not even begun the first. Until it answers it gets no other, and if it never does
     // (SIGSTOP), it is replaced.
-    worker->state = PoolWorker::State::kStopping;
+    worker->state = WorkerSeat::State::kStopping;
     worker->stopping_number = worker->next() - 1;
     worker->stop_step = 1;
     SetAlarm(*worker, options_.terminate_grace);
@@ -572,13 +572,13 @@ void PoolCore::LookForStalls() noexcept {
 void PoolCore::Rebalance() noexcept {
   if (!queue_.empty()) return;
   const auto idle = std::count_if(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker != nullptr && worker->state == PoolWorker::State::kReady &&
+    return worker != nullptr && worker->state == WorkerSeat::State::kReady &&
            worker->outstanding() == 0;
   });
   if (idle == 0) return;
-  PoolWorker* most = nullptr;
+  WorkerSeat* most = nullptr;
   for (const auto& worker : workers_) {
-    if (worker == nullptr || worker->state != PoolWorker::State::kReady) continue;
+    if (worker == nullptr || worker->state != WorkerSeat::State::kReady) continue;
     if (most == nullptr || worker->live() > most->live()) most = worker.get();
   }
   if (most == nullptr || most->live() < 2) return;
@@ -586,7 +586,7 @@ void PoolCore::Rebalance() noexcept {
   Dispatch();
 }
 
-void PoolCore::RecallAfter(PoolWorker& worker, uint64_t number, size_t most) noexcept {
+void PoolCore::RecallAfter(WorkerSeat& worker, uint64_t number, size_t most) noexcept {
   for (uint64_t n = worker.next() - 1; n > number && n >= worker.first() && most > 0; --n) {
     PoolCall* const call = worker.call(n);
     if (call == nullptr || !worker.Recall(*call)) continue;
@@ -618,7 +618,7 @@ void PoolCore::Adopt(Worker& home, Executor& executor) noexcept {
   tenure_ = std::make_shared<Tenure>(home);
   releasing_ = absl::OkStatus();
   for (const auto& place : workers_) {
-    PoolWorker* const worker = place.get();
+    WorkerSeat* const worker = place.get();
     if (worker == nullptr) continue;
     if (absl::Status status = WatchWorker(*worker); !status.ok()) {
       Retire(*worker);
@@ -630,7 +630,7 @@ void PoolCore::Adopt(Worker& home, Executor& executor) noexcept {
   SchedulePump();
 }
 
-absl::StatusOr<std::unique_ptr<PoolWorker>> PoolCore::StartWorker() {
+absl::StatusOr<std::unique_ptr<WorkerSeat>> PoolCore::StartWorker() {
   absl::StatusOr<std::shared_ptr<LinkMemory>> link = LinkMemory::Create(kRingBytes);
   if (!link.ok()) return std::move(link).status();
   absl::StatusOr<std::shared_ptr<PayloadMemory>> payload =
@@ -641,17 +641,17 @@ absl::StatusOr<std::unique_ptr<PoolWorker>> PoolCore::StartWorker() {
   if (!process.ok()) return std::move(process).status();
   (*link)->CloseWorkerEvent();
   auto worker =
-      std::make_unique<PoolWorker>(*std::move(link), *std::move(payload), *std::move(process),
+      std::make_unique<WorkerSeat>(*std::move(link), *std::move(payload), *std::move(process),
                                    static_cast<PoolWatch::Owner&>(*this));
   worker->alarm.core = this;
   worker->alarm.run = [](WorkItem& item) noexcept {
-    auto& alarm = static_cast<PoolWorker::Alarm&>(static_cast<Timer&>(item));
+    auto& alarm = static_cast<WorkerSeat::Alarm&>(static_cast<Timer&>(item));
     alarm.core->OnWorkerAlarm(*alarm.self);
   };
   return worker;
 }
 
-absl::Status PoolCore::WatchWorker(PoolWorker& worker) {
+absl::Status PoolCore::WatchWorker(WorkerSeat& worker) {
   Reactor& reactor = *home_.load(kRelaxed)->reactor();
   absl::Status status = worker.event.Start(reactor, worker.event_descriptor());
   if (status.ok()) status = worker.end.Start(reactor, worker.process().end_descriptor());
@@ -659,9 +659,9 @@ absl::Status PoolCore::WatchWorker(PoolWorker& worker) {
 }
 
 void PoolCore::StartWorkers() noexcept {
-  for (std::unique_ptr<PoolWorker>& place : workers_) {
+  for (std::unique_ptr<WorkerSeat>& place : workers_) {
     if (place != nullptr || restart_set_ || (closing_ && calls_ == 0)) continue;
-    absl::StatusOr<std::unique_ptr<PoolWorker>> worker = StartWorker();
+    absl::StatusOr<std::unique_ptr<WorkerSeat>> worker = StartWorker();
     if (absl::IsUnavailable(worker.status())) {
       // The zygote is gone. A new one is as good, where the program can still have one.
       absl::StatusOr<std::unique_ptr<Zygote>> zygote = StartZygote(functions());
@@ -700,8 +700,8 @@ bool PoolCore::AnyAlive() const noexcept {
                      [](const auto& worker) { return worker != nullptr; });
 }
 
-void PoolCore::OnReady(PoolWorker& worker) noexcept {
-  worker.state = PoolWorker::State::kReady;
+void PoolCore::OnReady(WorkerSeat& worker) noexcept {
+  worker.state = WorkerSeat::State::kReady;
   start_failures_ = 0;
   if (closing_ && calls_ == 0) EndWorkers();
 }
@@ -716,7 +716,7 @@ void PoolCore::UpdatePids() noexcept {
   }
 }
 
-void PoolCore::OnAnswer(PoolWorker& worker, PoolCall& call, absl::Status status) noexcept {
+void PoolCore::OnAnswer(WorkerSeat& worker, PoolCall& call, absl::Status status) noexcept {
   records_[call.function].deaths = 0;
   if (!trim_set_ && worker.arguments().trimmable() && releasing_.ok()) {
     trim_set_ = true;
@@ -726,23 +726,23 @@ void PoolCore::OnAnswer(PoolWorker& worker, PoolCall& call, absl::Status status)
   End(call, std::move(status));
 }
 
-void PoolCore::OnReturned(PoolWorker& worker, PoolCall& call) noexcept {
+void PoolCore::OnReturned(WorkerSeat& worker, PoolCall& call) noexcept {
   static_cast<void>(worker);
   --call.call.attempts;
   queue_.PushFront(call);
 }
 
-void PoolCore::LeaveIfDone(PoolWorker& worker) noexcept {
+void PoolCore::LeaveIfDone(WorkerSeat& worker) noexcept {
   if (options_.max_tasks_per_worker == 0 || worker.given() < options_.max_tasks_per_worker ||
-      worker.outstanding() > 0 || worker.state != PoolWorker::State::kReady) {
+      worker.outstanding() > 0 || worker.state != WorkerSeat::State::kReady) {
     return;
   }
   if (!worker.SayGoodbye()) return;
-  worker.state = PoolWorker::State::kLeaving;
+  worker.state = WorkerSeat::State::kLeaving;
   SetAlarm(worker, options_.terminate_grace);
 }
 
-void PoolCore::SetAlarm(PoolWorker& worker, absl::Duration after) noexcept {
+void PoolCore::SetAlarm(WorkerSeat& worker, absl::Duration after) noexcept {
   if (worker.alarm_set) {
     if (!home_.load(kRelaxed)->CancelTimer(worker.alarm)) return;  // it is about to run
   }
@@ -751,12 +751,12 @@ void PoolCore::SetAlarm(PoolWorker& worker, absl::Duration after) noexcept {
   home_.load(kRelaxed)->AddTimer(worker.alarm);
 }
 
-void PoolCore::GiveUpOn(PoolWorker& worker, uint64_t number) noexcept {
-  if (worker.state == PoolWorker::State::kStopping) {
+void PoolCore::GiveUpOn(WorkerSeat& worker, uint64_t number) noexcept {
+  if (worker.state == WorkerSeat::State::kStopping) {
     worker.stopping_number = std::max(worker.stopping_number, number);
   }
-  if (worker.state != PoolWorker::State::kReady) return;
-  worker.state = PoolWorker::State::kStopping;
+  if (worker.state != WorkerSeat::State::kReady) return;
+  worker.state = WorkerSeat::State::kStopping;
   worker.stopping_number = number;
   worker.stop_step = 0;
   SetAlarm(worker, options_.cancel_grace);
@@ -765,15 +765,15 @@ void PoolCore::GiveUpOn(PoolWorker& worker, uint64_t number) noexcept {
   SchedulePump();
 }
 
-void PoolCore::OnWorkerAlarm(PoolWorker& worker) noexcept {
+void PoolCore::OnWorkerAlarm(WorkerSeat& worker) noexcept {
   worker.alarm_set = false;
-  if (worker.state == PoolWorker::State::kLeaving) {
+  if (worker.state == WorkerSeat::State::kLeaving) {
     worker.killed = true;
     worker.process().Signal(SIGKILL);
-  } else if (worker.state == PoolWorker::State::kStopping && releasing_.ok()) {
+  } else if (worker.state == WorkerSeat::State::kStopping && releasing_.ok()) {
     // It may have stopped in the meantime.
     TakeAnswers();
-    if (worker.state == PoolWorker::State::kStopping) {
+    if (worker.state == WorkerSeat::State::kStopping) {
       worker.killed = true;
       worker.process().Signal(worker.stop_step++ == 0 ? SIGTERM : SIGKILL);
       if (worker.stop_step == 1) SetAlarm(worker, options_.terminate_grace);
@@ -783,11 +783,11 @@ void PoolCore::OnWorkerAlarm(PoolWorker& worker) noexcept {
   SchedulePump();
 }
 
-void PoolCore::OnDeath(PoolWorker& worker, const WorkerExit& exit) noexcept {
-  const bool started = worker.state != PoolWorker::State::kStarting;
+void PoolCore::OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept {
+  const bool started = worker.state != WorkerSeat::State::kStarting;
   worker.TakeAnswers(*this);  // what it said before
   const uint64_t begun = worker.begun();
-  worker.state = PoolWorker::State::kDead;
+  worker.state = WorkerSeat::State::kDead;
   std::vector<PoolCall*> again;
   for (uint64_t n = worker.first(); n != worker.next(); ++n) {
     PoolCall* const call = worker.Take(n);
@@ -821,7 +821,7 @@ void PoolCore::OnDeath(PoolWorker& worker, const WorkerExit& exit) noexcept {
   SchedulePump();
 }
 
-void PoolCore::OnCallsDeath(PoolCall& call, PoolWorker& worker, const WorkerExit& exit) noexcept {
+void PoolCore::OnCallsDeath(PoolCall& call, WorkerSeat& worker, const WorkerExit& exit) noexcept {
   if (worker.killed || exit.kind == WorkerExit::Kind::kLost) return;
   Record& record = records_[call.function];
   ++record.deaths;
@@ -829,8 +829,8 @@ void PoolCore::OnCallsDeath(PoolCall& call, PoolWorker& worker, const WorkerExit
   record.last_words = absl::StrCat("its process ", exit.ToString());
 }
 
-void PoolCore::Retire(PoolWorker& worker) noexcept {
-  worker.state = PoolWorker::State::kDead;
+void PoolCore::Retire(WorkerSeat& worker) noexcept {
+  worker.state = WorkerSeat::State::kDead;
   if (worker.alarm_set && home_.load(kRelaxed)->CancelTimer(worker.alarm)) worker.alarm_set = false;
   worker.event.Stop();
   worker.end.Stop();
@@ -846,14 +846,14 @@ void PoolCore::SweepRetired() noexcept {
 }
 
 void PoolCore::OnReadable(PoolWatch& watch) noexcept {
-  PoolWorker& worker = *static_cast<PoolWorker::Watch&>(watch).worker;
+  WorkerSeat& worker = *static_cast<WorkerSeat::Watch&>(watch).worker;
   if (&watch == &worker.event) {
     // It stays readable where the worker is gone, which its end will tell.
     if (!worker.link().TakeSignals()) worker.event.Stop();
     return SchedulePump();
   }
   const std::optional<WorkerExit> exit = worker.process().TakeExit();
-  if (worker.state == PoolWorker::State::kDead) return;
+  if (worker.state == WorkerSeat::State::kDead) return;
   if (!exit.has_value()) return UpdatePids();  // its number is known now
   OnDeath(worker, *exit);
   if (closing_ && calls_ == 0 && !AnyAlive()) BeginRelease(ClosedError());
@@ -873,8 +873,8 @@ void PoolCore::EndWorkers() noexcept {
   for (const auto& worker : workers_) {
     if (worker == nullptr) continue;
     any = true;
-    if (worker->state == PoolWorker::State::kReady && worker->SayGoodbye()) {
-      worker->state = PoolWorker::State::kLeaving;
+    if (worker->state == WorkerSeat::State::kReady && worker->SayGoodbye()) {
+      worker->state = WorkerSeat::State::kLeaving;
       SetAlarm(*worker, options_.terminate_grace);
     }
   }
@@ -890,10 +890,10 @@ void PoolCore::BeginRelease(absl::Status why) noexcept {
   if (trim_set_ && home.CancelTimer(trim_)) trim_set_ = false;
   if (stall_set_ && home.CancelTimer(stall_)) stall_set_ = false;
   for (size_t i = 0; i < workers_.size(); ++i) {
-    PoolWorker* const worker = workers_[i].get();
+    WorkerSeat* const worker = workers_[i].get();
     if (worker == nullptr) continue;
     bool runs =
-        worker->state != PoolWorker::State::kReady && worker->state != PoolWorker::State::kStarting;
+        worker->state != WorkerSeat::State::kReady && worker->state != WorkerSeat::State::kStarting;
     for (uint64_t n = worker->first(); n != worker->next(); ++n) {
       PoolCall* const call = worker->call(n);
       if (call == nullptr) continue;

@@ -40,15 +40,15 @@
 #include "plait/runtime/task/task.h"
 #include "plait/schedulers/process_pool/pool_call.h"
 #include "plait/schedulers/process_pool/pool_watch.h"
-#include "plait/schedulers/process_pool/pool_worker.h"
 #include "plait/schedulers/process_pool/process_pool_options.h"
 #include "plait/schedulers/process_pool/remote_executor.h"
+#include "plait/schedulers/process_pool/worker_seat.h"
 #include "plait/schedulers/process_pool/zygote.h"
 
 namespace plait::internal {
 
 class PoolCore final : public std::enable_shared_from_this<PoolCore>,
-                       private PoolWorker::Listener,
+                       private WorkerSeat::Listener,
                        private PoolWatch::Owner {
  public:
   // Starts the processes; does not wait until they are there.
@@ -117,28 +117,28 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore>,
   void SchedulePump() noexcept;
   bool TakeAnswers() noexcept;
   void Dispatch() noexcept;
-  PoolWorker* PickWorker() noexcept;
+  WorkerSeat* PickWorker() noexcept;
   void Rebalance() noexcept;
   void SetStallAlarm() noexcept;
   void LookForStalls() noexcept;
   // Takes back what was given to `worker` after `number` and has not begun.
-  void RecallAfter(PoolWorker& worker, uint64_t number, size_t most) noexcept;
+  void RecallAfter(WorkerSeat& worker, uint64_t number, size_t most) noexcept;
   bool Sleep() noexcept;
   void Trim() noexcept;
 
   // --- at home: workers ---
   void Adopt(Worker& home, Executor& executor) noexcept;
   void StartWorkers() noexcept;
-  absl::StatusOr<std::unique_ptr<PoolWorker>> StartWorker();
-  absl::Status WatchWorker(PoolWorker& worker);
-  void GiveUpOn(PoolWorker& worker, uint64_t number) noexcept;
-  void OnWorkerAlarm(PoolWorker& worker) noexcept;
-  void SetAlarm(PoolWorker& worker, absl::Duration after) noexcept;
-  void OnDeath(PoolWorker& worker, const WorkerExit& exit) noexcept;
-  void OnCallsDeath(PoolCall& call, PoolWorker& worker, const WorkerExit& exit) noexcept;
+  absl::StatusOr<std::unique_ptr<WorkerSeat>> StartWorker();
+  absl::Status WatchWorker(WorkerSeat& worker);
+  void GiveUpOn(WorkerSeat& worker, uint64_t number) noexcept;
+  void OnWorkerAlarm(WorkerSeat& worker) noexcept;
+  void SetAlarm(WorkerSeat& worker, absl::Duration after) noexcept;
+  void OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept;
+  void OnCallsDeath(PoolCall& call, WorkerSeat& worker, const WorkerExit& exit) noexcept;
   void OnStartFailed(absl::Status status) noexcept;
-  void LeaveIfDone(PoolWorker& worker) noexcept;
-  void Retire(PoolWorker& worker) noexcept;
+  void LeaveIfDone(WorkerSeat& worker) noexcept;
+  void Retire(WorkerSeat& worker) noexcept;
   void SweepRetired() noexcept;
   bool AnyAlive() const noexcept;
   void UpdatePids() noexcept;
@@ -148,10 +148,10 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore>,
   void FinishRelease() noexcept;
   void EndWorkers() noexcept;
 
-  // PoolWorker::Listener, PoolWatch::Owner.
-  void OnReady(PoolWorker& worker) noexcept override;
-  void OnAnswer(PoolWorker& worker, PoolCall& call, absl::Status status) noexcept override;
-  void OnReturned(PoolWorker& worker, PoolCall& call) noexcept override;
+  // WorkerSeat::Listener, PoolWatch::Owner.
+  void OnReady(WorkerSeat& worker) noexcept override;
+  void OnAnswer(WorkerSeat& worker, PoolCall& call, absl::Status status) noexcept override;
+  void OnReturned(WorkerSeat& worker, PoolCall& call) noexcept override;
   void OnReadable(PoolWatch& watch) noexcept override;
   void OnStopped(PoolWatch& watch) noexcept override;
 
@@ -181,8 +181,8 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore>,
     PoolCore* core = nullptr;
   };
   std::unique_ptr<Zygote> zygote_;
-  std::vector<std::unique_ptr<PoolWorker>> workers_;  // a place for each; null while it is empty
-  std::vector<std::unique_ptr<PoolWorker>> retired_;  // to be dropped when nothing refers to them
+  std::vector<std::unique_ptr<WorkerSeat>> workers_;  // a place for each; null while it is empty
+  std::vector<std::unique_ptr<WorkerSeat>> retired_;  // to be dropped when nothing refers to them
   std::vector<Record> records_;                       // of the functions
   PoolCallQueue queue_;
   size_t calls_ = 0;  // accepted and not ended

@@ -1,4 +1,4 @@
-// PoolWorker: the parent's side of one worker process: what it was given, what it has answered.
+// WorkerSeat: the parent's side of one worker process: what it was given, what it has answered.
 // Internal; pool_core.h decides what it is given.
 //
 // Calls are numbered 1, 2, 3, ...; those that are given and not answered are first() to next() - 1.
@@ -7,8 +7,8 @@
 //
 // Threads: the pool's home only. Trust: see link.h; what the worker says is checked, and a worker
 // that says what no worker would is `corrupt`, and to be killed.
-#ifndef PLAIT_SCHEDULERS_PROCESS_POOL_POOL_WORKER_H_
-#define PLAIT_SCHEDULERS_PROCESS_POOL_POOL_WORKER_H_
+#ifndef PLAIT_SCHEDULERS_PROCESS_POOL_WORKER_SEAT_H_
+#define PLAIT_SCHEDULERS_PROCESS_POOL_WORKER_SEAT_H_
 
 #include <array>
 #include <cstddef>
@@ -29,7 +29,7 @@
 
 namespace plait::internal {
 
-class PoolWorker {
+class WorkerSeat {
  public:
   enum class State : uint8_t {
     kStarting,  // has not said that it is ready
@@ -42,11 +42,11 @@ class PoolWorker {
   // Is told what the worker answers. May not give it calls meanwhile.
   class Listener {
    public:
-    virtual void OnReady(PoolWorker& worker) noexcept = 0;
+    virtual void OnReady(WorkerSeat& worker) noexcept = 0;
     // `call` has its result, or the status of why it has none.
-    virtual void OnAnswer(PoolWorker& worker, PoolCall& call, absl::Status status) noexcept = 0;
+    virtual void OnAnswer(WorkerSeat& worker, PoolCall& call, absl::Status status) noexcept = 0;
     // `call` was recalled and has not begun: it is to be given to another worker.
-    virtual void OnReturned(PoolWorker& worker, PoolCall& call) noexcept = 0;
+    virtual void OnReturned(WorkerSeat& worker, PoolCall& call) noexcept = 0;
 
    protected:
     ~Listener() = default;
@@ -54,18 +54,18 @@ class PoolWorker {
 
   struct Watch : PoolWatch {
     using PoolWatch::PoolWatch;
-    PoolWorker* worker = nullptr;
+    WorkerSeat* worker = nullptr;
   };
   struct Alarm : Timer {
     using Timer::Timer;
-    PoolWorker* self = nullptr;
+    WorkerSeat* self = nullptr;
     PoolCore* core = nullptr;
   };
 
-  PoolWorker(std::shared_ptr<LinkMemory> link, std::shared_ptr<PayloadMemory> payload,
+  WorkerSeat(std::shared_ptr<LinkMemory> link, std::shared_ptr<PayloadMemory> payload,
              std::unique_ptr<WorkerProcess> process, PoolWatch::Owner& watcher);
-  PoolWorker(const PoolWorker&) = delete;
-  PoolWorker& operator=(const PoolWorker&) = delete;
+  WorkerSeat(const WorkerSeat&) = delete;
+  WorkerSeat& operator=(const WorkerSeat&) = delete;
 
   enum class Given : uint8_t { kGiven, kNoRoom, kFailed };
   // Writes the call to the worker. kNoRoom: not before something was answered. kFailed: never, and
@@ -144,4 +144,4 @@ class PoolWorker {
 
 }  // namespace plait::internal
 
-#endif  // PLAIT_SCHEDULERS_PROCESS_POOL_POOL_WORKER_H_
+#endif  // PLAIT_SCHEDULERS_PROCESS_POOL_WORKER_SEAT_H_

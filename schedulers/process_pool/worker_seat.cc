@@ -1,4 +1,4 @@
-#include "plait/schedulers/process_pool/pool_worker.h"
+#include "plait/schedulers/process_pool/worker_seat.h"
 
 #include <cstring>
 #include <utility>
@@ -10,7 +10,7 @@
 
 namespace plait::internal {
 
-PoolWorker::PoolWorker(std::shared_ptr<LinkMemory> link, std::shared_ptr<PayloadMemory> payload,
+WorkerSeat::WorkerSeat(std::shared_ptr<LinkMemory> link, std::shared_ptr<PayloadMemory> payload,
                        std::unique_ptr<WorkerProcess> process, PoolWatch::Owner& watcher)
     : event(watcher),
       end(watcher),
@@ -23,7 +23,7 @@ PoolWorker::PoolWorker(std::shared_ptr<LinkMemory> link, std::shared_ptr<Payload
   alarm.self = event.worker = end.worker = this;
 }
 
-PoolWorker::Given PoolWorker::Give(PoolCall& call, absl::Status& status) {
+WorkerSeat::Given WorkerSeat::Give(PoolCall& call, absl::Status& status) {
   if (outstanding() + 1 >= CallBoard::kSlots) return Given::kNoRoom;
   char* const to = link_.Reserve(sizeof(CallHeader) + kInlineBytes);
   if (to == nullptr) return Given::kNoRoom;
@@ -58,7 +58,7 @@ PoolWorker::Given PoolWorker::Give(PoolCall& call, absl::Status& status) {
   return Given::kGiven;
 }
 
-void PoolWorker::Commit(PoolCall& call, RecordKind kind, char* to, size_t size,
+void WorkerSeat::Commit(PoolCall& call, RecordKind kind, char* to, size_t size,
                         const PayloadRef& elsewhere) {
   const CallHeader header{next_, call.function, call.call.count};
   std::memcpy(to, &header, sizeof header);
@@ -72,13 +72,13 @@ void PoolWorker::Commit(PoolCall& call, RecordKind kind, char* to, size_t size,
   link_.Commit(sizeof header + size, static_cast<uint32_t>(kind));
 }
 
-bool PoolWorker::SayGoodbye() {
+bool WorkerSeat::SayGoodbye() {
   if (link_.Reserve(0) == nullptr) return false;
   link_.Commit(0, static_cast<uint32_t>(RecordKind::kGoodbye));
   return true;
 }
 
-bool PoolWorker::TakeAnswers(Listener& listener) {
+bool WorkerSeat::TakeAnswers(Listener& listener) {
   bool any = false;
   while (!corrupt_) {
     const std::optional<RingRecord> record = link_.Peek();
@@ -91,7 +91,7 @@ bool PoolWorker::TakeAnswers(Listener& listener) {
   return any;
 }
 
-void PoolWorker::TakeAnswer(const RingRecord& record, Listener& listener) {
+void WorkerSeat::TakeAnswer(const RingRecord& record, Listener& listener) {
   absl::string_view bytes = record.bytes;
   const std::optional<uint64_t> number = TakeFront<uint64_t>(bytes);
   const auto kind = static_cast<RecordKind>(record.tag);
@@ -133,13 +133,13 @@ void PoolWorker::TakeAnswer(const RingRecord& record, Listener& listener) {
   listener.OnAnswer(*this, *call, std::move(status));
 }
 
-void PoolWorker::ReleaseFirst() {
+void WorkerSeat::ReleaseFirst() {
   Entry& entry = entries_[first_++ % CallBoard::kSlots];
   if (entry.arguments.size != 0) arguments_.Release(entry.arguments).IgnoreError();
   entry = Entry();
 }
 
-bool PoolWorker::GiveUp(PoolCall& call) {
+bool WorkerSeat::GiveUp(PoolCall& call) {
   const uint64_t number = call.number;
   Take(number);
   if (payload_->board().Withdraw(number)) return true;
@@ -147,7 +147,7 @@ bool PoolWorker::GiveUp(PoolCall& call) {
   return false;
 }
 
-bool PoolWorker::Recall(PoolCall& call) {
+bool WorkerSeat::Recall(PoolCall& call) {
   Entry& entry = entries_[call.number % CallBoard::kSlots];
   if (entry.recalled) return false;
   if (!payload_->board().Withdraw(call.number)) {
@@ -159,7 +159,7 @@ bool PoolWorker::Recall(PoolCall& call) {
   return true;
 }
 
-PoolCall* PoolWorker::Take(uint64_t number) {
+PoolCall* WorkerSeat::Take(uint64_t number) {
   PoolCall* const call = std::exchange(entries_[number % CallBoard::kSlots].call, nullptr);
   if (call != nullptr) --live_;
   return call;
