@@ -57,7 +57,7 @@ class ReadinessReactor : public Reactor {
   // for other threads that are still inside of it. No operation may be in flight (CHECK).
   void Retire() noexcept;
 
-  static constexpr int kEventsPerWait = 256;
+  static constexpr int kEventsPerWait = 64;
 
   // Registers `fd`, whether a socket or not, for both directions, edge-triggered. 0, or -errno;
   // -EPERM for what is always ready (a regular file).

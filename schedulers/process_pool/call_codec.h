@@ -86,14 +86,19 @@ struct CallCodec<R(Params...)> {
   static constexpr uint64_t kFingerprint = MixFingerprints(
       {HashText("call"), TypeFingerprint<Result>(), TypeFingerprint<StoredValue<Params>>()...});
 
-  // Takes what converts to the parameters; no copies are made but into `out`.
-  static void EncodeArguments(Encoder& out, const std::remove_cvref_t<Params>&... arguments) {
+  // Takes what converts to the parameters, and views of what they hold; no copies are made but into
+  // `out`.
+  template <class... Args>
+    requires(sizeof...(Args) == sizeof...(Params))
+  static void EncodeArguments(Encoder& out, const Args&... arguments) {
     Codec<uint64_t>::Encode(kFingerprint, out);
     EncodeItem(out, arguments...);
   }
   // One of many, behind one fingerprint.
-  static void EncodeItem(Encoder& out, const std::remove_cvref_t<Params>&... arguments) {
-    (Codec<StoredValue<Params>>::Encode(arguments, out), ...);
+  template <class... Args>
+    requires(sizeof...(Args) == sizeof...(Params))
+  static void EncodeItem(Encoder& out, const Args&... arguments) {
+    (EncodeOne<Params>(out, arguments), ...);
   }
 
   // Fails with FailedPrecondition where another function's arguments come, with DataLoss where
@@ -128,6 +133,20 @@ struct CallCodec<R(Params...)> {
   }
 
  private:
+  template <class Param, class Arg>
+  static void EncodeOne(Encoder& out, const Arg& argument) {
+    using Plain = std::remove_cvref_t<Param>;
+    if constexpr (std::is_convertible_v<const Arg&, Plain>) {
+      const Plain& converted = argument;
+      Codec<StoredValue<Param>>::Encode(converted, out);
+    } else {
+      static_assert(
+          std::is_same_v<StoredValue<Arg>, StoredValue<Param>>,
+          "an argument neither converts to its parameter nor is a view of what that holds");
+      Codec<StoredValue<Param>>::Encode(argument, out);
+    }
+  }
+
   template <class Returned>
   static Result Store(Returned&& returned) {
     if constexpr (std::is_constructible_v<Result, Returned&&>) {

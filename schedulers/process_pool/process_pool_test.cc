@@ -124,6 +124,7 @@ TEST_P(ProcessPoolTest, LargeArgumentsAndResultsArrive) {
   EXPECT_EQ(*Run(pool.Call(Length, absl::string_view(large))), 5'000'000);
   EXPECT_EQ(Run(pool.Call(Make, 3'000'000))->size(), 3'000'000u);
   EXPECT_EQ(*Run(pool.Call(Echo, large)), large);
+  EXPECT_EQ(*Run(pool.Call(Echo, absl::string_view(large))), large) << "without a copy";
 }
 
 TEST_P(ProcessPoolTest, WhatIsLargerThanTheLimitIsResourceExhausted) {
