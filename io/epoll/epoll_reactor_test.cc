@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "plait/io/reactor/reactor_under_faults.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/atomic.h"
@@ -37,37 +38,11 @@ INSTANTIATE_TEST_SUITE_P(
     ReactorFactory::Name);
 
 // A reactor under faults.
-class EpollReactorTest : public testing::Test {
+class EpollReactorTest : public ReactorUnderFaults {
  protected:
-  EpollReactorTest() : scope_(faults_), reactor_(*MakeEpollReactor({.blocking = &blocking_})) {}
-
-  int32_t Do(TestOperation& operation) {
-    Submit(operation);
-    return Await(operation);
-  }
-  void Submit(TestOperation& operation) {
-    operation.next_turn = &turn_;
-    reactor_->Submit(operation);
-  }
-  int32_t Await(TestOperation& operation) {
-    while (!operation.delivered()) PollOnce(Deadline::Infinite());
-    EXPECT_EQ(operation.deliveries, 1);
-    return operation.result;
-  }
-  void PollOnce(Deadline deadline) {
-    WorkQueue ready;
-    reactor_->Poll(deadline, Clock::Real(), ready);
-    while (WorkItem* item = ready.Pop()) item->run(*item);
-  }
-  void PollTillQuiet() {
-    for (int i = 0; i < 32; ++i) PollOnce(Deadline::Immediate());
-  }
-
-  FaultInjection faults_;
-  sys::ScopedSystemCalls scope_;
-  ThreadExecutor blocking_;
-  std::unique_ptr<Reactor> reactor_;
-  int64_t turn_ = 0;
+  EpollReactorTest()
+      : ReactorUnderFaults(
+            [](Executor* blocking) { return MakeEpollReactor({.blocking = blocking}); }) {}
 };
 
 // --- making one ---
