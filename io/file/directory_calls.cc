@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "plait/io/file/path.h"
@@ -44,37 +45,159 @@ struct Listing {
   }
 };
 
-// A directory whose entries are being removed.
-struct Level {
-  std::string path;
-  std::vector<DirectoryEntry> entries;  // those that are left
+// One that is closed in the end. No reactor ever knows it.
+class Directory {
+ public:
+  Directory() = default;
+  explicit Directory(int fd) noexcept : fd_(fd) {}
+  Directory(Directory&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Directory& operator=(Directory&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Directory() {
+    if (fd_ >= 0) sys::Calls().Close(fd_);
+  }
+
+  int fd() const noexcept { return fd_; }
+
+  // Opens what `name` names in `at`, if that is a directory itself and no link to one. 0 or -errno.
+  int Open(int at, const char* name) noexcept {
+    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    int opened = 0;
+    do {
+      opened = sys::Calls().Open(at, name, kFlags, 0);
+    } while (opened == -EINTR);
+    if (opened < 0) return opened;
+    *this = Directory(opened);
+    return 0;
+  }
+
+ private:
+  int fd_ = -1;
 };
 
 // 0 also where it is gone already.
-int UnlinkIfThere(const std::string& path, int flags) {
-  const int result = sys::Calls().Unlink(AT_FDCWD, path.c_str(), flags);
+int UnlinkIfThere(int directory, const std::string& name, int flags) {
+  const int result = sys::Calls().Unlink(directory, name.c_str(), flags);
   return result == -ENOENT ? 0 : result;
 }
 
-}  // namespace
-
-absl::StatusOr<std::vector<DirectoryEntry>> ListDirectoryNow(const std::string& path) {
+// 0 or -errno.
+int List(int directory, const char* path, std::vector<DirectoryEntry>& entries) {
   sys::SystemCalls& calls = sys::Calls();
   Listing listing;
-  const int result = calls.ListDirectory(path.c_str(), &Listing::Add, &listing);
-  if (result < 0) return ErrnoToStatus(result, Naming("list", path));
+  const int result = calls.ListDirectory(directory, path, &Listing::Add, &listing);
+  if (result < 0) return result;
   for (const size_t place : listing.unknown) {
     DirectoryEntry& entry = listing.entries[place];
+    const bool here = path[0] == '.' && path[1] == '\0';
+    const std::string name = here ? entry.name : JoinPath(path, entry.name);
     sys::RawFileStatus raw;
     // One that is gone by now stays as it is.
-    if (calls.Status(AT_FDCWD, JoinPath(path, entry.name).c_str(), AT_SYMLINK_NOFOLLOW, &raw) ==
-        0) {
+    if (calls.Status(directory, name.c_str(), AT_SYMLINK_NOFOLLOW, &raw) == 0) {
       entry.kind = sys::Decode(raw).kind;
     }
   }
   std::sort(listing.entries.begin(), listing.entries.end(),
             [](const DirectoryEntry& a, const DirectoryEntry& b) { return a.name < b.name; });
-  return std::move(listing.entries);
+  entries = std::move(listing.entries);
+  return 0;
+}
+
+// The removal of a tree. It goes from directory to directory by descriptors, never by a path and
+// never through a link: whoever renames directories or puts links in their place meanwhile cannot
+// have it remove anything elsewhere. One descriptor is open at a time, whatever the depth: the way
+// back up is "..", which must be the directory that it came from.
+class TreeRemoval {
+ public:
+  explicit TreeRemoval(const std::string& path) : path_(path) {}
+
+  absl::Status Begin() { return Enter(AT_FDCWD, path_, path_, /*top=*/true); }
+  bool done() const { return levels_.empty(); }
+
+  // Removes an entry, or enters or leaves a directory.
+  absl::Status Step() {
+    Level& level = levels_.back();
+    if (level.entries.empty()) return Leave();
+    const DirectoryEntry entry = std::move(level.entries.back());
+    level.entries.pop_back();
+    const std::string path = JoinPath(level.path, entry.name);
+    if (entry.kind == FileKind::kDirectory) return Enter(here_.fd(), entry.name, path, false);
+    return Said(UnlinkIfThere(here_.fd(), entry.name, 0), path);
+  }
+
+ private:
+  struct Level {
+    std::string name;  // in the one above
+    std::string path;  // for people
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    std::vector<DirectoryEntry> entries;  // those that are left
+  };
+
+  static absl::Status Said(int result, const std::string& path) {
+    return ErrnoToStatus(result, result < 0 ? Naming("remove", path) : "");
+  }
+
+  absl::Status Enter(int at, const std::string& name, const std::string& path, bool top) {
+    Directory child;
+    int result = child.Open(at, name.c_str());
+    if (result == -ENOENT && !top) return absl::OkStatus();
+    // No directory any more, but a link or a file.
+    if ((result == -ENOTDIR || result == -ELOOP) && !top) {
+      return Said(UnlinkIfThere(at, name, 0), path);
+    }
+    Level level{.name = name, .path = path, .device = 0, .inode = 0, .entries = {}};
+    if (result >= 0) result = Identify(child.fd(), level.device, level.inode);
+    if (result >= 0) result = List(child.fd(), ".", level.entries);
+    if (result < 0) return Said(result, path);
+    here_ = std::move(child);
+    levels_.push_back(std::move(level));
+    return absl::OkStatus();
+  }
+
+  absl::Status Leave() {
+    const Level level = std::move(levels_.back());
+    levels_.pop_back();
+    if (levels_.empty()) return Said(UnlinkIfThere(AT_FDCWD, level.name, AT_REMOVEDIR), level.path);
+    const Level& above = levels_.back();
+    Directory parent;
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    int result = parent.Open(here_.fd(), "..");
+    if (result >= 0) result = Identify(parent.fd(), device, inode);
+    if (result < 0) return Said(result, level.path);
+    if (device != above.device || inode != above.inode) {
+      return absl::FailedPreconditionError(Naming("remove", level.path) +
+                                           ": somebody moved it elsewhere meanwhile");
+    }
+    here_ = std::move(parent);
+    return Said(UnlinkIfThere(here_.fd(), level.name, AT_REMOVEDIR), level.path);
+  }
+
+  static int Identify(int fd, uint64_t& device, uint64_t& inode) {
+    sys::RawFileStatus raw;
+    const int result = sys::Calls().Status(fd, ".", AT_SYMLINK_NOFOLLOW, &raw);
+    if (result < 0) return result;
+    const FileStatus status = sys::Decode(raw);
+    device = status.device;
+    inode = status.inode;
+    return 0;
+  }
+
+  const std::string& path_;
+  Directory here_;  // of the last of the levels
+  std::vector<Level> levels_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<DirectoryEntry>> ListDirectoryNow(const std::string& path) {
+  std::vector<DirectoryEntry> entries;
+  const int result = List(AT_FDCWD, path.c_str(), entries);
+  if (result < 0) return ErrnoToStatus(result, Naming("list", path));
+  return entries;
 }
 
 absl::Status RemoveTreeNow(const std::string& path, bool (*stopped)(const void* argument),
@@ -84,38 +207,18 @@ absl::Status RemoveTreeNow(const std::string& path, bool (*stopped)(const void* 
   const int known = sys::Calls().Status(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, &raw);
   if (known < 0) return ErrnoToStatus(known, Naming("remove", path));
   if (sys::Decode(raw).kind != FileKind::kDirectory) {
-    return ErrnoToStatus(UnlinkIfThere(path, 0), Naming("remove", path));
+    return ErrnoToStatus(UnlinkIfThere(AT_FDCWD, path, 0), Naming("remove", path));
   }
   // Not by recursion: a tree may be deeper than a stack.
-  std::vector<Level> levels;
-  levels.push_back({.path = path, .entries = {}});
-  absl::StatusOr<std::vector<DirectoryEntry>> top = ListDirectoryNow(path);
-  if (!top.ok()) return top.status();
-  levels.back().entries = *std::move(top);
-  while (!levels.empty()) {
+  TreeRemoval removal(path);
+  absl::Status status = removal.Begin();
+  while (status.ok() && !removal.done()) {
     if (stopped != nullptr && stopped(argument)) {
       return absl::CancelledError(Naming("remove", path) + ": cancelled on the way");
     }
-    Level& level = levels.back();
-    if (level.entries.empty()) {
-      const int result = UnlinkIfThere(level.path, AT_REMOVEDIR);
-      if (result < 0) return ErrnoToStatus(result, Naming("remove", level.path));
-      levels.pop_back();
-      continue;
-    }
-    const DirectoryEntry entry = std::move(level.entries.back());
-    level.entries.pop_back();
-    std::string child = JoinPath(level.path, entry.name);
-    if (entry.kind == FileKind::kDirectory) {
-      absl::StatusOr<std::vector<DirectoryEntry>> entries = ListDirectoryNow(child);
-      if (absl::IsNotFound(entries.status())) continue;
-      if (!entries.ok()) return entries.status();
-      levels.push_back({.path = std::move(child), .entries = *std::move(entries)});
-    } else if (const int result = UnlinkIfThere(child, 0); result < 0) {
-      return ErrnoToStatus(result, Naming("remove", child));
-    }
+    status = removal.Step();
   }
-  return absl::OkStatus();
+  return status;
 }
 
 }  // namespace plait::internal

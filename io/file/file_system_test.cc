@@ -3,12 +3,14 @@
 #include "plait/io/file/file_system.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -17,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/file/file_fixture.h"
@@ -425,7 +428,8 @@ class SilentFileSystem final : public sys::SystemCalls {
  public:
   explicit SilentFileSystem(std::string gone) : gone_(std::move(gone)) {}
 
-  int ListDirectory(const char* path, void (*visit)(void* context, const dirent& entry),
+  int ListDirectory(int directory, const char* path,
+                    void (*visit)(void* context, const dirent& entry),
                     void* context) noexcept override {
     struct Visitor {
       void (*visit)(void* context, const dirent& entry);
@@ -437,7 +441,7 @@ class SilentFileSystem final : public sys::SystemCalls {
       silent.d_type = DT_UNKNOWN;
       next.visit(next.context, silent);
     };
-    const int result = SystemCalls::ListDirectory(path, silence, &visitor);
+    const int result = SystemCalls::ListDirectory(directory, path, silence, &visitor);
     ::unlink(gone_.c_str());
     return result;
   }
@@ -507,6 +511,12 @@ TEST_P(FileSystemTest, ATreeMayBeAsDeepAsPathsAreLong) {
   EXPECT_EQ(OpenDescriptors(), before);
 }
 
+std::string PathOf(int fd) {
+  char path[4096];
+  const ssize_t size = ::readlink(absl::StrCat("/proc/self/fd/", fd).c_str(), path, sizeof(path));
+  return std::string(path, static_cast<size_t>(std::max<ssize_t>(size, 0)));
+}
+
 // Calls `before` with each path before its name is taken away.
 class WatchedRemovals final : public sys::SystemCalls {
  public:
@@ -514,7 +524,7 @@ class WatchedRemovals final : public sys::SystemCalls {
       : before_(std::move(before)) {}
 
   int Unlink(int directory, const char* path, int flags) noexcept override {
-    before_(path);
+    before_(directory == AT_FDCWD ? path : absl::StrCat(PathOf(directory), "/", path));
     return SystemCalls::Unlink(directory, path, flags);
   }
 
@@ -543,6 +553,56 @@ TEST_P(FileSystemTest, WhatSomebodyElseAddsMeanwhileIsAnErrorThatNamesTheDirecto
   });
   const CallsInForce scope(*this, rival);
   EXPECT_TRUE(IsError(Do(RemoveTree(tree)), StatusCode::kFailedPrecondition, tree, "ENOTEMPTY"));
+}
+
+// Calls `before` with the name of each directory that is about to be opened.
+class WatchedOpens final : public sys::SystemCalls {
+ public:
+  explicit WatchedOpens(std::function<void(absl::string_view name)> before)
+      : before_(std::move(before)) {}
+
+  int Open(int directory, const char* path, int flags, unsigned mode) noexcept override {
+    before_(path);
+    return SystemCalls::Open(directory, path, flags, mode);
+  }
+
+ private:
+  const std::function<void(absl::string_view name)> before_;
+};
+
+TEST_P(FileSystemTest, ALinkThatIsPutInADirectorysPlaceLeadsNowhere) {
+  const std::string outside = MakeFolder("outside");
+  folder().Write("outside/file", "x");
+  const std::string tree = MakeFolder("tree");
+  const std::string victim = MakeFolder("tree/victim");
+  WatchedOpens rival([&](absl::string_view name) {
+    if (name != "victim") return;
+    ASSERT_EQ(::rename(victim.c_str(), (folder() / "moved").c_str()), 0);
+    ASSERT_EQ(::symlink(outside.c_str(), victim.c_str()), 0);
+  });
+  const CallsInForce scope(*this, rival);
+  const absl::Status removed = Do(RemoveTree(tree));
+  EXPECT_TRUE(removed.ok()) << removed;
+  EXPECT_FALSE(PathExists(tree));
+  EXPECT_EQ(folder().Content("outside/file"), "x");
+}
+
+TEST_P(FileSystemTest, ADirectoryThatIsMovedAwayMeanwhileTakesNothingElsewhereAlong) {
+  const std::string outside = MakeFolder("outside");
+  folder().Write("outside/file", "x");
+  MakeFolder("outside/moved");  // which a removal that went astray would take
+  const std::string tree = MakeFolder("tree");
+  const std::string moved = MakeFolder("tree/moved");
+  WatchedOpens rival([&](absl::string_view name) {
+    if (name != "..") return;
+    ASSERT_EQ(::rmdir((outside + "/moved").c_str()), 0);
+    ASSERT_EQ(::rename(moved.c_str(), (outside + "/moved").c_str()), 0);
+  });
+  const CallsInForce scope(*this, rival);
+  EXPECT_TRUE(
+      IsError(Do(RemoveTree(tree)), StatusCode::kFailedPrecondition, moved, "moved it elsewhere"));
+  EXPECT_TRUE(PathExists(outside + "/moved"));
+  EXPECT_EQ(folder().Content("outside/file"), "x");
 }
 
 TEST_P(FileSystemTest, ACancelStopsTheRemovalOfATreeBetweenTwoSteps) {

@@ -215,11 +215,11 @@ int FaultInjection::MakeDirectory(int directory, const char* path, unsigned mode
   const int error = Before(kMakeDirectory, -1);
   return error < 0 ? error : SystemCalls::MakeDirectory(directory, path, mode);
 }
-int FaultInjection::ListDirectory(const char* path,
+int FaultInjection::ListDirectory(int directory, const char* path,
                                   void (*visit)(void* context, const dirent& entry),
                                   void* context) noexcept {
   const int error = Before(kListDirectory, -1);
-  return error < 0 ? error : SystemCalls::ListDirectory(path, visit, context);
+  return error < 0 ? error : SystemCalls::ListDirectory(directory, path, visit, context);
 }
 int FaultInjection::MakeTemporaryFile(char* name) noexcept {
   const int error = Before(kMakeTemporaryFile, -1);

@@ -153,7 +153,8 @@ class FaultInjection final : public SystemCalls {
   int Rename(int directory, const char* path, const char* new_path) noexcept override;
   int Unlink(int directory, const char* path, int flags) noexcept override;
   int MakeDirectory(int directory, const char* path, unsigned mode) noexcept override;
-  int ListDirectory(const char* path, void (*visit)(void* context, const dirent& entry),
+  int ListDirectory(int directory, const char* path,
+                    void (*visit)(void* context, const dirent& entry),
                     void* context) noexcept override;
   int MakeTemporaryFile(char* name) noexcept override;
   int MakeTemporaryDirectory(char* name) noexcept override;

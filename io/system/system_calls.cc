@@ -160,10 +160,17 @@ int SystemCalls::Unlink(int directory, const char* path, int flags) noexcept {
 int SystemCalls::MakeDirectory(int directory, const char* path, unsigned mode) noexcept {
   return OrErrno(::mkdirat(directory, path, mode));
 }
-int SystemCalls::ListDirectory(const char* path, void (*visit)(void* context, const dirent& entry),
+int SystemCalls::ListDirectory(int at, const char* path,
+                               void (*visit)(void* context, const dirent& entry),
                                void* context) noexcept {
-  DIR* const directory = ::opendir(path);
-  if (directory == nullptr) return -errno;
+  const int fd = ::openat(at, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  DIR* const directory = ::fdopendir(fd);
+  if (directory == nullptr) {
+    const int why = errno;
+    ::close(fd);
+    return -why;
+  }
   int error = 0;
   for (;;) {
     errno = 0;

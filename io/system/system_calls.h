@@ -81,8 +81,9 @@ class SystemCalls {
   virtual int Rename(int directory, const char* path, const char* new_path) noexcept;
   virtual int Unlink(int directory, const char* path, int flags) noexcept;
   virtual int MakeDirectory(int directory, const char* path, unsigned mode) noexcept;
-  // Calls `visit(context, entry)` for each entry but "." and "..".
-  virtual int ListDirectory(const char* path, void (*visit)(void* context, const dirent& entry),
+  // Calls `visit(context, entry)` for each entry of `path` but "." and "..".
+  virtual int ListDirectory(int directory, const char* path,
+                            void (*visit)(void* context, const dirent& entry),
                             void* context) noexcept;
   virtual int MakeTemporaryFile(char* name) noexcept;  // mkostemp, close-on-exec
   virtual int MakeTemporaryDirectory(char* name) noexcept;
