@@ -1,0 +1,105 @@
+// Channel, and the StampedRing in it, under the explorer: the handshakes between those who send,
+// those who receive, and cancels.
+//
+// Traps: the wake-up lost between check and park, which is a deadlock here; cancel racing
+// completion.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "plait/runtime/sync/channel.h"
+#include "plait/runtime/task/stop_token.h"
+#include "plait/runtime/testing/explorer/await.h"
+#include "plait/runtime/testing/explorer/explorer.h"
+
+namespace plait {
+namespace {
+
+using explorer::Await;
+using explorer::Explore;
+using explorer::ExploreMutants;
+using explorer::Mutants;
+using explorer::Parallel;
+using explorer::Report;
+using explorer::Require;
+using explorer::Scenario;
+using ::testing::IsEmpty;
+
+// What is sent, so that an item whose contents are not visible is a data race.
+struct Item {
+  int value = 0;
+};
+using ItemChannel = Channel<std::unique_ptr<Item>>;
+
+void Send(ItemChannel& channel, int value) {
+  auto item = std::make_unique<Item>();
+  item->value = value;
+  Require(Await(channel.Send(std::move(item))).ok(), "sent");
+}
+
+int Receive(ItemChannel& channel) {
+  const absl::StatusOr<std::unique_ptr<Item>> item = Await(channel.Receive());
+  Require(item.ok(), "nobody closes it");
+  return (*item)->value;
+}
+
+// Each of the three may have to wait for another.
+void TwoReceiveAndOneSends() {
+  ItemChannel channel(1);
+  int one = 0, two = 0;
+  Send(channel, 1);
+  Parallel({[&] { one = Receive(channel); }, [&] { two = Receive(channel); },
+            [&] { Send(channel, 2); }});
+  Require(one + two == 3, "each item came once");
+}
+
+void TwoSendAndOneReceives() {
+  ItemChannel channel(1);
+  int sum = 0;
+  Send(channel, 1);
+  Parallel({[&] { Send(channel, 2); }, [&] { Send(channel, 4); },
+            [&] {
+              for (int i = 0; i < 3; ++i) sum += Receive(channel);
+            }});
+  Require(sum == 7, "each item came once");
+}
+
+void AReceiveIsCancelled() {
+  ItemChannel channel(1);
+  internal::StopState stop;
+  bool received = false;
+  Parallel({[&] { received = Await(channel.Receive(), &stop).ok(); }, [&] { Send(channel, 1); },
+            [&] { stop.RequestStop(); }});
+  Require(received == channel.empty(), "the item was received, or is there");
+}
+
+std::vector<Scenario> ChannelScenarios() {
+  return {{"two receive and one sends", TwoReceiveAndOneSends},
+          {"two send and one receives", TwoSendAndOneReceives, {.preemptions = 1}},
+          {"a receive is cancelled", AReceiveIsCancelled, {.preemptions = 1}}};
+}
+
+TEST(ChannelExploredTest, NoItemAndNoWakeUpIsLost) {
+  for (const Scenario& scenario : ChannelScenarios()) {
+    const Report report = Explore(scenario.options, scenario.body);
+    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
+    RecordProperty(scenario.name, report.ToString());
+  }
+}
+
+TEST(ChannelExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
+  // One preemption is enough to notice each.
+  const Mutants mutants = ExploreMutants(
+      "runtime/sync/", {{"two receive and one sends", TwoReceiveAndOneSends, {.preemptions = 1}}});
+  EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
+  EXPECT_EQ(mutants.all.size(), 11u);
+  RecordProperty("mutants", mutants.ToString());
+}
+
+}  // namespace
+}  // namespace plait
