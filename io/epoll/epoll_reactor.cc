@@ -38,24 +38,22 @@ class EpollReactor final : public ReadinessReactor {
     sys::Calls().EpollControl(epoll_, EPOLL_CTL_DEL, fd, &event);
   }
 
-  int WaitForEvents(const timespec* timeout,
-                    ReadinessEvent (&events)[kEventsPerWait]) noexcept override {
+  int WaitForEvents(const timespec* timeout) noexcept override {
     epoll_event raw[kEventsPerWait];
     const int count = sys::Calls().EpollWait(epoll_, raw, kEventsPerWait, timeout);
-    int kept = 0;
     for (int i = 0; i < count; ++i) {
       const auto fd = static_cast<int>(static_cast<uint32_t>(raw[i].data.u64));
       // Edge-triggered: each write to it is a new event, so it is never read.
       if (fd == wake_) continue;
       const uint32_t bits = raw[i].events;
-      events[kept++] = {.fd = fd,
-                        .generation = static_cast<uint32_t>(raw[i].data.u64 >> 32),
-                        .readable = (bits & EPOLLIN) != 0,
-                        .writable = (bits & EPOLLOUT) != 0,
-                        .urgent = (bits & EPOLLPRI) != 0,
-                        .broken = (bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0};
+      Handle({.fd = fd,
+              .generation = static_cast<uint32_t>(raw[i].data.u64 >> 32),
+              .readable = (bits & EPOLLIN) != 0,
+              .writable = (bits & EPOLLOUT) != 0,
+              .urgent = (bits & EPOLLPRI) != 0,
+              .broken = (bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0});
     }
-    return count < 0 ? count : kept;
+    return count < 0 ? count : 0;
   }
 
   const int epoll_;

@@ -526,6 +526,7 @@ void IoUringReactor::Ended(IoOperation& operation, const io_uring_cqe& completio
                         operation.opcode != IoOpcode::kConnect;
   if (result == -EAGAIN && can_wait) return PutAgain(operation, flags | kWaiting);
   if (operation.opcode == IoOpcode::kPoll && result >= 0) result = internal::PollResult(result);
+  if (operation.opcode == IoOpcode::kAwaitInput && result >= 0) result = 0;
   Finish(operation, result);
 }
 

@@ -39,6 +39,7 @@ unsigned OpcodeOf(const IoOperation& operation, bool socket, bool zero_copy) noe
     case IoOpcode::kConnect:
       return IORING_OP_CONNECT;
     case IoOpcode::kPoll:
+    case IoOpcode::kAwaitInput:
       return IORING_OP_POLL_ADD;
     case IoOpcode::kClose:
       return IORING_OP_CLOSE;
@@ -87,7 +88,9 @@ void Prepare(io_uring_sqe& entry, const IoOperation& operation, bool socket,
       return io_uring_prep_connect(&entry, fd, args.const_address,
                                    static_cast<socklen_t>(args.size));
     case IORING_OP_POLL_ADD:
-      return io_uring_prep_poll_add(&entry, fd, PollEvents(args.events));
+      return io_uring_prep_poll_add(
+          &entry, fd,
+          operation.opcode == IoOpcode::kPoll ? PollEvents(args.events) : POLLIN | POLLRDHUP);
     case IORING_OP_CLOSE:
       return io_uring_prep_close(&entry, fd);
     case IORING_OP_RECVMSG:

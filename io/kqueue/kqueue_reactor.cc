@@ -83,26 +83,23 @@ class KqueueReactor final : public ReadinessReactor {
     return count < 0 ? count : 0;
   }
 
-  int WaitForEvents(const timespec* timeout,
-                    ReadinessEvent (&events)[kEventsPerWait]) noexcept override {
+  int WaitForEvents(const timespec* timeout) noexcept override {
     // Some systems refuse long waits.
     constexpr timespec kLongest{.tv_sec = 24 * 60 * 60, .tv_nsec = 0};
     if (timeout != nullptr && timeout->tv_sec >= kLongest.tv_sec) timeout = &kLongest;
     struct kevent raw[kEventsPerWait];
     const int count = sys::Calls().KqueueEvents(queue_, nullptr, 0, raw, kEventsPerWait, timeout);
-    int kept = 0;
     for (int i = 0; i < count; ++i) {
       if (raw[i].filter == EVFILT_USER) continue;
       const bool readable = raw[i].filter == EVFILT_READ;
-      events[kept++] = {
-          .fd = static_cast<int>(raw[i].ident),
-          .generation = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(raw[i].udata)),
-          .readable = readable,
-          .writable = !readable,
-          .readable_bytes = readable ? static_cast<int64_t>(raw[i].data) : 0,
-          .broken = (raw[i].flags & EV_EOF) != 0};
+      Handle({.fd = static_cast<int>(raw[i].ident),
+              .generation = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(raw[i].udata)),
+              .readable = readable,
+              .writable = !readable,
+              .readable_bytes = readable ? static_cast<int64_t>(raw[i].data) : 0,
+              .broken = (raw[i].flags & EV_EOF) != 0});
     }
-    return count < 0 ? count : kept;
+    return count < 0 ? count : 0;
   }
 
   const int queue_;

@@ -23,6 +23,8 @@
 namespace plait {
 namespace {
 
+constexpr TaskName kConnection{"connection"};
+
 // Ends the connection itself, which another descriptor of it (a SendFile's, say) would keep: by a
 // reset, or, where the system sends one only when the last of them is closed, by both.
 void EndConnection(int fd) noexcept {
@@ -216,7 +218,8 @@ Task<void> Server::AcceptConnections(TaskGroup& group) {
       co_return Ask(kFailed);
     }
     unfinished_.fetch_add(1, internal::kSeqCst);
-    group.Spawn(RunConnection(*std::move(stream), std::move(place)), {.name = "connection"});
+    group.Spawn(RunConnection(*std::move(stream), std::move(place)),
+                {.lasting_name = &kConnection});
   }
 }
 
@@ -232,10 +235,15 @@ Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
     result.SetException(made.exception());
   }
   co_await connection.AwaitClosing();
+  if (!result.has_value() || !result.value().ok()) ReportEnd(connection, result);
+}
+
+void Server::ReportEnd(const Connection& connection,
+                       const internal::Result<absl::Status>& result) {
   const absl::Status ended =
       result.has_value() ? result.value()
                          : absl::InternalError(internal::DescribeException(result.exception()));
-  if (ended.ok() || absl::IsCancelled(ended)) co_return;
+  if (absl::IsCancelled(ended)) return;
   const absl::StatusOr<SocketAddress> peer = connection.stream->PeerAddress();
   Report(ended, peer.ok() ? *peer : SocketAddress());
 }

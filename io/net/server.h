@@ -54,6 +54,7 @@
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/event.h"
 #include "plait/runtime/sync/semaphore.h"
+#include "plait/runtime/task/result.h"
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_group.h"
 
@@ -156,6 +157,8 @@ class Server {
   Task<bool> RunUntil(TaskGroup& group, absl::Duration grace, Done done);
   void CloseOrAbort(TaskGroup& group);
   static Task<void> CloseConnection(Connection& connection);
+  // Not in RunConnection, whose frame would have room for the address all the time.
+  void ReportEnd(const Connection& connection, const internal::Result<absl::Status>& result);
   void Report(const absl::Status& error, const SocketAddress& peer);
 
   Listener listener_;

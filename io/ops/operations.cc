@@ -28,6 +28,8 @@ absl::string_view NameOf(IoOpcode opcode) {
       return "connect";
     case IoOpcode::kPoll:
       return "poll";
+    case IoOpcode::kAwaitInput:
+      return "await input";
     case IoOpcode::kClose:
       return "close";
     case IoOpcode::kReceiveMessage:
@@ -103,8 +105,7 @@ bool OperationAwaiter::CancelOperation(HomeWait& wait) noexcept {
 }
 
 absl::StatusOr<int32_t> OperationAwaiter::TakeResult(absl::string_view name) const {
-  const bool failed = HomeWait::home() == nullptr || result < 0;
-  if (!failed) return result;
+  if (!await_failed()) return result;
   if (name.empty() && NamesAFile(*this)) name = args.path;
   const std::string what =
       name.empty() ? absl::StrCat(NameOf(opcode), " (fd ", fd, ")")

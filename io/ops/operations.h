@@ -55,6 +55,8 @@ class OperationAwaiter : private plait::internal::HomeWait, private IoOperation 
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
     return Suspend(waiter.promise());
   }
+  // For OrReturn.
+  bool await_failed() const noexcept { return home() == nullptr || result < 0; }
 
  protected:
   ~OperationAwaiter() = default;

@@ -41,6 +41,7 @@ int64_t TryOnce(const IoOperation& operation, bool socket) noexcept {
       return calls.MakeDirectory(fd, args.path, args.open.mode);
     case IoOpcode::kConnect:
     case IoOpcode::kPoll:
+    case IoOpcode::kAwaitInput:
     case IoOpcode::kClose:
       break;  // not tried like this
   }

@@ -9,7 +9,8 @@
 namespace plait::internal {
 
 // Makes the call, again where a signal interrupted it: what it returns, or -errno; -EAGAIN where it
-// would have to wait for a descriptor that does not block. Not for kConnect, kPoll and kClose.
+// would have to wait for a descriptor that does not block. Not for kConnect, kPoll, kAwaitInput and
+// kClose.
 int64_t TryOperation(const IoOperation& operation, bool socket) noexcept;
 
 // kRead and kWrite.
@@ -20,7 +21,7 @@ inline bool IsTransfer(const IoOperation& operation) noexcept {
 // Whether it takes from the descriptor and not gives to it.
 inline bool IsInput(const IoOperation& operation) noexcept {
   return operation.opcode == IoOpcode::kRead || operation.opcode == IoOpcode::kAccept ||
-         operation.opcode == IoOpcode::kReceiveMessage;
+         operation.opcode == IoOpcode::kReceiveMessage || operation.opcode == IoOpcode::kAwaitInput;
 }
 
 }  // namespace plait::internal

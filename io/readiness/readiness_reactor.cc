@@ -42,9 +42,11 @@ void ReadinessReactor::Retire() noexcept {
 ReadinessReactor::~ReadinessReactor() = default;
 
 ReadinessReactor::Descriptor* ReadinessReactor::Find(int fd) noexcept {
-  const auto index = static_cast<size_t>(fd);
-  if (index >= descriptors_.size()) return nullptr;
-  Descriptor& descriptor = descriptors_[index];
+  const auto number = static_cast<size_t>(fd);
+  if (number / kPerBlock >= descriptors_.size()) return nullptr;
+  const auto& block = descriptors_[number / kPerBlock];
+  if (block == nullptr) return nullptr;
+  Descriptor& descriptor = block[number % kPerBlock];
   return descriptor.kind == Kind::kUnknown ? nullptr : &descriptor;
 }
 
@@ -54,11 +56,11 @@ int ReadinessReactor::SetUp(int fd) {
   // memory.
   const int protocol = calls.SocketProtocol(fd);
   if (protocol < 0 && protocol != -ENOTSOCK) return protocol;
-  const auto index = static_cast<size_t>(fd);
-  if (index >= descriptors_.size()) {
-    descriptors_.resize(std::max(index + 1, descriptors_.size() * 2));
-  }
-  Descriptor& descriptor = descriptors_[index];
+  const auto number = static_cast<size_t>(fd);
+  if (number / kPerBlock >= descriptors_.size()) descriptors_.resize(number / kPerBlock + 1);
+  auto& block = descriptors_[number / kPerBlock];
+  if (block == nullptr) block = std::make_unique<Descriptor[]>(kPerBlock);
+  Descriptor& descriptor = block[number % kPerBlock];
   const int watched = Watch(fd, protocol >= 0, descriptor.generation);
   if (watched == -EPERM) {
     descriptor.kind = Kind::kFile;
@@ -87,7 +89,7 @@ ReadinessReactor::Direction& ReadinessReactor::DirectionOf(Descriptor& descripto
 
 ReadinessReactor::OperationList& ReadinessReactor::ListOf(Descriptor& descriptor,
                                                           const IoOperation& operation) noexcept {
-  if (operation.opcode == IoOpcode::kPoll) return descriptor.polls;
+  if (operation.opcode == IoOpcode::kPoll) return descriptor.MakeRare().polls;
   return DirectionOf(descriptor, operation).parked;
 }
 
@@ -116,7 +118,8 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
     if (set_up < 0) return Complete(operation, set_up);
   }
   Descriptor& descriptor = *Find(operation.fd);
-  if (descriptor.close != nullptr) return Complete(operation, -EBADF);
+  if (descriptor.closing()) return Complete(operation, -EBADF);
+  if (operation.opcode == IoOpcode::kAwaitInput) return SubmitAwaitInput(descriptor, operation);
   if (operation.opcode == IoOpcode::kPoll) return SubmitPoll(descriptor, operation);
   const bool blocks = operation.opcode == IoOpcode::kSync || operation.opcode == IoOpcode::kStatus;
   if (blocks || descriptor.kind == Kind::kFile) return SubmitBlocking(descriptor, operation);
@@ -142,7 +145,9 @@ bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexc
     return false;
   }
   const bool transferred = result > 0 && IsTransfer(operation);
-  if (transferred) direction.announced = std::max<int64_t>(direction.announced - result, 0);
+  if (transferred) {
+    direction.announced = static_cast<int32_t>(std::max<int64_t>(direction.announced - result, 0));
+  }
   // A TCP socket that moved less than it was asked to has no more now, and will say when it has.
   // Not once it is broken: the end of the stream, or the error, comes without another event. Not
   // where there was urgent data, at which a read stops, so that more was announced than came. Not
@@ -196,7 +201,27 @@ void ReadinessReactor::SubmitPoll(Descriptor& descriptor, IoOperation& operation
   if (TryPoll(operation)) return;
   // No event will ever come.
   if (descriptor.kind == Kind::kFile) return Complete(operation, -EPERM);
-  descriptor.polls.PushBack(operation);
+  descriptor.MakeRare().polls.PushBack(operation);
+}
+
+// A read that took less than was asked for may have stopped at urgent data; and what ends a
+// connection has no event after its own.
+void ReadinessReactor::SubmitAwaitInput(Descriptor& descriptor, IoOperation& operation) noexcept {
+  Direction& direction = descriptor.read;
+  if ((operation.args.flags & kFoundNothing) != 0) {
+    direction.maybe_ready = false;
+    direction.announced = 0;
+  } else if (direction.maybe_ready || descriptor.broken || descriptor.urgent ||
+             descriptor.kind == Kind::kFile) {
+    return DeliverInput(direction, operation);
+  }
+  direction.parked.PushBack(operation);
+}
+
+void ReadinessReactor::DeliverInput(Direction& direction, IoOperation& operation) noexcept {
+  // He takes it all, or asks again; but for others who wait.
+  direction.maybe_ready = !direction.parked.empty();
+  Complete(operation, std::exchange(direction.announced, 0));
 }
 
 void ReadinessReactor::SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept {
@@ -222,16 +247,18 @@ void ReadinessReactor::SubmitClose(IoOperation& operation) noexcept {
   Descriptor* const known = Find(operation.fd);
   if (known == nullptr) return FinishClose(operation);
   Descriptor& descriptor = *known;
-  if (descriptor.close != nullptr) return Complete(operation, -EBADF);
-  for (OperationList* list :
-       {&descriptor.read.parked, &descriptor.write.parked, &descriptor.polls}) {
-    while (IoOperation* parked = list->first) {
+  Rare* const rare = descriptor.rare.get();
+  if (descriptor.closing()) return Complete(operation, -EBADF);
+  for (OperationList* list : {&descriptor.read.parked, &descriptor.write.parked,
+                              rare == nullptr ? nullptr : &rare->polls}) {
+    while (list != nullptr && !list->empty()) {
+      IoOperation* const parked = list->first;
       list->Remove(*parked);
       Complete(*parked, -ECANCELED);
     }
   }
-  if (descriptor.blocking_operations > 0) {
-    descriptor.close = &operation;  // the number must not be used again while they run
+  if (rare != nullptr && rare->blocking_operations > 0) {
+    rare->close = &operation;  // the number must not be used again while they run
     return;
   }
   FinishClose(operation);
@@ -276,7 +303,7 @@ void ReadinessReactor::SubmitBlocking(Descriptor& descriptor, IoOperation& opera
 void ReadinessReactor::StartBlocking(Descriptor& descriptor, IoOperation& operation) noexcept {
   if (!blocking_.Start(operation)) return Complete(operation, -EPERM);
   if (UsesFilePosition(operation)) DirectionOf(descriptor, operation).file_busy = true;
-  ++descriptor.blocking_operations;
+  ++descriptor.MakeRare().blocking_operations;
 }
 
 void ReadinessReactor::ServeBlocking() noexcept {
@@ -292,8 +319,9 @@ void ReadinessReactor::ServeBlocking() noexcept {
         StartBlocking(descriptor, *parked);
       }
     }
-    if (--descriptor.blocking_operations == 0 && descriptor.close != nullptr) {
-      FinishClose(*std::exchange(descriptor.close, nullptr));
+    Rare& rare = *descriptor.rare;
+    if (--rare.blocking_operations == 0 && rare.close != nullptr) {
+      FinishClose(*std::exchange(rare.close, nullptr));
     }
   });
 }
@@ -305,6 +333,10 @@ void ReadinessReactor::Serve(Descriptor& descriptor, Direction& direction) noexc
     IoOperation& operation = *direction.parked.first;
     // Out of the list first: completing it uses its links.
     direction.parked.Remove(operation);
+    if (operation.opcode == IoOpcode::kAwaitInput) {
+      DeliverInput(direction, operation);
+      continue;
+    }
     if (Try(descriptor, operation)) continue;
     direction.parked.PushFront(operation);
     return;
@@ -319,17 +351,20 @@ void ReadinessReactor::Handle(const ReadinessEvent& event) noexcept {
   if (event.urgent) descriptor.urgent = true;
   if (event.readable || event.broken) {
     descriptor.read.maybe_ready = true;
-    descriptor.read.announced = event.readable_bytes;
+    descriptor.read.announced =
+        static_cast<int32_t>(std::min<int64_t>(event.readable_bytes, INT32_MAX));
     Serve(descriptor, descriptor.read);
   }
   if (event.writable || event.broken) {
     descriptor.write.maybe_ready = true;
     Serve(descriptor, descriptor.write);
   }
-  OperationList polls = std::exchange(descriptor.polls, OperationList());
+  if (descriptor.rare == nullptr) return;
+  Rare& rare = *descriptor.rare;
+  OperationList polls = std::exchange(rare.polls, OperationList());
   while (IoOperation* poll = polls.first) {
     polls.Remove(*poll);
-    if (!TryPoll(*poll)) descriptor.polls.PushBack(*poll);
+    if (!TryPoll(*poll)) rare.polls.PushBack(*poll);
   }
 }
 
@@ -344,13 +379,11 @@ void ReadinessReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) n
     polls_without_wait_ = 0;
     const internal::WaitTime wait =
         must_not_block ? internal::WaitTime() : internal::WaitTime(deadline, clock);
-    ReadinessEvent events[kEventsPerWait];
-    const int count = WaitForEvents(wait.get(), events);
-    for (int i = 0; i < count; ++i) Handle(events[i]);
+    const int waited = WaitForEvents(wait.get());
     ServeBlocking();
     // Nothing is lost: what is ready is told of by the next wait.
-    if (count < 0) [[unlikely]] {
-      internal::AfterFailedWait(absl::StrCat(name(), " reactor: waiting for events"), count,
+    if (waited < 0) [[unlikely]] {
+      internal::AfterFailedWait(absl::StrCat(name(), " reactor: waiting for events"), waited,
                                 /*idle=*/!must_not_block && completed_.empty());
     }
   }

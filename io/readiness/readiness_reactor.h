@@ -6,7 +6,8 @@
 // stays registered until it is closed through kClose: waiting costs no system call of its own. Each
 // direction has a FIFO of parked operations and remembers whether the system may have more
 // (`maybe_ready`), so that an operation that must wait is parked without being tried: a short read
-// from a TCP socket has emptied it.
+// from a TCP socket has emptied it. Who reads by himself (kAwaitInput) is told once that there may
+// be more; whether there is he finds out, and waits again for what comes then.
 //
 // A descriptor that was used here must be closed through kClose and not behind the reactor's back:
 // the number would be used again and the registration be another's. The reactor makes descriptors
@@ -18,6 +19,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "plait/io/reactor/blocking_operations.h"
@@ -48,6 +50,7 @@ class ReadinessReactor : public Reactor {
   void Cancel(IoOperation& operation) noexcept final;
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept final;
   size_t in_flight() const noexcept final { return in_flight_; }
+  bool prefers_await_input() const noexcept final { return true; }
 
  protected:
   // `blocking` may be null: operations on regular files then end with -EPERM. Outlives the reactor.
@@ -63,31 +66,43 @@ class ReadinessReactor : public Reactor {
   // -EPERM for what is always ready (a regular file).
   virtual int Watch(int fd, bool socket, uint32_t generation) noexcept = 0;
   virtual void Unwatch(int fd) noexcept = 0;
-  // Waits up to `timeout` (null: for ever). The number of events, or -errno.
-  virtual int WaitForEvents(const timespec* timeout,
-                            ReadinessEvent (&events)[kEventsPerWait]) noexcept = 0;
+  // Waits up to `timeout` (null: for ever), and calls Handle for each event. 0 or -errno.
+  virtual int WaitForEvents(const timespec* timeout) noexcept = 0;
+  void Handle(const ReadinessEvent& event) noexcept;
 
  private:
   using OperationList = internal::OperationList;
 
   struct Direction {
     OperationList parked;
-    int64_t announced = 0;     // bytes that the system spoke of, and that are not read yet
+    int32_t announced = 0;     // bytes that the system spoke of, and that are not read yet
     bool maybe_ready = false;  // never while operations are parked, outside of Serve
     bool file_busy = false;    // a transfer at the file's own position is under way
   };
-  enum class Kind : uint8_t { kUnknown, kTcpSocket, kOtherSocket, kOther, kFile };
-  struct Descriptor {
-    Direction read;
-    Direction write;
+  // What few descriptors have.
+  struct Rare {
     OperationList polls;
-    uint32_t generation = 0;
     int blocking_operations = 0;   // on the blocking executor now
     IoOperation* close = nullptr;  // waits for those
+  };
+  enum class Kind : uint8_t { kUnknown, kTcpSocket, kOtherSocket, kOther, kFile };
+  // A cache line: there may be very many, and each request comes by here.
+  struct alignas(64) Descriptor {
+    Direction read;
+    Direction write;
+    std::unique_ptr<Rare> rare;  // made when first needed
+    uint32_t generation = 0;
     Kind kind = Kind::kUnknown;
     bool broken = false;
     bool urgent = false;
+
+    bool closing() const noexcept { return rare != nullptr && rare->close != nullptr; }
+    Rare& MakeRare() {
+      if (rare == nullptr) rare = std::make_unique<Rare>();
+      return *rare;
+    }
   };
+  static_assert(sizeof(Descriptor) == 64);
 
   // Null when it was never set up here, or was closed since.
   Descriptor* Find(int fd) noexcept;
@@ -97,6 +112,8 @@ class ReadinessReactor : public Reactor {
   OperationList& ListOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
 
   void SubmitPoll(Descriptor& descriptor, IoOperation& operation) noexcept;
+  void SubmitAwaitInput(Descriptor& descriptor, IoOperation& operation) noexcept;
+  void DeliverInput(Direction& direction, IoOperation& operation) noexcept;
   void SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitClose(IoOperation& operation) noexcept;
   void SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
@@ -108,12 +125,13 @@ class ReadinessReactor : public Reactor {
   bool TryPoll(IoOperation& operation) noexcept;
   void Serve(Descriptor& descriptor, Direction& direction) noexcept;
   void ServeBlocking() noexcept;
-  void Handle(const ReadinessEvent& event) noexcept;
   void FinishClose(IoOperation& operation) noexcept;
   void Complete(IoOperation& operation, int64_t result) noexcept;
 
   internal::BlockingOperations blocking_;
-  std::vector<Descriptor> descriptors_;  // by number
+  // By number. In blocks, as operations know the lists that they are in.
+  static constexpr size_t kPerBlock = 256;
+  std::vector<std::unique_ptr<Descriptor[]>> descriptors_;
   WorkQueue completed_;
   size_t in_flight_ = 0;
   size_t undelivered_ = 0;  // in completed_

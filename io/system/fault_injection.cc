@@ -305,6 +305,7 @@ int FaultInjection::SignalAction(int signal, const struct sigaction* action,
 
 int FaultInjection::BeforeOperation(const IoOperation& operation, bool socket,
                                     size_t* size) noexcept {
+  if (operation.opcode == IoOpcode::kAwaitInput) return 0;  // who waits so makes the call himself
   const auto call = [&]() -> Call {
     const bool positioned = operation.args.offset >= 0;
     switch (operation.opcode) {
@@ -317,6 +318,7 @@ int FaultInjection::BeforeOperation(const IoOperation& operation, bool socket,
       case IoOpcode::kConnect:
         return kConnect;
       case IoOpcode::kPoll:
+      case IoOpcode::kAwaitInput:
         return kPollNow;
       case IoOpcode::kClose:
         return kClose;

@@ -21,14 +21,17 @@ struct sockaddr;
 namespace plait {
 
 enum class IoOpcode : uint8_t {
-  kRead,     // data, size, offset: up to `size` bytes; 0 is the end. At `offset` if that is >= 0
-             // (files), else in order
-  kWrite,    // data, size, offset: one write, which may be short. Never raises SIGPIPE
-  kAccept,   // address, address_size_out (may be null): a new descriptor, non-blocking and
-             // close-on-exec
-  kConnect,  // address, size: 0 once connected
-  kPoll,     // events: the subset of them, plus kPollError and kPollHangUp, that holds
-  kClose,    // 0; other operations on the descriptor are delivered as -ECANCELED, before this one
+  kRead,        // data, size, offset: up to `size` bytes; 0 is the end. At `offset` if that is >= 0
+                // (files), else in order
+  kWrite,       // data, size, offset: one write, which may be short. Never raises SIGPIPE
+  kAccept,      // address, address_size_out (may be null): a new descriptor, non-blocking and
+                // close-on-exec
+  kConnect,     // address, size: 0 once connected
+  kPoll,        // events: the subset of them, plus kPollError and kPollHangUp, that holds
+  kAwaitInput,  // flags (kFoundNothing or 0): for who reads by himself, and so needs no memory
+                // while he waits. Delivered when a read may be worth a try; it may find nothing
+                // still. How many bytes there are, or 0 where the system does not say
+  kClose,  // 0; other operations on the descriptor are delivered as -ECANCELED, before this one
   // Sockets. One message, or what of a stream its parts hold; in order with kRead and kWrite.
   kReceiveMessage,  // message, flags: recvmsg; descriptors that come along are close-on-exec
   kSendMessage,     // message, flags: sendmsg. Never raises SIGPIPE
@@ -46,6 +49,9 @@ enum class IoOpcode : uint8_t {
 
 // IoArgs::flags of kSync: the data, and of the file's properties only what reading it back needs.
 inline constexpr uint32_t kSyncData = 1;
+
+// IoArgs::flags of kAwaitInput: a read, since which the reactor was not polled, found nothing.
+inline constexpr uint32_t kFoundNothing = 1;
 
 // Bits of IoArgs::events and of the result of kPoll.
 inline constexpr uint32_t kPollReadable = 1;
@@ -75,7 +81,7 @@ struct IoArgs {
   };
   union {
     int64_t offset = -1;  // kRead, kWrite
-    uint32_t flags;       // of the system call of that name
+    uint32_t flags;       // of the system call of that name, or of the opcode
   };
 };
 

@@ -53,6 +53,9 @@ class Reactor {
   // coalesce.
   virtual void Wake() noexcept = 0;
 
+  // Whether to wait by kAwaitInput and then to read is at least as good as kRead.
+  virtual bool prefers_await_input() const noexcept { return false; }
+
   // Owner thread. Begins to accept connections on `fd`, or to receive from it (kAccept, kRead),
   // over and over; see multishot.h. Null where operations one after another are as good. `owner`
   // lives until it is stopped. No operations of the same kind on `fd` meanwhile.

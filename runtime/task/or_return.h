@@ -12,6 +12,7 @@
 #ifndef PLAIT_RUNTIME_TASK_OR_RETURN_H_
 #define PLAIT_RUNTIME_TASK_OR_RETURN_H_
 
+#include <concepts>
 #include <coroutine>
 #include <type_traits>
 #include <utility>
@@ -67,6 +68,13 @@ class [[nodiscard]] OrReturnValue {
   R result_;
 };
 
+// An awaiter that says whether it has an error to give, once it is ready or was resumed and before
+// it gives it: the result then stays where it is until the coroutine takes it.
+template <class W>
+concept TellsFailure = requires(const W& w) {
+  { w.await_failed() } noexcept -> std::same_as<bool>;
+};
+
 // Not movable: it is made where it is awaited.
 template <Awaitable A>
 class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
@@ -81,7 +89,9 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
   bool await_ready() {
     if (!inner_.await_ready()) return false;
     Capture();
-    return !failed();
+    if (!failed()) return true;
+    next = this;
+    return false;
   }
 
   template <CanEndWithStatus P>
@@ -89,7 +99,7 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
     using Handle = std::coroutine_handle<PromiseBase>;
     using Returned = decltype(inner_.await_suspend(std::declval<Handle>()));
     constexpr bool kTransfers = !std::is_void_v<Returned> && !std::is_same_v<Returned, bool>;
-    if (failed()) return GoOn<kTransfers>(End<P>(enclosing.promise()));
+    if (next == this) return GoOn<kTransfers>(End<P>(enclosing.promise()));  // see await_ready
     // The inner awaiter deals with the proxy, which looks at the result before the coroutine does.
     resolve = &Resolve<P>;
     context = enclosing.promise().context;
@@ -111,11 +121,19 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
     }
   }
 
-  decltype(auto) await_resume() { return Unwrap(result_.Take()); }
+  decltype(auto) await_resume() {
+    if constexpr (TellsFailure<Inner>) {
+      return Unwrap(inner_.await_resume());
+    } else {
+      return Unwrap(result_.Take());
+    }
+  }
 
  private:
   void Capture() {
-    result_.Capture([this]() -> R { return inner_.await_resume(); });
+    if constexpr (!TellsFailure<Inner>) {
+      result_.Capture([this]() -> R { return inner_.await_resume(); });
+    }
   }
   // For await_suspend, which returns a handle where `kTransfers`, or true.
   template <bool kTransfers>
@@ -127,13 +145,26 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
       return true;
     }
   }
-  bool failed() { return result_.has_value() && !result_.value().ok(); }
+  bool failed() noexcept {
+    if constexpr (TellsFailure<Inner>) {
+      return inner_.await_failed();
+    } else {
+      return result_.has_value() && !result_.value().ok();
+    }
+  }
+  // A copy: ending the coroutine ends this awaiter.
+  absl::Status Error() noexcept {
+    if constexpr (TellsFailure<Inner>) {
+      const R result = inner_.await_resume();
+      return StatusOf(result);
+    } else {
+      return StatusOf(result_.value());
+    }
+  }
 
   template <class P>
   WorkItem& End(P& promise) noexcept {
-    absl::Status error =
-        StatusOf(result_.value());  // a copy: ending the coroutine ends this awaiter
-    return EndWith(std::coroutine_handle<P>::from_promise(promise), std::move(error));
+    return EndWith(std::coroutine_handle<P>::from_promise(promise), Error());
   }
 
   template <class P>
@@ -146,7 +177,7 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
   }
 
   Inner inner_;
-  Result<R> result_;
+  [[no_unique_address]] std::conditional_t<TellsFailure<Inner>, Unit, Result<R>> result_;
 };
 
 template <class A>

@@ -25,6 +25,8 @@ struct SpawnOptions {
   bool eager = false;
   // The task-locals that it sees; null for those of the task that spawns it. Copied.
   const TaskLocals* context = nullptr;
+  // In place of `name`, for tasks that are many: not copied, and nothing is allocated for it.
+  const TaskName* lasting_name = nullptr;
 };
 
 namespace internal {
@@ -35,11 +37,13 @@ void StartSpawned(TaskState& state, const SpawnOptions& options) noexcept;
 const TaskLocalNode* SpawnLocals(const SpawnOptions& options) noexcept;
 
 template <class T>
-TaskRef<TaskStateOf<T>> MakeTaskState(Task<T> task, absl::string_view name) {
+TaskRef<TaskStateOf<T>> MakeTaskState(Task<T> task, absl::string_view name,
+                                      const TaskName* lasting_name = nullptr) {
   TaskPromise<T>* promise = task.Release();
   PLAIT_CHECK(promise != nullptr, "spawning a Task that was moved from or awaited before");
   TaskRef<TaskStateOf<T>> state(new TaskStateOf<T>(*promise));
   state->set_name(name);
+  if (lasting_name != nullptr) state->set_name(*lasting_name);
   return state;
 }
 
@@ -55,7 +59,7 @@ void BlockOnState(Executor& executor, TaskState& state);
 // of Run. Costs two pooled blocks of memory, one of them the coroutine's own frame.
 template <class T>
 JoinHandle<T> Spawn(Task<T> task, SpawnOptions options = {}) {
-  auto state = internal::MakeTaskState(std::move(task), options.name);
+  auto state = internal::MakeTaskState(std::move(task), options.name, options.lasting_name);
   internal::StartSpawned(*state, options);
   return JoinHandle<T>(std::move(state));
 }

@@ -31,6 +31,7 @@
 #include "plait/runtime/task/foreign_await.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/result.h"
+#include "plait/runtime/task/status_traits.h"
 
 namespace plait {
 
@@ -185,6 +186,12 @@ class [[nodiscard]] TaskAwaiter {
     return SuspendOn(child, parent.promise(), result_);
   }
   T await_resume() { return result_.Take(); }
+  // For OrReturn.
+  bool await_failed() const noexcept
+    requires kCarriesStatus<T>
+  {
+    return result_.has_value() && !result_.value().ok();
+  }
 
  private:
   TaskPromise<T>* child_;

@@ -45,7 +45,7 @@ TaskState::TaskState(PromiseBase& promise) noexcept
 TaskState::~TaskState() {
   if (promise_ != nullptr) promise_->handle().destroy();  // never started
   UnrefLocals(context_.locals);
-  delete extras_.load(kRelaxed);
+  delete ExtrasIn(extras_.load(kRelaxed));
 }
 
 void TaskState::Adopt(Executor& executor, TaskGroup* group, const TaskLocalNode* locals) noexcept {
@@ -146,14 +146,16 @@ void TaskState::ReportLost() const noexcept {
 }
 
 TaskExtras& TaskState::extras() {
-  TaskExtras* present = extras_.load(kAcquire);
-  if (present != nullptr) return *present;
+  uintptr_t present = extras_.load(kAcquire);
+  if (TaskExtras* const there = ExtrasIn(present)) return *there;
   auto fresh = std::make_unique<TaskExtras>();
+  if (IsName(present)) fresh->name = NameIn(present);
   // Release: its contents are visible to whoever finds it. Acquire: and another's to us.
-  if (extras_.compare_exchange_strong(present, fresh.get(), kAcqRel, kAcquire)) {
+  if (extras_.compare_exchange_strong(present, reinterpret_cast<uintptr_t>(fresh.get()), kAcqRel,
+                                      kAcquire)) {
     return *fresh.release();
   }
-  return *present;
+  return *ExtrasIn(present);
 }
 
 void TaskState::AddGroup(TaskLink& group) noexcept {
@@ -172,7 +174,7 @@ void TaskState::RemoveGroup(TaskLink& group) noexcept {
 }
 
 std::string TaskState::cancel_reason() const {
-  TaskExtras* extras = extras_.load(kAcquire);
+  TaskExtras* const extras = ExtrasIn(extras_.load(kAcquire));
   if (extras == nullptr) return "";
   SpinLockHolder hold(extras->lock);
   return extras->cancel_reason;

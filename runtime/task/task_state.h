@@ -38,6 +38,12 @@ namespace plait {
 class TaskGroup;
 class TaskLocals;
 
+// A task's name that is there as long as the program, and so is not copied:
+//   constexpr plait::TaskName kConnection{"connection"};
+struct alignas(8) TaskName {
+  const char* text;
+};
+
 namespace internal {
 
 // What few tasks have.
@@ -94,12 +100,16 @@ class TaskState : public WorkItem, public TaskLink {
 
   uint64_t id() const noexcept { return id_; }
   absl::string_view name() const noexcept {
-    const TaskExtras* extras = extras_.load(kAcquire);
-    return extras == nullptr ? absl::string_view() : absl::string_view(extras->name);
+    const uintptr_t extras = extras_.load(kAcquire);
+    if (IsName(extras)) return NameIn(extras);
+    return extras == 0 ? absl::string_view() : absl::string_view(ExtrasIn(extras)->name);
   }
   // Before it starts.
   void set_name(absl::string_view name) {
     if (!name.empty()) extras().name = std::string(name);
+  }
+  void set_name(const TaskName& name) noexcept {
+    extras_.store(reinterpret_cast<uintptr_t>(&name) | kNameTag, kRelaxed);
   }
   const TaskContext& context() const noexcept { return context_; }
 
@@ -113,7 +123,7 @@ class TaskState : public WorkItem, public TaskLink {
   // Calls `visit(link)` for each, oldest first, under a lock. Any thread.
   template <class Visit>
   void ForEachGroup(Visit visit) {
-    TaskExtras* extras = extras_.load(kAcquire);
+    TaskExtras* const extras = ExtrasIn(extras_.load(kAcquire));
     if (extras == nullptr) return;
     SpinLockHolder hold(extras->lock);
     for (TaskLink* l = extras->groups.next_task; l != &extras->groups; l = l->next_task) visit(*l);
@@ -144,6 +154,15 @@ class TaskState : public WorkItem, public TaskLink {
   void Destroy() noexcept;
   // Made when first needed. Any thread.
   TaskExtras& extras();
+  // What extras_ holds: nothing, extras, or no more than a TaskName.
+  static constexpr uintptr_t kNameTag = 1;
+  static bool IsName(uintptr_t extras) noexcept { return (extras & kNameTag) != 0; }
+  static const char* NameIn(uintptr_t extras) noexcept {
+    return reinterpret_cast<const TaskName*>(extras & ~kNameTag)->text;
+  }
+  static TaskExtras* ExtrasIn(uintptr_t extras) noexcept {
+    return IsName(extras) ? nullptr : reinterpret_cast<TaskExtras*>(extras);
+  }
   // Publishes the result and runs the waiters.
   void MarkDone() noexcept;
 
@@ -164,7 +183,7 @@ class TaskState : public WorkItem, public TaskLink {
   TaskRegistry* registry_ = nullptr;
   PromiseBase* promise_;  // the coroutine, until it ends
   uint64_t id_;
-  Atomic<TaskExtras*> extras_{nullptr};
+  Atomic<uintptr_t> extras_{0};
 };
 
 template <class T>

@@ -1,7 +1,8 @@
-// ReactorSuite: kPoll.
+// ReactorSuite: kPoll and kAwaitInput.
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstdint>
 
 #include "gtest/gtest.h"
@@ -90,6 +91,96 @@ TEST_P(ReactorSuite, AListenerBecomesReadable) {
   ASSERT_EQ(::connect(client.get(), listener.name(), sizeof(sockaddr_in)), 0);
   Await(poll);
   EXPECT_EQ(poll.result, static_cast<int32_t>(kPollReadable));
+}
+
+// --- waiting for input ---
+
+TEST_P(ReactorSuite, WhoAwaitsInputIsToldOfDataAndTakesItHimself) {
+  FdPair pair = MakeTcpPair();
+  AwaitInputOperation first(pair.first.get(), kFoundNothing);
+  Submit(first);
+  ExpectNothingMore();
+  WriteAll(pair.second.get(), "one");
+  Await(first);
+  EXPECT_GE(first.result, 0);
+  EXPECT_EQ(Drain(pair.first.get()), "one");
+
+  // It may be told of what was taken already, but not where it says that it has found nothing.
+  AwaitInputOperation second(pair.first.get(), kFoundNothing);
+  Submit(second);
+  ExpectNothingMore();
+  WriteAll(pair.second.get(), "two");
+  Await(second);
+  EXPECT_GE(second.result, 0);
+  EXPECT_EQ(Drain(pair.first.get()), "two");
+}
+
+TEST_P(ReactorSuite, WhoAwaitsInputMissesNothingThatCameSinceHisLastRead) {
+  FdPair pair = MakeTcpPair();
+  AwaitInputOperation first(pair.first.get(), kFoundNothing);
+  Submit(first);
+  WriteAll(pair.second.get(), "one");
+  Await(first);
+  EXPECT_EQ(Drain(pair.first.get()), "one");
+  // While nobody waits.
+  WriteAll(pair.second.get(), "two");
+  PollOperation looked(pair.first.get(), kPollReadable);
+  Do(looked);
+  AwaitInputOperation second(pair.first.get(), 0);
+  Do(second);
+  EXPECT_GE(second.result, 0);
+  EXPECT_EQ(Drain(pair.first.get()), "two");
+}
+
+TEST_P(ReactorSuite, WhoAwaitsInputIsToldOfTheEnd) {
+  FdPair pair = MakeTcpPair();
+  AwaitInputOperation data(pair.first.get(), kFoundNothing);
+  Submit(data);
+  ExpectNothingMore();
+  WriteAll(pair.second.get(), "last words");
+  pair.second.Reset();
+  Await(data);
+  char bytes[64];
+  EXPECT_EQ(::recv(pair.first.get(), bytes, sizeof(bytes), 0), 10);
+  // As after a read that took less than it could have.
+  AwaitInputOperation end(pair.first.get(), 0);
+  Do(end);
+  EXPECT_GE(end.result, 0);
+  EXPECT_EQ(::recv(pair.first.get(), bytes, sizeof(bytes), 0), 0);
+}
+
+TEST_P(ReactorSuite, WhoAwaitsInputMayWaitBesideAReadOfTheSame) {
+  FdPair pair = MakeSocketPair();
+  GuardedBuffer buffer(1);
+  AwaitInputOperation input(pair.first.get(), kFoundNothing);
+  ReadOperation read(pair.first.get(), buffer.span());
+  Submit(input);
+  Submit(read);
+  ExpectNothingMore();
+  WriteAll(pair.second.get(), "x");
+  Await(input);
+  Await(read);
+  EXPECT_GE(input.result, 0);
+  EXPECT_EQ(read.result, 1);
+}
+
+TEST_P(ReactorSuite, WhoAwaitsInputCanBeCancelledAndEndsWithTheDescriptor) {
+  FdPair pair = MakeSocketPair();
+  AwaitInputOperation cancelled(pair.first.get(), kFoundNothing);
+  Submit(cancelled);
+  ExpectNothingMore();
+  Cancel(cancelled);
+  Await(cancelled);
+  EXPECT_EQ(cancelled.result, -ECANCELED);
+
+  AwaitInputOperation closed(pair.first.get(), kFoundNothing);
+  Submit(closed);
+  ExpectNothingMore();
+  CloseOperation close(pair.first.Release());
+  Submit(close);
+  Await(close);
+  EXPECT_TRUE(closed.delivered());
+  EXPECT_EQ(closed.result, -ECANCELED);
 }
 
 }  // namespace

@@ -97,6 +97,20 @@ TEST_P(TaskSuite, TheReasonOfACancelIsInTheStatusThatTheTaskEndsWith) {
   });
 }
 
+TEST_P(TaskSuite, ALastingNameIsKeptAlsoWhereTheTaskNeedsMoreThanThat) {
+  static constexpr TaskName kLasting{"lasting"};
+  Await([]() -> Task<void> {
+    JoinHandle<absl::Status> child = Spawn(Forever(), {.lasting_name = &kLasting});
+    EXPECT_EQ(child.name(), "lasting");
+    EXPECT_EQ(child.cancel_reason(), "");
+    EXPECT_TRUE(child.Cancel("a reason"));
+    EXPECT_EQ(child.name(), "lasting");
+    EXPECT_EQ(child.cancel_reason(), "a reason");
+    const absl::Status status = co_await child;
+    EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  });
+}
+
 TEST_P(TaskSuite, AReasonAfterTheEndChangesNothing) {
   Await([]() -> Task<void> {
     JoinHandle<absl::Status> child = Spawn(Ok());

@@ -48,6 +48,12 @@ struct ConnectOperation : TestOperation {
 struct PollOperation : TestOperation {
   PollOperation(int fd, uint32_t events);
 };
+struct AwaitInputOperation : TestOperation {
+  // `flags`: kFoundNothing or 0.
+  AwaitInputOperation(int fd, uint32_t flags) : TestOperation(IoOpcode::kAwaitInput, fd) {
+    args.flags = flags;
+  }
+};
 struct CloseOperation : TestOperation {
   explicit CloseOperation(int fd) : TestOperation(IoOpcode::kClose, fd) {}
 };
