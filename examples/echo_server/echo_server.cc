@@ -9,14 +9,10 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "plait/examples/support/console.h"
 #include "plait/examples/support/flags.h"
 #include "plait/examples/support/listen_flags.h"
@@ -30,10 +26,6 @@ namespace {
 
 using plait::OrReturn;
 
-// A connection that says little needs little; one that fills its buffer is given a larger one.
-constexpr size_t kFirstBuffer = 1024;
-constexpr size_t kLargestBuffer = 64 * 1024;
-
 struct Totals {
   int64_t connections = 0;
   int64_t failed = 0;  // ended by an error: reset by the peer, say
@@ -42,13 +34,13 @@ struct Totals {
 
 plait::Task<absl::Status> Echo(plait::Stream stream, Totals& totals) {
   ++totals.connections;
-  std::vector<char> buffer(kFirstBuffer);
   for (;;) {
-    const size_t size = co_await OrReturn(stream.Read(absl::MakeSpan(buffer)));
+    // What has come is in the stream's own memory, which it has only while something is there.
+    const size_t size = co_await OrReturn(stream.ReadMore());
     if (size == 0) break;
-    co_await OrReturn(stream.Write(absl::string_view(buffer.data(), size)));
+    co_await OrReturn(stream.Write(stream.buffered()));
+    stream.Consume(size);
     totals.bytes += size;
-    if (size == buffer.size() && size < kLargestBuffer) buffer.resize(2 * size);
   }
   co_return co_await stream.Close();
 }

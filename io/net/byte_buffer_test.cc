@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
+#include "plait/runtime/testing/allocations.h"
 
 namespace plait::internal {
 namespace {
@@ -82,6 +85,43 @@ TEST(ByteBufferTest, BytesComeOutInOrderHoweverTheCallsAreMixed) {
     }
     ASSERT_TRUE(buffer.view() == expected) << "after " << i << " calls";
   }
+}
+
+TEST(ByteBufferTest, TrimKeepsWhatIsThereAndNoMoreMemoryThanThat) {
+  ByteBuffer buffer;
+  ASSERT_GE(buffer.Room(ByteBuffer::kBlock).size(), ByteBuffer::kBlock);
+  buffer.Commit(0);
+  std::fill_n(buffer.Room(ByteBuffer::kBlock).begin(), 10, 'x');
+  buffer.Commit(10);
+  buffer.Consume(3);
+  buffer.Trim();
+  EXPECT_EQ(buffer.view(), "xxxxxxx");
+  EXPECT_EQ(buffer.capacity(), 7u);
+  buffer.Append(Bytes("yz"));
+  EXPECT_EQ(buffer.view(), "xxxxxxxyz");
+}
+
+TEST(ByteBufferTest, BlocksGoFromOneBufferToTheNext) {
+  const int64_t before = AllocationCount();
+  for (int i = 0; i < 10; ++i) {
+    ByteBuffer first;
+    ByteBuffer second;
+    for (ByteBuffer* const buffer : {&first, &second}) {
+      std::fill_n(buffer->Room(ByteBuffer::kBlock).begin(), 1, 'x');
+      buffer->Commit(1);
+    }
+  }
+  EXPECT_LE(AllocationCount() - before, FramesArePooled() ? 3 : 21);
+}
+
+TEST(ByteBufferTest, ManyBlocksAtOnceAreGivenBack) {
+  std::vector<ByteBuffer> buffers(100);
+  for (ByteBuffer& buffer : buffers) {
+    std::fill_n(buffer.Room(ByteBuffer::kBlock).begin(), 1, 'x');
+    buffer.Commit(1);
+  }
+  for (ByteBuffer& buffer : buffers) buffer.Consume(1);
+  for (const ByteBuffer& buffer : buffers) EXPECT_EQ(buffer.capacity(), 0u);
 }
 
 TEST(ByteBufferTest, MemoryFollowsTheBytesThatWaitNotThoseThatCameThrough) {

@@ -46,6 +46,8 @@ Task<void> AbortConnection(internal::StreamRef stream) {
   });
 }
 
+Task<absl::Status> Failed(absl::Status status) { co_return status; }
+
 Deadline Now() noexcept {
   Worker* const worker = Worker::Current();
   return worker == nullptr ? Deadline() : worker->clock().Now();
@@ -225,21 +227,22 @@ Task<void> Server::AcceptConnections(TaskGroup& group) {
 
 Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
   Connection connection(*this, stream, std::move(place));
-  // A handler that is no coroutine may throw before it gives a Task.
-  internal::Result<Task<absl::Status>> made;
-  made.Capture([&] { return handler_(std::move(stream)); });
   internal::Result<absl::Status> result;
-  if (made.has_value()) {
-    co_await internal::AwaitInto<absl::Status>(made.Take(), TaskContext::Current(), result);
-  } else {
-    result.SetException(made.exception());
-  }
+  co_await internal::AwaitInto<absl::Status>(Handle(std::move(stream)), TaskContext::Current(),
+                                             result);
   co_await connection.AwaitClosing();
   if (!result.has_value() || !result.value().ok()) ReportEnd(connection, result);
 }
 
-void Server::ReportEnd(const Connection& connection,
-                       const internal::Result<absl::Status>& result) {
+Task<absl::Status> Server::Handle(Stream stream) {
+  // A handler that is no coroutine may throw before it gives a Task.
+  internal::Result<Task<absl::Status>> made;
+  made.Capture([&] { return handler_(std::move(stream)); });
+  if (made.has_value()) return made.Take();
+  return Failed(absl::InternalError(internal::DescribeException(made.exception())));
+}
+
+void Server::ReportEnd(const Connection& connection, const internal::Result<absl::Status>& result) {
   const absl::Status ended =
       result.has_value() ? result.value()
                          : absl::InternalError(internal::DescribeException(result.exception()));

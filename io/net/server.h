@@ -152,6 +152,7 @@ class Server {
   Task<absl::Status> Run();
   Task<void> AcceptConnections(TaskGroup& group);
   Task<void> RunConnection(Stream stream, SemaphoreGuard place);
+  Task<absl::Status> Handle(Stream stream);
   // co_await: until `done`, and true; or until `grace` is over, and false.
   template <class Done>
   Task<bool> RunUntil(TaskGroup& group, absl::Duration grace, Done done);

@@ -69,6 +69,8 @@ class [[nodiscard]] SomeBytesRead final : public StreamRead {
     if (failed()) return Failure();
     return count();
   }
+  // For OrReturn.
+  bool await_failed() const noexcept { return failed(); }
 };
 
 class [[nodiscard]] ExactBytesRead final : public StreamRead {
@@ -78,6 +80,8 @@ class [[nodiscard]] ExactBytesRead final : public StreamRead {
     if (failed()) return Failure();
     return ended_early() ? EndedEarly() : absl::OkStatus();
   }
+  // For OrReturn.
+  bool await_failed() const noexcept { return failed() || ended_early(); }
 };
 
 template <class Awaiter>
@@ -184,9 +188,10 @@ class Stream {
     return internal::ReadStreamAll(state_, limit);
   }
 
-  // For parsers: what was read ahead, which the reads above take first; co_await StatusOr<size_t>:
-  // waits for more of it, 0 at the end; takes `count` bytes of it away, which are there. The view
-  // is valid until something else is done with the stream; nothing is taken while a read waits
+  // For parsers, and for whoever needs no memory of his own for what he reads: what was read ahead,
+  // which the reads above take first; co_await StatusOr<size_t>: waits for more of it, 0 at the
+  // end; takes `count` bytes of it away, which are there. The view is valid until the next of these
+  // or of the reads, so that it may be written meanwhile; nothing is taken while a read waits
   // (CHECK).
   absl::string_view buffered() const noexcept;
   auto ReadMore() { return internal::StreamFillAwaitable(state_); }

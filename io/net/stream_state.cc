@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/net/partial_bytes.h"
@@ -33,8 +34,11 @@ bool Cancelled() noexcept {
 }
 
 // What is asked for at once of what is read ahead.
-constexpr size_t kPiece = size_t{16} << 10;
+constexpr size_t kPiece = ByteBuffer::kBlock;
 constexpr size_t kLargestPiece = size_t{64} << 10;
+
+// Of a read that the reactor has told nothing of.
+constexpr int32_t kUnannounced = std::numeric_limits<int32_t>::max();
 
 using AddressCall = int (sys::SystemCalls::*)(int, ::sockaddr*, socklen_t*) noexcept;
 
@@ -54,9 +58,9 @@ StreamRef::StreamRef(StreamState* state) noexcept : state_(state) {
   if (state != nullptr) state->holders_.fetch_add(1, kRelaxed);
 }
 
-StreamRef::~StreamRef() {
+void StreamRef::Drop() noexcept {
   // Release, and acquire for the last: whatever a holder did comes before the end.
-  if (state_ != nullptr && state_->holders_.fetch_sub(1, kAcqRel) == 1) delete state_;
+  if (state_->holders_.fetch_sub(1, kAcqRel) == 1) delete state_;
 }
 
 // --- StreamRead ---
@@ -89,21 +93,44 @@ bool StreamRead::IsDone() noexcept {
   StreamState* const state = state_.get();
   refusal_ = state == nullptr ? StreamRefusal::kClosed : state->RefusalToRead();
   if (refusal_ != StreamRefusal::kNone) return true;
-  if (fills_ || state->incoming_.size() < least_) {
-    if (state->by_shots_ != nullptr && state->is_home(Worker::Current()) && !Cancelled()) {
-      if (TakeShots(*state)) return true;
-      if (state->by_shots_->ended()) state->EndShots();
-    }
-    result = state->read_error_;
-    if (result < 0) return true;
-    if (!state->end_seen_ || Cancelled()) return false;
-    state->end_seen_ = false;
-    if (!fills_) at_ += state->incoming_.TakeInto(rest());
+  if (!fills_ && state->incoming_.size() >= least_) {
+    if (Cancelled()) return false;
+    at_ += state->incoming_.TakeInto(rest());
     return true;
   }
-  if (Cancelled()) return false;
-  at_ += state->incoming_.TakeInto(rest());
+  if (state->by_shots_ != nullptr && state->is_home(Worker::Current()) && !Cancelled()) {
+    if (TakeShots(*state)) return true;
+    if (state->by_shots_->ended()) state->EndShots();
+  }
+  result = state->read_error_;
+  if (result < 0) return true;
+  // Any byte is enough: of one that needs more, and then fails, what it took would have to go back.
+  return state->reads_itself() && least_ == 1 && !state->drained_ && !Cancelled() &&
+         state->is_home(Worker::Current()) && state->KeepsTurn() && TryNow(*state);
+}
+
+bool StreamRead::TryNow(StreamState& state) noexcept {
+  result = Receive(state, kUnannounced);
+  if (result < 0) {
+    found_nothing_ = result == -EAGAIN;
+    if (found_nothing_) return false;
+    state.read_error_ = result;
+  } else if (!fills_) {
+    at_ += result;
+  }
   return true;
+}
+
+int32_t StreamRead::Receive(StreamState& state, int32_t announced) noexcept {
+  const absl::Span<char> room =
+      fills_ ? state.incoming_.Room(kPiece).subspan(0, kLargestPiece) : rest();
+  const int64_t received = state.ReceiveNow(room);
+  if (fills_) state.incoming_.Commit(static_cast<size_t>(std::max<int64_t>(received, 0)));
+  // A short read from another than a TCP socket says nothing about what is behind it, nor does one
+  // that stopped at urgent data, as it may have where fewer bytes came than were announced.
+  state.drained_ = state.kind_ == StreamState::Kind::kTcp && received > 0 &&
+                   static_cast<size_t>(received) < room.size() && received >= announced;
+  return static_cast<int32_t>(received);
 }
 
 bool StreamRead::Wait(PromiseBase& waiter) noexcept {
@@ -146,52 +173,72 @@ void StreamRead::Start(StreamState& state) noexcept {
   if (!fills_) at_ += state.incoming_.TakeInto(rest());
   flag_b_ = state.UsesShots(*this);
   if (by_shots()) return;
-  if (fills_ && !state.incoming_.empty()) {
-    // In the middle of something: the rest may well be long.
-    const absl::Span<char> room = state.incoming_.Room(kPiece);
-    begin_ = at_ = room.data();
-    end_ = begin_ + std::min(room.size(), kLargestPiece);
+  using Reading = StreamState::Reading;
+  if (state.reading_ == Reading::kUnknown) {
+    state.drained_ = true;  // or not: the reactor says so of a descriptor that it does not know
+    state.reading_ = state.kind_ == StreamState::Kind::kFile    ? Reading::kReactorAtOnce
+                     : home()->reactor()->prefers_await_input() ? Reading::kItself
+                                                                : Reading::kReactor;
   }
   fd = state.fd();
-  ReadRest();
+  ReadRest(state);
 }
 
-void StreamRead::ReadRest() noexcept {
-  args.data = at_;
-  args.size = rest().size();
+void StreamRead::ReadRest(StreamState& state) noexcept {
+  const bool waits = fills_ && state.reading_ != StreamState::Reading::kReactorAtOnce;
+  if (waits || state.reads_itself()) return AwaitInput(state);
+  absl::Span<char> room = rest();
+  if (fills_) room = state.incoming_.Room(kPiece).subspan(0, kLargestPiece);
+  opcode = IoOpcode::kRead;
+  args.data = room.data();
+  args.size = room.size();
+  args.offset = -1;
   home()->reactor()->Submit(*this);
 }
 
-void StreamRead::Absorb(StreamState& state, size_t moved) noexcept {
-  const bool more = rest().empty();  // of what the kernel has, perhaps
-  if (state.incoming_.empty()) {
-    state.incoming_.Append(absl::MakeConstSpan(begin_, moved));
-  } else {
-    state.incoming_.Commit(moved);
+void StreamRead::AwaitInput(StreamState& state) noexcept {
+  opcode = IoOpcode::kAwaitInput;
+  if (state.reads_itself() && !state.drained_ && !found_nothing_) {
+    // Nobody has looked yet: as if the reactor had told of it.
+    result = kUnannounced;
+    reactor_slot[0] = nullptr;
+    home()->Post(static_cast<IoOperation&>(*this));
+    return;
   }
-  if (!more || state.closed()) return;
-  const absl::Span<char> room = state.incoming_.Room(kPiece);
-  const size_t received = state.ReceiveNow(room.subspan(0, kLargestPiece));
-  state.incoming_.Commit(received);
-  result += static_cast<int32_t>(received);
+  if (fills_) state.incoming_.Trim();
+  args.flags = found_nothing_ ? kFoundNothing : 0;
+  found_nothing_ = false;
+  state.drained_ = true;  // from now on that is for the reactor to say
+  home()->reactor()->Submit(*this);
 }
 
 void StreamRead::Delivered(WorkItem& item) noexcept {
   auto& self = static_cast<StreamRead&>(static_cast<IoOperation&>(item));
   StreamState& state = *self.state_.get();
   if (self.by_shots()) return self.Happened();  // the stream was closed
-  if (self.result > 0) {
-    const auto moved = static_cast<size_t>(self.result);
-    self.at_ += moved;
+  if (self.opcode == IoOpcode::kAwaitInput && self.result >= 0) {
+    const int32_t announced = self.result;
+    state.drained_ = false;
+    self.result = self.flag_a_ || state.closed() ? -ECANCELED : self.Receive(state, announced);
+    self.found_nothing_ = self.result == -EAGAIN;
+    if (self.found_nothing_) return self.AwaitInput(state);
+  } else if (self.result == -EPERM && self.opcode == IoOpcode::kAwaitInput && !self.flag_a_ &&
+             !state.closed()) {
+    state.reading_ = StreamState::Reading::kReactorAtOnce;  // there are no events of it
+    return self.ReadRest(state);
+  } else if (self.fills_ && self.opcode == IoOpcode::kRead) {
+    state.incoming_.Commit(static_cast<size_t>(std::max(self.result, 0)));
+  }
+  if (self.result > 0 && !self.fills_) {
+    self.at_ += self.result;
     if (self.count() < self.least_) {
       // A cancel that came between the delivery and now found nothing to cancel.
       if (!self.flag_a_ && !state.closed()) {
-        self.ReadRest();
+        self.ReadRest(state);
         return;
       }
       self.result = -ECANCELED;
     }
-    if (self.fills_) self.Absorb(state, moved);
   }
   state.reader_.store(nullptr, kRelaxed);
   // What the system says of a connection that this side has ended.
@@ -591,19 +638,14 @@ absl::Status StreamState::Refused(absl::string_view what, StreamRefusal refusal)
   return absl::FailedPreconditionError(absl::StrCat(what, " (", Name(), "): ", why));
 }
 
-size_t StreamState::ReceiveNow(absl::Span<char> into) noexcept {
-  if (kind_ == Kind::kFile) return 0;
+int64_t StreamState::ReceiveNow(absl::Span<char> into) noexcept {
   sys::SystemCalls& calls = sys::Calls();
   int64_t received = 0;
   do {
     received = is_socket() ? calls.Receive(fd(), into.data(), into.size())
                            : calls.Read(fd(), into.data(), into.size());
   } while (received == -EINTR);
-  // A terminal says its end once: it is for the next read to tell.
-  if (received == 0) end_seen_ = !is_socket();
-  if (received >= 0) return static_cast<size_t>(received);
-  if (received != -EAGAIN && received != -EWOULDBLOCK) read_error_ = static_cast<int>(received);
-  return 0;
+  return received == -EWOULDBLOCK ? -EAGAIN : received;
 }
 
 int64_t StreamState::SendNow(absl::Span<const char> data) noexcept {

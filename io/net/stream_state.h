@@ -1,9 +1,13 @@
 // StreamState: what a Stream is made of. Internal; see stream.h for what it promises.
 //
-// Reading. StreamRead takes what was read ahead, and lets the reactor read the rest straight into
-// the caller's memory. What the kernel gave to a read that then failed goes back to `incoming_`, so
-// that the next one finds it. A TCP connection that waits for small reads again and again receives
-// by a multishot, where the reactor has those (stream_shots.h).
+// Reading. StreamRead takes what was read ahead, and then what the kernel has, straight into the
+// caller's memory, or, to read ahead, into `incoming_`. Where the reactor tells of readiness it
+// reads by itself: when it begins, unless the last one emptied the socket, and when the reactor has
+// told of more, which is right before its task goes on, so that what the kernel and the task have
+// of this connection is touched once. Else the reactor reads; but for reading ahead it is only
+// asked to wait, for which nobody needs memory. What the kernel gave to a read that then failed
+// goes back to `incoming_`, so that the next one finds it. A TCP connection that waits for small
+// reads again and again receives by a multishot, where the reactor has those (stream_shots.h).
 //
 // Writing. StreamWrite sends what the kernel takes there and then. The rest waits in `outgoing_`,
 // in which one operation at a time, the pump, sends it in the background:
@@ -75,13 +79,17 @@ class StreamRef {
     std::swap(state_, other.state_);
     return *this;
   }
-  ~StreamRef();
+  ~StreamRef() {
+    if (state_ != nullptr) Drop();
+  }
 
   StreamState* get() const noexcept { return state_; }
   StreamState* operator->() const noexcept { return state_; }
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
  private:
+  void Drop() noexcept;
+
   StreamState* state_ = nullptr;
 };
 
@@ -115,13 +123,16 @@ class StreamRead : private HomeWait, private IoOperation {
   // It waits for what the stream's multishot brings, and has no operation of its own.
   bool by_shots() const noexcept { return flag_b_; }
   void Start(StreamState& state) noexcept;
+  // What the kernel has now; of `announced` bytes it spoke. How many, or -errno.
+  int32_t Receive(StreamState& state, int32_t announced) noexcept;
+  // Receives before it waits. False where there is nothing now.
+  bool TryNow(StreamState& state) noexcept;
+  void AwaitInput(StreamState& state) noexcept;
   // Takes what the multishot has brought. Whether that is enough.
   bool TakeShots(StreamState& state) noexcept;
   // It gets no more: what it has is for the next one to find.
   void PutBack(StreamState& state) noexcept;
-  // Of a StreamFill, of which `moved` bytes have come: puts them behind those that were read ahead.
-  void Absorb(StreamState& state, size_t moved) noexcept;
-  void ReadRest() noexcept;
+  void ReadRest(StreamState& state) noexcept;
   absl::Span<char> rest() const noexcept {
     return absl::MakeSpan(at_, static_cast<size_t>(end_ - at_));
   }
@@ -142,22 +153,22 @@ class StreamRead : private HomeWait, private IoOperation {
   char* end_;
   const size_t least_;
   const bool fills_;
+  bool found_nothing_ = false;  // just now
   StreamRefusal refusal_ = StreamRefusal::kNone;
 };
 
 // co_await: waits for bytes, and adds them to those that were read ahead; how many, 0 at the end.
-// While it waits there is memory for the first few only: nothing is known of the others yet.
+// While it waits there is no memory for them.
 class [[nodiscard]] StreamFill final : public StreamRead {
  public:
   explicit StreamFill(StreamRef state) noexcept
-      : StreamRead(std::move(state), absl::MakeSpan(first_), 1, /*fills=*/true) {}
+      : StreamRead(std::move(state), {}, 1, /*fills=*/true) {}
   absl::StatusOr<size_t> await_resume() const {
     if (failed()) return Failure();
     return filled();
   }
-
- private:
-  char first_[128];  // a short message whole, so that it costs one system call
+  // For OrReturn.
+  bool await_failed() const noexcept { return failed(); }
 };
 
 class [[nodiscard]] StreamFillAwaitable {
@@ -188,10 +199,9 @@ class [[nodiscard]] StreamWrite final : private HomeWait {
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
     return Suspend(waiter.promise());
   }
-  absl::Status await_resume() const {
-    if (refusal_ == StreamRefusal::kNone && result_ == 0) return absl::OkStatus();
-    return Failure();
-  }
+  absl::Status await_resume() const { return await_failed() ? Failure() : absl::OkStatus(); }
+  // For OrReturn.
+  bool await_failed() const noexcept { return refusal_ != StreamRefusal::kNone || result_ != 0; }
 
  private:
   friend class StreamState;
@@ -306,6 +316,9 @@ class StreamState {
   // nothing.
   enum class Kind : uint8_t { kTcp, kSocket, kNonBlocking, kFile };
 
+  // Who calls the kernel for it, and whether the reactor can wait for it without reading.
+  enum class Reading : uint8_t { kUnknown, kItself, kReactor, kReactorAtOnce };
+
   // What a multishot brings. Only once it has paid.
   struct ByShots final : StreamShots {
     explicit ByShots(StreamState& of) noexcept : state(&of) {}
@@ -348,9 +361,11 @@ class StreamState {
   // Before the descriptor is closed.
   void StopShots() noexcept;
 
-  // What the kernel has now, up to into.size(): how much, 0 when it has nothing now. The end, or an
-  // error, is for the next one to see.
-  size_t ReceiveNow(absl::Span<char> into) noexcept;
+  // What the kernel has now, up to into.size(): how much, 0 at the end, or -errno; -EAGAIN when it
+  // has nothing now.
+  int64_t ReceiveNow(absl::Span<char> into) noexcept;
+  // Whether reads do that, and do not leave it to the reactor.
+  bool reads_itself() const noexcept { return reading_ == Reading::kItself; }
   // What the kernel takes now: how much, or -errno; 0 when it takes nothing now.
   int64_t SendNow(absl::Span<const char> data) noexcept;
   bool Fits(size_t bytes) const noexcept { return bytes + unsent() <= high_water_.load(kRelaxed); }
@@ -375,15 +390,16 @@ class StreamState {
 
   Atomic<uint32_t> holders_{0};
   io::OwnedDescriptor descriptor_;
-  int read_error_ = 0;   // -errno: what the kernel says only once
-  int write_error_ = 0;  // -errno: nothing is accepted any more
+  int16_t read_error_ = 0;   // -errno: what the kernel says only once
+  int16_t write_error_ = 0;  // -errno: nothing is accepted any more
   Atomic<bool> closed_{false};
   Atomic<bool> closing_{false};  // by CloseForOwner
   Atomic<bool> shut_down_{false};
   Kind kind_;
   bool has_waited_ = false;  // for bytes
   bool no_shots_ = false;    // the reactor has none, or they have ended
-  bool end_seen_ = false;    // and not told yet
+  Reading reading_ = Reading::kUnknown;
+  bool drained_ = false;  // a read took all there was; more has its event
   uint8_t turns_ = kTurns;
   int blocks_again_ = -1;
   Atomic<uint32_t> high_water_{kDefaultHighWater};

@@ -207,12 +207,12 @@ void ReadinessReactor::SubmitPoll(Descriptor& descriptor, IoOperation& operation
 // A read that took less than was asked for may have stopped at urgent data; and what ends a
 // connection has no event after its own.
 void ReadinessReactor::SubmitAwaitInput(Descriptor& descriptor, IoOperation& operation) noexcept {
+  if (descriptor.kind == Kind::kFile) return Complete(operation, -EPERM);
   Direction& direction = descriptor.read;
   if ((operation.args.flags & kFoundNothing) != 0) {
     direction.maybe_ready = false;
     direction.announced = 0;
-  } else if (direction.maybe_ready || descriptor.broken || descriptor.urgent ||
-             descriptor.kind == Kind::kFile) {
+  } else if (direction.maybe_ready || descriptor.broken || descriptor.urgent) {
     return DeliverInput(direction, operation);
   }
   direction.parked.PushBack(operation);

@@ -229,12 +229,8 @@ int SystemCalls::BeforeOperation(const IoOperation& operation, bool socket, size
   return 0;
 }
 
-SystemCalls& RealSystemCalls() noexcept {
-  static constinit SystemCalls real;
-  return real;
-}
-
 namespace internal {
+constinit RealCalls real_calls;
 constinit plait::internal::Atomic<SystemCalls*> installed{nullptr};
 constinit plait::internal::Atomic<const KqueueEmulation*> kqueue_emulation{nullptr};
 }  // namespace internal

@@ -132,8 +132,18 @@ class SystemCalls {
   virtual int BeforeOperation(const IoOperation& operation, bool socket, size_t* size) noexcept;
 };
 
+namespace internal {
+// Never destroyed: the last threads make calls still.
+union RealCalls {
+  constexpr RealCalls() noexcept : calls() {}
+  ~RealCalls() {}
+  SystemCalls calls;
+};
+extern RealCalls real_calls;
+}  // namespace internal
+
 // The system itself.
-SystemCalls& RealSystemCalls() noexcept;
+inline SystemCalls& RealSystemCalls() noexcept { return internal::real_calls.calls; }
 
 // A kqueue for a system that has none. All return what the call of that name returns, or -errno.
 struct KqueueEmulation {

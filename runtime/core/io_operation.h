@@ -30,7 +30,8 @@ enum class IoOpcode : uint8_t {
   kPoll,        // events: the subset of them, plus kPollError and kPollHangUp, that holds
   kAwaitInput,  // flags (kFoundNothing or 0): for who reads by himself, and so needs no memory
                 // while he waits. Delivered when a read may be worth a try; it may find nothing
-                // still. How many bytes there are, or 0 where the system does not say
+                // still. How many bytes there are, or 0 where the system does not say;
+                // -EPERM for what there are no events of, such as files
   kClose,  // 0; other operations on the descriptor are delivered as -ECANCELED, before this one
   // Sockets. One message, or what of a stream its parts hold; in order with kRead and kWrite.
   kReceiveMessage,  // message, flags: recvmsg; descriptors that come along are close-on-exec

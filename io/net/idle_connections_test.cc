@@ -1,0 +1,85 @@
+// What a connection costs while nothing happens on it. There may be very many of them.
+#include <malloc.h>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+#include "plait/io/net/net_fixture.h"
+#include "plait/io/net/server.h"
+#include "plait/io/net/stream.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/allocations.h"
+#include "plait/runtime/testing/sockets.h"
+
+namespace plait {
+namespace {
+
+class IdleConnectionsTest : public NetTest {};
+
+INSTANTIATE_TEST_SUITE_P(AllReactors, IdleConnectionsTest, testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+// Sends back what comes, out of the stream's own memory.
+Task<absl::Status> Echo(Stream stream) {
+  for (;;) {
+    const size_t size = co_await OrReturn(stream.ReadMore());
+    if (size == 0) co_return absl::OkStatus();
+    co_await OrReturn(stream.Write(stream.buffered()));
+    stream.Consume(size);
+  }
+}
+
+size_t BytesInUse() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+// Opens `count` more, each of which has had its answers.
+Task<void> Connect(const Server& server, size_t count, std::vector<OwnedFd>& connections) {
+  for (size_t i = 0; i < count; ++i) {
+    connections.push_back(Dial(server.local_address()));
+    const OwnedFd& connection = connections.back();
+    // Twice, as a connection may wait otherwise when it does so again.
+    for (int k = 0; k < 2; ++k) {
+      WriteAll(connection.get(), "ping");
+      std::string answer;
+      co_await YieldUntil([&] { return (answer += Drain(connection.get())) == "ping"; });
+    }
+  }
+}
+
+TEST_P(IdleConnectionsTest, AnIdleConnectionCostsLittleMemory) {
+  if (!FramesArePooled()) GTEST_SKIP() << "sanitizers have their own memory";
+  constexpr size_t kFirst = 64;
+  constexpr size_t kMore = 128;
+  // Mostly the frames of two coroutines, which are larger without optimisation. No buffer is in it.
+  constexpr size_t kMost = 1700;
+  const auto body = [&]() -> Task<void> {
+    Server server(ListenLocally(), &Echo);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    std::vector<OwnedFd> connections;
+    connections.reserve(kFirst + kMore);
+    co_await Connect(server, kFirst, connections);
+    const size_t before = BytesInUse();
+    co_await Connect(server, kMore, connections);
+    const size_t each = (BytesInUse() - before) / kMore;
+    // An emulated kqueue has something for each descriptor too.
+    EXPECT_LE(each, loop().io().name() == "kqueue" ? 2 * kMost : kMost);
+    RecordProperty("bytes_each", static_cast<int>(each));
+    EXPECT_EQ(server.connections(), kFirst + kMore);
+    connections.clear();
+    server.Stop();
+    const absl::Status served = co_await serving;
+    EXPECT_TRUE(served.ok()) << served;
+  };
+  // On a thread of its own: this one may have memory for frames left over.
+  StartThread("fresh", [&] { RunTask(body); }).join();
+}
+
+}  // namespace
+}  // namespace plait
