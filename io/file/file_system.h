@@ -41,7 +41,8 @@ Task<absl::Status> RemoveDirectory(std::string path);
 // `path` and all that is below it; symbolic links are not followed, also not those that somebody
 // puts in a directory's place meanwhile. What is not there any more is no error, but for `path`
 // itself; a directory that somebody moves elsewhere while it is being removed is
-// FailedPrecondition. As deep as it likes; one descriptor is open at a time, and another in between.
+// FailedPrecondition. As deep as it likes; one descriptor is open at a time, and another in
+// between.
 Task<absl::Status> RemoveTree(std::string path);
 
 // The directory that it is made in exists. `permissions`: less what the process's umask takes away.

@@ -24,8 +24,9 @@ class Executor {
   // an executor that was closed is a programming error (CHECK).
   virtual void Schedule(WorkItem& item) noexcept = 0;
 
-  // The same, behind what is ready now, where Schedule may prefer what was scheduled last: for items
-  // that give others a turn. The default, for executors that run first in, first out: Schedule.
+  // The same, behind what is ready now, where Schedule may prefer what was scheduled last: for
+  // items that give others a turn. The default, for executors that run first in, first out:
+  // Schedule.
   virtual void ScheduleLast(WorkItem& item) noexcept { Schedule(item); }
 
   // For BlockOn. An executor without threads of its own runs on the calling thread until an item

@@ -153,22 +153,22 @@ TEST_P(ForkTest, ForksInForksAddUp) {
 
 // Forks, waits, and forks again, at random.
 Task<int64_t> Wander(uint64_t seed, int depth) {
-  const auto random = [&seed] {
+  const auto draw = [&seed] {
     return (seed = seed * 6364136223846793005u + 1442695040888963407u) >> 33;
   };
-  if (random() % 3 == 0) co_await Yield();
+  if (draw() % 3 == 0) co_await Yield();
   if (depth == 0) co_return 1;
   int64_t sum = 0;
-  if (random() % 2 == 0) {
-    auto [a, b, c] = co_await Fork(Wander(random(), depth - 1), Wander(random(), depth - 1),
-                                   Wander(random(), depth - 1));
+  if (draw() % 2 == 0) {
+    auto [a, b, c] = co_await Fork(Wander(draw(), depth - 1), Wander(draw(), depth - 1),
+                                   Wander(draw(), depth - 1));
     sum = a + b + c;
   } else {
     const std::vector<int64_t> all =
-        co_await ForkEach(3, [&](size_t) { return Wander(random(), depth - 1); });
+        co_await ForkEach(3, [&](size_t) { return Wander(draw(), depth - 1); });
     for (const int64_t one : all) sum += one;
   }
-  if (random() % 3 == 0) co_await Yield();
+  if (draw() % 3 == 0) co_await Yield();
   co_return sum;
 }
 
