@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,7 @@
 #include "plait/io/system/interrupt_signal.h"
 #include "plait/schedulers/blocking/blocking_pool.h"
 #include "plait/schedulers/event_loop/event_loop.h"
+#include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 // What the build flag //:scheduler says.
 #ifndef PLAIT_DEFAULT_SCHEDULER
@@ -30,19 +32,22 @@ ExecutorHooks HooksOf(const RunOptions& options) {
       .observer = options.observer, .on_report = options.on_report, .debug = DebugIsOn(options)};
 }
 
-// Carries a SIGINT from the signal handler to the loop.
+// Carries a SIGINT from the signal handler to an executor of type E.
+template <class E>
 struct Interrupt : WorkItem {
-  EventLoop* loop = nullptr;
-  TaskState* main = nullptr;  // null when it is over
+  explicit Interrupt(E& on) : WorkItem(&CancelMain), executor(on) {}
 
   // In the signal handler.
   static void Post(void* context) noexcept {
     auto& self = *static_cast<Interrupt*>(context);
-    self.loop->PostFromSignalHandler(self);
+    self.executor.PostFromSignalHandler(self);
   }
   static void CancelMain(WorkItem& item) noexcept {
     if (TaskState* main = static_cast<Interrupt&>(item).main) main->Cancel("SIGINT");
   }
+
+  E& executor;
+  TaskState* main = nullptr;  // null when it is over
 };
 
 class EventLoopRunner final : public Runner {
@@ -62,33 +67,84 @@ class EventLoopRunner final : public Runner {
   }
   void CancelOnInterrupt(TaskState& main) override {
     interrupt_.main = &main;
-    interrupt_.loop = &loop_;
-    interrupt_.run = &Interrupt::CancelMain;
-    signal_.emplace(&Interrupt::Post, &interrupt_);
+    signal_.emplace(&Interrupt<EventLoop>::Post, &interrupt_);
   }
 
  private:
   // Joined when the loop, and its reactor, are gone.
   const std::unique_ptr<OwnBlockingPool> blocking_;
-  Interrupt interrupt_;
+  Interrupt<EventLoop> interrupt_{loop_};
   EventLoop loop_;  // which may run the interrupt at its end
   std::optional<sys::InterruptSignal> signal_;
 };
+
+class WorkStealingRunner final : public Runner {
+ public:
+  WorkStealingRunner(std::unique_ptr<OwnBlockingPool> blocking,
+                     std::unique_ptr<WorkStealingPool> pool)
+      : blocking_(std::move(blocking)), pool_(std::move(pool)) {}
+
+  Executor& executor() override { return *pool_; }
+  void CancelTasks() override {
+    const absl::Status cancelled = pool_->CancelTasks();
+    PLAIT_CHECK(cancelled.ok(), cancelled.ToString());
+    signal_.reset();
+    // A thread may be about to look at the main task, as it was interrupted.
+    const absl::Status closed = pool_->Close();
+    PLAIT_CHECK(closed.ok(), closed.ToString());
+  }
+  void CancelOnInterrupt(TaskState& main) override {
+    interrupt_.main = &main;
+    signal_.emplace(&Interrupt<WorkStealingPool>::Post, &interrupt_);
+  }
+
+ private:
+  // Joined when the pool, and its reactors, are gone.
+  const std::unique_ptr<OwnBlockingPool> blocking_;
+  const std::unique_ptr<WorkStealingPool> pool_;
+  Interrupt<WorkStealingPool> interrupt_{*pool_};
+  std::optional<sys::InterruptSignal> signal_;
+};
+
+absl::StatusOr<std::unique_ptr<Runner>> MakeEventLoopRunner(const RunOptions& options) {
+  auto blocking = std::make_unique<OwnBlockingPool>(options.blocking);
+  absl::StatusOr<std::unique_ptr<Reactor>> reactor =
+      MakeReactor(options.reactor, {.blocking = &blocking->get()});
+  if (!reactor.ok()) return reactor.status();
+  return std::make_unique<EventLoopRunner>(std::move(blocking), *std::move(reactor), options);
+}
+
+absl::StatusOr<std::unique_ptr<Runner>> MakeWorkStealingRunner(const RunOptions& options) {
+  if (options.threads < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("RunOptions::threads is ", options.threads, "; it must not be negative"));
+  }
+  auto blocking = std::make_unique<OwnBlockingPool>(options.blocking);
+  absl::StatusOr<std::unique_ptr<WorkStealingPool>> pool = WorkStealingPool::Create(
+      {.threads = options.threads == 0 ? HardwareThreads() : options.threads,
+       // What the first had to make do with is said once; the others are of its kind.
+       .reactor =
+           [name = options.reactor, on = &blocking->get()]() mutable {
+             absl::StatusOr<std::unique_ptr<Reactor>> reactor = MakeReactor(name, {.blocking = on});
+             if (reactor.ok()) name = std::string((*reactor)->name());
+             return reactor;
+           },
+       .clock = options.clock,
+       .blocking = &blocking->get(),
+       .hooks = HooksOf(options)});
+  if (!pool.ok()) return pool.status();
+  return std::make_unique<WorkStealingRunner>(std::move(blocking), *std::move(pool));
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Runner>> Runner::Create(const RunOptions& options) {
   const absl::string_view name =
       options.scheduler.empty() ? PLAIT_DEFAULT_SCHEDULER : absl::string_view(options.scheduler);
-  if (name != "event_loop") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("unknown scheduler \"", name, "\"; this build has: event_loop"));
-  }
-  auto blocking = std::make_unique<OwnBlockingPool>(options.blocking);
-  absl::StatusOr<std::unique_ptr<Reactor>> reactor =
-      MakeReactor(options.reactor, {.blocking = &blocking->get()});
-  if (!reactor.ok()) return reactor.status();
-  return std::make_unique<EventLoopRunner>(std::move(blocking), *std::move(reactor), options);
+  if (name == "event_loop") return MakeEventLoopRunner(options);
+  if (name == "work_stealing") return MakeWorkStealingRunner(options);
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown scheduler \"", name, "\"; this build has: event_loop, work_stealing"));
 }
 
 }  // namespace plait::internal

@@ -23,8 +23,11 @@
 namespace plait {
 
 struct RunOptions {
-  // "event_loop", or empty for the default: what the build flag //:scheduler says.
+  // "event_loop", "work_stealing", or empty for the default: what the build flag //:scheduler says.
   std::string scheduler;
+  // Of schedulers that have several, each with a reactor of its own: how many; 0 is one for each
+  // that the machine runs at once.
+  int threads = 0;
   // "epoll", "io_uring", "auto", ... or empty for the default; see io/auto_reactor.
   std::string reactor;
   // Where functions that block run: Offload's, and the reads and writes of regular files on

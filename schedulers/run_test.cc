@@ -54,7 +54,7 @@ TEST_F(RunTest, ItMayBeCalledAgain) {
 }
 
 TEST_F(RunTest, EveryNamedSchedulerAndReactorRuns) {
-  for (const std::string scheduler : {"", "event_loop"}) {
+  for (const std::string scheduler : {"", "event_loop", "work_stealing"}) {
     for (const std::string reactor : {"", "auto", "epoll"}) {
       RunOptions options;
       options.scheduler = scheduler;

@@ -21,6 +21,7 @@
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/reactor_task_suite.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
 
@@ -31,11 +32,12 @@ using internal::kAcquire;
 using internal::kRelease;
 using sys::FaultInjection;
 
-INSTANTIATE_TEST_SUITE_P(
-    Epoll, ReactorSuite,
-    testing::Values(ReactorFactory{
-        "Epoll", [](Executor* blocking) { return MakeEpollReactor({.blocking = blocking}); }}),
-    ReactorFactory::Name);
+const ReactorFactory kEpoll{
+    "Epoll", [](Executor* blocking) { return MakeEpollReactor({.blocking = blocking}); }};
+
+INSTANTIATE_TEST_SUITE_P(Epoll, ReactorSuite, testing::Values(kEpoll), ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(Epoll, ReactorTaskSuite, testing::ValuesIn(EventLoopsOver({kEpoll})),
+                         ReactorTaskExecutor::Name);
 
 // A reactor under faults.
 class EpollReactorTest : public ReactorUnderFaults {

@@ -18,6 +18,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/reactor_task_suite.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -47,6 +48,8 @@ std::vector<ReactorFactory> Variants() {
 
 INSTANTIATE_TEST_SUITE_P(IoUring, ReactorSuite, testing::ValuesIn(Variants()),
                          ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(IoUring, ReactorTaskSuite, testing::ValuesIn(EventLoopsOver(Variants())),
+                         ReactorTaskExecutor::Name);
 
 class IoUringTest : public testing::Test {
  protected:

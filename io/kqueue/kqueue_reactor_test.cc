@@ -20,6 +20,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/reactor_task_suite.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -27,11 +28,12 @@ namespace {
 
 using sys::FaultInjection;
 
-INSTANTIATE_TEST_SUITE_P(
-    Kqueue, ReactorSuite,
-    testing::Values(ReactorFactory{
-        "Kqueue", [](Executor* blocking) { return MakeKqueueReactor({.blocking = blocking}); }}),
-    ReactorFactory::Name);
+const ReactorFactory kKqueue{
+    "Kqueue", [](Executor* blocking) { return MakeKqueueReactor({.blocking = blocking}); }};
+
+INSTANTIATE_TEST_SUITE_P(Kqueue, ReactorSuite, testing::Values(kKqueue), ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(Kqueue, ReactorTaskSuite, testing::ValuesIn(EventLoopsOver({kKqueue})),
+                         ReactorTaskExecutor::Name);
 
 // A reactor under faults. What it shares with epoll's is tested there.
 class KqueueReactorTest : public ReactorUnderFaults {

@@ -29,7 +29,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
-#include "plait/runtime/testing/reactor_suite_tasks.h"
+#include "plait/runtime/testing/reactor_task_programs.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {

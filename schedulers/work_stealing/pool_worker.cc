@@ -10,19 +10,21 @@
 
 namespace plait::internal {
 
-PoolWorker::PoolWorker(PoolShared& shared, int number, uint64_t seed,
+PoolWorker::PoolWorker(PoolShared& shared, int number, uint64_t seed, IdlePolicy idle_policy,
                        std::unique_ptr<Reactor> reactor)
     : Worker(&shared.group),
       shared_(shared),
       number_(number),
       reactor_(std::move(reactor)),
       random_(seed),
+      spinner_(idle_policy, shared.clock),
       wake_at_(Deadline::Infinite().nanos()),
       sleep_(reactor_.get()) {}
 
 PoolWorker::~PoolWorker() = default;
 
 absl::Status PoolWorker::StartThread(const std::string& name, bool pinned) {
+  noted_turns_.resize(shared_.workers.size());  // not on the thread, which then allocates nothing
   absl::StatusOr<Thread> thread = TryStartThread(absl::StrCat(name, " ", number_), [this, pinned] {
     if (pinned) PinThread(number_);  // or not: it is for speed only
     Run();
@@ -165,7 +167,6 @@ void PoolWorker::AskOthers() noexcept {
 }
 
 void PoolWorker::NoteTurns() noexcept {
-  noted_turns_.resize(shared_.workers.size());
   for (size_t i = 0; i < noted_turns_.size(); ++i) {
     const PoolWorker& worker = *shared_.workers[i];
     noted_turns_[i] = worker.slot_.load(kRelaxed) != nullptr ? worker.turns() : ~uint64_t{0};

@@ -42,6 +42,7 @@
 #include "plait/schedulers/work_stealing/deque.h"
 #include "plait/schedulers/work_stealing/pool_forks.h"
 #include "plait/schedulers/work_stealing/pool_shared.h"
+#include "plait/schedulers/work_stealing/spinner.h"
 #include "plait/schedulers/work_stealing/worker_sleep.h"
 
 namespace plait::internal {
@@ -57,7 +58,8 @@ class PoolWorker final : public Worker {
   static constexpr int64_t kMostStolen = 32;
 
   // `reactor` may be null. `seed` is not 0.
-  PoolWorker(PoolShared& shared, int number, uint64_t seed, std::unique_ptr<Reactor> reactor);
+  PoolWorker(PoolShared& shared, int number, uint64_t seed, IdlePolicy idle_policy,
+             std::unique_ptr<Reactor> reactor);
   ~PoolWorker() override;
 
   // Worker.
@@ -160,7 +162,8 @@ class PoolWorker final : public Worker {
   bool TryTake() noexcept;
   bool Spin() noexcept;
   void Park() noexcept;
-  void Sleep() noexcept;
+  // True when it has slept.
+  bool Sleep() noexcept;
 
   PoolShared& shared_;
   const int number_;
@@ -178,6 +181,7 @@ class PoolWorker final : public Worker {
   WorkItem* found_ = nullptr;  // by FindWork, to be run next
   uint64_t random_;
   std::vector<uint64_t> noted_turns_;
+  Spinner spinner_;
 
   // Read by others.
   Atomic<WorkItem*> slot_{nullptr};

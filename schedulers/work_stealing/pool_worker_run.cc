@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/time/time.h"
-#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/schedulers/work_stealing/pool_worker.h"
@@ -117,26 +116,18 @@ bool PoolWorker::Search() noexcept {
 }
 
 bool PoolWorker::Spin() noexcept {
-  constexpr absl::Duration kSpin = absl::Microseconds(20);
-  // Operations would not be looked at meanwhile; on one processor nobody could post; virtual time
-  // must not pass, nor the end be held up.
-  static const bool pays = HardwareThreads() > 1;
-  if (!pays || clock().is_virtual() || shared_.draining() ||
-      (reactor_ != nullptr && reactor_->expects_results())) {
-    return false;
-  }
+  // Operations would not be looked at meanwhile, and the end held up.
+  if (shared_.draining() || (reactor_ != nullptr && reactor_->expects_results())) return false;
   NoteTurns();
-  const Deadline end = std::min(clock().Now() + kSpin, timers_.NextWake());
-  do {
-    for (int i = 0; i < 16; ++i) {
-      if (inbox_.has_items()) {
-        inbox_.Drain(ready_);
-        return true;
-      }
-      if (TryTake()) return true;
-      SpinWait(0);
-    }
-  } while (clock().Now() < end);
+  const auto found = [this]() noexcept {
+    if (!inbox_.has_items()) return TryTake();
+    inbox_.Drain(ready_);
+    return true;
+  };
+  const bool trusted = spinner_.trusts();
+  if (spinner_.Spin(timers_.NextWake(), found)) return true;
+  if (!trusted) return false;
+  // What has lain in somebody's slot for as long is left lying.
   idle_.store(false, kRelease);
   found_ = StealSlots();
   if (found_ != nullptr) return true;
@@ -145,19 +136,23 @@ bool PoolWorker::Spin() noexcept {
 }
 
 void PoolWorker::Park() noexcept {
+  const Deadline before = clock().Now();
+  bool slept = false;
+  bool by_work = true;
   if (inbox_.PrepareToSleep()) {
     shared_.idle.PreparePark(number_);
-    if (!shared_.HasWork() && !shared_.closed()) Sleep();
+    if (!shared_.HasWork() && !shared_.closed()) slept = Sleep();
+    by_work = inbox_.has_items();
     // Where it was claimed, it searches; either way it looks now.
-    const bool unclaimed = shared_.idle.CancelPark(number_);
-    static_cast<void>(unclaimed);
+    if (!shared_.idle.CancelPark(number_)) by_work = true;
   }
   inbox_.Drain(ready_);
   last_look_ = clock().Now();
   timers_.Advance(last_look_, ready_);
+  if (slept) spinner_.Slept(last_look_.Since(before), by_work);
 }
 
-void PoolWorker::Sleep() noexcept {
+bool PoolWorker::Sleep() noexcept {
   const Deadline deadline = timers_.NextWake();
   const bool in_reactor = reactor_ != nullptr && reactor_->expects_results();
   if (clock().is_virtual()) {
@@ -166,14 +161,15 @@ void PoolWorker::Sleep() noexcept {
       // See PoolShared::PassVirtualTime.
       const uint64_t turns = shared_.turns();
       reactor_->Poll(Deadline::Immediate(), clock(), ready_);
-      if (!ready_.empty()) return;
+      if (!ready_.empty()) return false;
       asked_reactor_at_.store(turns, kRelaxed);
     }
   }
-  if (!sleep_.Begin(in_reactor)) return;
+  if (!sleep_.Begin(in_reactor)) return false;
   shared_.OnAsleep();
   sleep_.Block(clock().is_virtual() ? Deadline::Infinite() : deadline, clock(), ready_);
   sleep_.End();
+  return true;
 }
 
 }  // namespace plait::internal

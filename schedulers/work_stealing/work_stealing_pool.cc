@@ -64,7 +64,7 @@ WorkStealingPool::WorkStealingPool(const WorkStealingPoolOptions& options, React
   for (int i = 0; i < options.threads; ++i) {
     seed += 0x9e3779b97f4a7c15;  // another for each, and none of them 0 but by a rare chance
     shared_->workers.push_back(std::make_unique<PoolWorker>(
-        *shared_, i, seed | 1, std::move(reactors[static_cast<size_t>(i)])));
+        *shared_, i, seed | 1, options.idle, std::move(reactors[static_cast<size_t>(i)])));
     shared_->group.Add(*shared_->workers.back());
   }
 }
@@ -106,6 +106,10 @@ void WorkStealingPool::ScheduleLast(WorkItem& item) noexcept {
   } else {
     shared_->PostFromOutside(item);
   }
+}
+
+void WorkStealingPool::PostFromSignalHandler(WorkItem& item) noexcept {
+  shared_->PostFromOutside(item);
 }
 
 // --- figures ---

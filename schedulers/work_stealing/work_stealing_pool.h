@@ -32,8 +32,8 @@
 // Cost: scheduling from the pool's own threads is a store, or where something else is next a push
 // to the worker's deque, and to take it again a locked instruction; from outside it is three locked
 // instructions, and a wake-up where somebody sleeps and nobody looks for work. Nothing is allocated
-// per item. An idle worker looks for work for some tens of microseconds and then sleeps: in its
-// reactor where it has operations in flight, and else on a futex.
+// per item. An idle worker looks for work for some tens of microseconds, where that has paid
+// lately, and then sleeps: in its reactor where it has operations in flight, and else on a futex.
 #ifndef PLAIT_SCHEDULERS_WORK_STEALING_WORK_STEALING_POOL_H_
 #define PLAIT_SCHEDULERS_WORK_STEALING_WORK_STEALING_POOL_H_
 
@@ -52,6 +52,7 @@
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/schedulers/blocking/blocking_pool.h"
+#include "plait/schedulers/work_stealing/spinner.h"  // IWYU pragma: export
 
 namespace plait {
 
@@ -68,6 +69,8 @@ struct WorkStealingPoolOptions {
   bool pin = false;
   // Of the threads, in ps and debuggers; each has its number behind it.
   std::string name = "stealing";
+  // What idle threads prefer; see spinner.h.
+  IdlePolicy idle = IdlePolicy::kBalanced;
   // Called once a thread, by who makes the pool. Empty: no reactors; operations on descriptors then
   // fail with FailedPrecondition.
   absl::AnyInvocable<absl::StatusOr<std::unique_ptr<Reactor>>()> reactor;
@@ -97,6 +100,9 @@ class WorkStealingPool final : public Executor {
   void Schedule(WorkItem& item) noexcept override;
   void ScheduleLast(WorkItem& item) noexcept override;
   Executor& blocking() noexcept override { return blocking_.get(); }
+  // Runs `item` on one of the threads. May be called from a signal handler, also one that
+  // interrupts a thread of the pool.
+  void PostFromSignalHandler(WorkItem& item) noexcept;
 
   // Cancels the tasks that were spawned on the pool and have not ended, and those that these spawn
   // meanwhile, and waits until they have.

@@ -207,6 +207,71 @@ TEST(WorkStealingPoolTest, OffloadHasAPoolOfItsOwnSoThatNoWorkerBlocks) {
   EXPECT_EQ(&other.blocking(), static_cast<Executor*>(&pool));
 }
 
+// Two that wake each other for ever go from slot to slot, which others may not wait for.
+TEST(WorkStealingPoolTest, TwoTasksThatWakeEachOtherForEverStarveNobody) {
+  WorkStealingPool pool({.threads = 1});
+  Channel<int> there(1);
+  Channel<int> back(1);
+  const auto echo = [&]() -> Task<void> {
+    for (;;) {
+      const absl::StatusOr<int> got = co_await there.Receive();
+      if (!got.ok()) co_return;
+      static_cast<void>(co_await back.Send(*got));
+    }
+  };
+  Atomic<bool> ended{false};
+  const auto say = [&]() -> Task<void> {
+    while (!ended.load()) {
+      static_cast<void>(co_await there.Send(1));
+      static_cast<void>(co_await back.Receive());
+    }
+    there.Close();
+  };
+  JoinHandle<void> echoing = Spawn(echo(), {.executor = &pool});
+  JoinHandle<void> saying = Spawn(say(), {.executor = &pool});
+  const auto body = [&]() -> Task<void> {
+    for (int i = 0; i < 100; ++i) co_await Yield();  // or never
+    const absl::Status slept = co_await Sleep(absl::Microseconds(10));
+    EXPECT_TRUE(slept.ok()) << slept;
+    ended.store(true);
+    co_await saying;
+    co_await echoing;
+  };
+  BlockOn(pool, body());
+}
+
+TEST(WorkStealingPoolTest, AReactorThatCannotBeMadeIsTheResultOfCreate) {
+  int made = 0;
+  const absl::StatusOr<std::unique_ptr<WorkStealingPool>> pool = WorkStealingPool::Create(
+      {.threads = 3, .reactor = [&made]() -> absl::StatusOr<std::unique_ptr<Reactor>> {
+         if (++made == 2) return absl::ResourceExhaustedError("no more of them");
+         return nullptr;
+       }});
+  EXPECT_EQ(pool.status(), absl::ResourceExhaustedError("no more of them"));
+}
+
+TEST(WorkStealingPoolTest, EveryIdlePolicyAndPinningRunsAll) {
+  for (const IdlePolicy idle : {IdlePolicy::kLatency, IdlePolicy::kBalanced, IdlePolicy::kFrugal}) {
+    for (const bool pin : {false, true}) {
+      WorkStealingPool pool({.threads = 3, .pin = pin, .idle = idle});
+      const auto child = []() -> Task<int> {
+        co_await Yield();
+        co_return 1;
+      };
+      const auto body = [&]() -> Task<int> {
+        int sum = 0;
+        for (int round = 0; round < 20; ++round) {
+          std::vector<JoinHandle<int>> children;
+          for (int i = 0; i < 50; ++i) children.push_back(Spawn(child()));
+          for (auto& one : children) sum += co_await one;
+        }
+        co_return sum;
+      };
+      EXPECT_EQ(BlockOn(pool, body()), 1000);
+    }
+  }
+}
+
 // With one thread the two kinds of work take turns, so neither waits for the other to end.
 TEST(WorkStealingPoolTest, TimersAndPostedWorkTakeTurns) {
   WorkStealingPool pool({.threads = 1});

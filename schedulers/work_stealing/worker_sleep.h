@@ -18,13 +18,12 @@
 #ifndef PLAIT_SCHEDULERS_WORK_STEALING_WORKER_SLEEP_H_
 #define PLAIT_SCHEDULERS_WORK_STEALING_WORKER_SLEEP_H_
 
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/deadline.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/parker.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/work_item.h"
 
@@ -67,8 +66,7 @@ class WorkerSleep {
 
   Reactor* const reactor_;
   Atomic<State> state_{State::kAwake};
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  Parker parker_;
 };
 
 }  // namespace plait::internal

@@ -1,4 +1,4 @@
-// ReactorSuite: files by name, awaited by tasks. Traps: cancel that races completion.
+// ReactorTaskSuite: files by name. Traps: cancel that races completion.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -17,13 +17,14 @@
 #include "plait/io/system/file_status.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/reactor_task_suite.h"
+#include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/test_folder.h"
 
 namespace plait {
 namespace {
 
-TEST_P(ReactorSuite, TasksOpenNameAndRemoveFiles) {
+TEST_P(ReactorTaskSuite, TasksOpenNameAndRemoveFiles) {
   const TestFolder folder;
   const std::string made = folder / "made";
   const std::string path = folder / "made/file";
@@ -50,7 +51,7 @@ TEST_P(ReactorSuite, TasksOpenNameAndRemoveFiles) {
   EXPECT_FALSE(PathExists(made));
 }
 
-TEST_P(ReactorSuite, AFileOperationThatFailedNamesItselfAndThePath) {
+TEST_P(ReactorTaskSuite, AFileOperationThatFailedNamesItselfAndThePath) {
   const TestFolder folder;
   const std::string path = folder / "none";
   const auto body = [&]() -> Task<void> {
@@ -74,25 +75,28 @@ TEST_P(ReactorSuite, AFileOperationThatFailedNamesItselfAndThePath) {
   RunTask(body);
 }
 
-TEST_P(ReactorSuite, ATaskThatWasCancelledBeforeItOpensDoesNotOpen) {
+TEST_P(ReactorTaskSuite, ATaskThatWasCancelledBeforeItOpensDoesNotOpen) {
   const TestFolder folder;
   const std::string path = folder / "new";
-  const auto child = [&]() -> Task<absl::Status> {
-    co_await Yield();
+  const auto child = [&](Future<void> go) -> Task<absl::Status> {
+    const absl::Status told = co_await Uncancellable(go);
+    EXPECT_TRUE(told.ok()) << told;
     const absl::StatusOr<int> opened = co_await io::Open(path.c_str(), O_CREAT | O_RDWR);
     co_return opened.status();
   };
   const auto body = [&]() -> Task<absl::Status> {
-    JoinHandle<absl::Status> handle = Spawn(child());
-    co_await Yield();
+    Promise<void> go;
+    JoinHandle<absl::Status> handle = Spawn(child(go.future()));
+    co_await testing_programs::Turns(1);
     handle.Cancel();
+    go.Set();
     co_return co_await handle;
   };
   EXPECT_TRUE(absl::IsCancelled(RunTask(body)));
   EXPECT_FALSE(PathExists(path));
 }
 
-TEST_P(ReactorSuite, ACancelFromAnotherThreadRacesAFileOperation) {
+TEST_P(ReactorTaskSuite, ACancelFromAnotherThreadRacesAFileOperation) {
   const TestFolder folder;
   const std::string path = folder / "made";
   for (int i = 0; i < 200; ++i) {

@@ -1,4 +1,4 @@
-// ReactorSuite, through coroutines on an EventLoop over the reactor: cancels and timeouts.
+// ReactorTaskSuite: cancels and timeouts.
 #include <netinet/in.h>
 
 #include <cstdint>
@@ -16,12 +16,15 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/reactor_suite.h"
-#include "plait/runtime/testing/reactor_suite_tasks.h"
+#include "plait/runtime/testing/reactor_task_programs.h"
+#include "plait/runtime/testing/reactor_task_suite.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/task_programs.h"
 
 namespace plait {
 namespace {
+
+using testing_programs::Turns;
 
 using internal::Atomic;
 using internal::kAcquire;
@@ -29,7 +32,7 @@ using internal::kRelease;
 
 // --- cancel. Traps: race, buffer. Lines 53, 54, 56, 59 ---
 
-TEST_P(ReactorSuite, Line56ATaskThatWasCancelledBeforeItReadsDoesNotRead) {
+TEST_P(ReactorTaskSuite, Line56ATaskThatWasCancelledBeforeItReadsDoesNotRead) {
   FdPair pair = MakeSocketPair();
   WriteAll(pair.second.get(), "kept");
   const auto body = [&]() -> Task<void> {
@@ -41,7 +44,7 @@ TEST_P(ReactorSuite, Line56ATaskThatWasCancelledBeforeItReadsDoesNotRead) {
       co_return co_await ReadSome(pair.first.get(), 10);
     };
     JoinHandle<absl::StatusOr<std::string>> handle = Spawn(late());
-    co_await Yield();
+    co_await Turns(1);
     handle.Cancel();
     go.Set();
     const absl::StatusOr<std::string> read = co_await handle;
@@ -51,7 +54,7 @@ TEST_P(ReactorSuite, Line56ATaskThatWasCancelledBeforeItReadsDoesNotRead) {
   EXPECT_EQ(Drain(pair.first.get()), "kept");
 }
 
-TEST_P(ReactorSuite, ACancelEndsEveryKindOfOperation) {
+TEST_P(ReactorTaskSuite, ACancelEndsEveryKindOfOperation) {
   FdPair pair = MakeSocketPair();
   TcpListener listener = MakeTcpListener();
   FullListener full = MakeFullListener();
@@ -81,7 +84,7 @@ TEST_P(ReactorSuite, ACancelEndsEveryKindOfOperation) {
     handles.push_back(Spawn(poll(), {.name = "poll"}));
     handles.push_back(Spawn(accept(), {.name = "accept"}));
     handles.push_back(Spawn(connect(), {.name = "connect"}));
-    for (int i = 0; i < 3; ++i) co_await Yield();
+    co_await Turns(3);
     for (JoinHandle<absl::Status>& handle : handles) {
       EXPECT_FALSE(handle.done()) << handle.name();
       EXPECT_TRUE(handle.Cancel());
@@ -93,18 +96,18 @@ TEST_P(ReactorSuite, ACancelEndsEveryKindOfOperation) {
     }
   };
   RunTask(body);
-  EXPECT_EQ(loop().io().in_flight(), 0u);
+  EndExecutor();
 }
 
 // The data arrives and the cancel is asked for in the same turn, in either order.
-TEST_P(ReactorSuite, Line54DataAndACancelInOneTurnLoseNothing) {
+TEST_P(ReactorTaskSuite, Line54DataAndACancelInOneTurnLoseNothing) {
   FdPair pair = MakeSocketPair();
   int cancelled = 0;
   int arrived = 0;
   const auto body = [&]() -> Task<void> {
     for (int i = 0; i < 300; ++i) {
       JoinHandle<absl::StatusOr<std::string>> reader = Spawn(ReadSome(pair.first.get(), 10));
-      co_await Yield();
+      co_await Turns(1);
       if (i % 7 == 0) {
         // And where nothing arrives, the cancel is what ends it.
         reader.Cancel();
@@ -133,7 +136,7 @@ TEST_P(ReactorSuite, Line54DataAndACancelInOneTurnLoseNothing) {
 }
 
 // The cancel comes from another thread while the loop waits, or is about to, or delivers.
-TEST_P(ReactorSuite, ACancelFromAnotherThreadRacesTheData) {
+TEST_P(ReactorTaskSuite, ACancelFromAnotherThreadRacesTheData) {
   FdPair pair = MakeSocketPair();
   constexpr int kRounds = 500;
   Atomic<int> asked{0};
@@ -170,19 +173,19 @@ TEST_P(ReactorSuite, ACancelFromAnotherThreadRacesTheData) {
   canceller.join();
 }
 
-TEST_P(ReactorSuite, ACancelFromAnotherThreadWakesALoopThatSleepsInPoll) {
+TEST_P(ReactorTaskSuite, ACancelFromAnotherThreadWakesAnExecutorThatSleepsInPoll) {
   FdPair pair = MakeSocketPair();
   for (int i = 0; i < 200; ++i) {
     absl::Notification about_to_sleep;
     JoinHandle<absl::StatusOr<std::string>> reader =
-        Spawn(ReadSome(pair.first.get(), 10), {.executor = &loop()});
+        Spawn(ReadSome(pair.first.get(), 10), {.executor = &executor()});
     Thread canceller =
         StartThread("canceller", [&about_to_sleep, handle = TaskHandle(reader)]() mutable {
           about_to_sleep.WaitForNotification();
           handle.Cancel();
         });
     const auto body = [&]() -> Task<absl::StatusOr<std::string>> {
-      // Nothing else is there to do then: the loop sleeps until the cancel comes, or is about to.
+      // Nothing else is there to do then: all sleep until the cancel comes, or are about to.
       about_to_sleep.Notify();
       co_return co_await reader;
     };
@@ -193,7 +196,7 @@ TEST_P(ReactorSuite, ACancelFromAnotherThreadWakesALoopThatSleepsInPoll) {
 }
 
 // Timeouts and data meet at all distances: what does not arrive in one read arrives in the next.
-TEST_P(ReactorSuite, Line54ATimeoutAgainstDataLosesNoByte) {
+TEST_P(ReactorTaskSuite, Line54ATimeoutAgainstDataLosesNoByte) {
   FdPair pair = MakeTcpPair();
   const std::string data = Pattern(2000);
   Thread peer = StartThread("peer", [&] {
@@ -217,7 +220,7 @@ TEST_P(ReactorSuite, Line54ATimeoutAgainstDataLosesNoByte) {
   EXPECT_TRUE(*received == data);
 }
 
-TEST_P(ReactorSuite, AReadThatIsCutShortByATimeoutLeavesItsBufferAlone) {
+TEST_P(ReactorTaskSuite, AReadThatIsCutShortByATimeoutLeavesItsBufferAlone) {
   FdPair pair = MakeSocketPair();
   const auto body = [&]() -> Task<void> {
     for (int i = 0; i < 20; ++i) {

@@ -1,6 +1,6 @@
 // Coroutines that the parts of ReactorSuite share: whole transfers, each through a GuardedBuffer.
-#ifndef PLAIT_RUNTIME_TESTING_REACTOR_SUITE_TASKS_H_
-#define PLAIT_RUNTIME_TESTING_REACTOR_SUITE_TASKS_H_
+#ifndef PLAIT_RUNTIME_TESTING_REACTOR_TASK_PROGRAMS_H_
+#define PLAIT_RUNTIME_TESTING_REACTOR_TASK_PROGRAMS_H_
 
 #include <cstddef>
 #include <string>
@@ -21,4 +21,4 @@ Task<absl::Status> WriteAndShutDown(int fd, std::string data);
 
 }  // namespace plait
 
-#endif  // PLAIT_RUNTIME_TESTING_REACTOR_SUITE_TASKS_H_
+#endif  // PLAIT_RUNTIME_TESTING_REACTOR_TASK_PROGRAMS_H_

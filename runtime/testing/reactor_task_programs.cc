@@ -1,4 +1,4 @@
-#include "plait/runtime/testing/reactor_suite_tasks.h"
+#include "plait/runtime/testing/reactor_task_programs.h"
 
 #include <sys/socket.h>
 

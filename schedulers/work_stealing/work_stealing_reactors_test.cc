@@ -1,0 +1,161 @@
+// What operations do when tasks await them, on the work-stealing pool: every reactor, with one
+// thread and with several. And that a pool with reactors leaves nothing behind.
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "gtest/gtest.h"
+#include "plait/io/ops/operations.h"
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/reactor_task_suite.h"
+#include "plait/runtime/testing/sockets.h"
+#include "plait/schedulers/work_stealing/work_stealing_pool.h"
+
+namespace plait {
+namespace {
+
+bool IsQuiet(Executor& executor) {
+  const auto& pool = static_cast<WorkStealingPool&>(executor);
+  return pool.queued() == 0 && pool.idle_threads() == pool.threads() - 1;
+}
+
+std::vector<ReactorTaskExecutor> Pools() {
+  std::vector<ReactorTaskExecutor> pools;
+  for (const ReactorFactory& reactor : AllReactors()) {
+    for (const int threads : {1, 2, 8}) {
+      ReactorTaskExecutor pool{
+          .name = absl::StrCat(reactor.name, threads),
+          .make = [make = reactor.make, threads](Executor* blocking) -> std::unique_ptr<Executor> {
+            return std::make_unique<WorkStealingPool>(
+                WorkStealingPoolOptions{.threads = threads,
+                                        .reactor = [&make, blocking] { return make(blocking); },
+                                        .blocking = blocking});
+          },
+          .ordered = false};
+      if (threads > 1) pool.quiet = IsQuiet;
+      pools.push_back(std::move(pool));
+    }
+  }
+  return pools;
+}
+
+INSTANTIATE_TEST_SUITE_P(WorkStealing, ReactorTaskSuite, testing::ValuesIn(Pools()),
+                         ReactorTaskExecutor::Name);
+
+class WorkStealingReactorsTest : public testing::TestWithParam<ReactorFactory> {
+ protected:
+  std::unique_ptr<WorkStealingPool> MakePool(int threads) {
+    return std::make_unique<WorkStealingPool>(WorkStealingPoolOptions{
+        .threads = threads, .reactor = [this] { return GetParam().make(nullptr); }});
+  }
+};
+
+// The number after `name` in /proc/self/status.
+int64_t ProcessStatus(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    int64_t value = -1;
+    if (word == name && status >> value) return value;
+  }
+  return -1;
+}
+
+Task<void> SayAndHear(int to, int from) {
+  char byte = 'x';
+  const absl::StatusOr<size_t> said = co_await io::Write(to, absl::MakeConstSpan(&byte, 1));
+  EXPECT_TRUE(said.ok()) << said.status();
+  const absl::StatusOr<size_t> heard = co_await io::Read(from, absl::MakeSpan(&byte, 1));
+  EXPECT_TRUE(heard.ok()) << heard.status();
+}
+
+TEST_P(WorkStealingReactorsTest, AThousandPoolsThatCameAndWentLeaveNoThreadDescriptorOrPage) {
+  FdPair pair = MakeSocketPair();
+  const auto some = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto pool = MakePool(2);
+      BlockOn(*pool, SayAndHear(pair.first.get(), pair.second.get()));
+    }
+  };
+  some(50);  // what is made once, and what allocators keep
+  const int descriptors = OpenDescriptors();
+  const int64_t threads = ProcessStatus("Threads:");
+  const int64_t kibibytes = ProcessStatus("VmRSS:");
+  some(1000);
+  EXPECT_EQ(OpenDescriptors(), descriptors);
+  EXPECT_EQ(ProcessStatus("Threads:"), threads);
+  // A page a pool would be 4,000.
+  EXPECT_LT(ProcessStatus("VmRSS:"), kibibytes + 2000);
+}
+
+// A socket that always has something does not keep its worker from the rest: a timer, a task that
+// yields, posts from outside, and another socket.
+TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
+  for (const int threads : {1, 2}) {
+    const auto pool = MakePool(threads);
+    FdPair busy = MakeSocketPair();
+    FdPair other = MakeSocketPair();
+    internal::Atomic<bool> ended{false};
+    const auto always = [&]() -> Task<void> {
+      char byte = 'x';
+      while (!ended.load(internal::kRelaxed)) {
+        static_cast<void>(co_await io::Write(busy.first.get(), absl::MakeConstSpan(&byte, 1)));
+        static_cast<void>(co_await io::Read(busy.second.get(), absl::MakeSpan(&byte, 1)));
+      }
+    };
+    const auto yields = [&]() -> Task<void> {
+      while (!ended.load(internal::kRelaxed)) co_await Yield();
+    };
+    JoinHandle<void> socket = Spawn(always(), {.executor = pool.get()});
+    JoinHandle<void> yielder = Spawn(yields(), {.executor = pool.get()});
+    const auto body = [&]() -> Task<void> {
+      for (int i = 0; i < 20; ++i) {
+        const absl::Status slept = co_await Sleep(absl::Microseconds(50));  // or never
+        EXPECT_TRUE(slept.ok()) << slept;
+        co_await SayAndHear(other.first.get(), other.second.get());
+      }
+      ended.store(true, internal::kRelaxed);
+      co_await socket;
+      co_await yielder;
+    };
+    BlockOn(*pool, body());
+  }
+}
+
+TEST_P(WorkStealingReactorsTest, WhatACompletionMakesReadyIsStolen) {
+  const auto pool = MakePool(2);
+  FdPair pair = MakeSocketPair();
+  internal::Atomic<int> met{0};
+  // Each waits, without giving its thread back, until all have begun: one thread alone never ends.
+  const auto meet = [&]() -> Task<void> {
+    met.fetch_add(1);
+    while (met.load() < 2) {
+    }
+    co_return;
+  };
+  const auto body = [&]() -> Task<void> {
+    co_await SayAndHear(pair.first.get(), pair.second.get());
+    JoinHandle<void> first = Spawn(meet());
+    JoinHandle<void> second = Spawn(meet());
+    co_await first;
+    co_await second;
+  };
+  for (int i = 0; i < 50; ++i) {
+    met.store(0);
+    BlockOn(*pool, body());
+  }
+  EXPECT_GT(pool->steals(), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(AllReactors, WorkStealingReactorsTest, testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+}  // namespace
+}  // namespace plait
