@@ -35,18 +35,14 @@ class CallBoard {
     begun_.store(number, kSeqCst);
     return withdrawn_[number % kSlots].load(kSeqCst) != number;
   }
-  // Worker: whether the parent does not want call `number` any more.
-  bool Withdrawn(uint64_t number) const noexcept {
-    return stop_word(number).load(kSeqCst) == number;
-  }
-
-  // Worker: is `number` while that call is withdrawn, for a function that looks while it runs.
+  // Worker: is `number` once that call is to stop, for a function that looks while it runs. One
+  // that was only withdrawn, too late, goes on undisturbed: its result is wanted.
   const Atomic<uint64_t>& stop_word(uint64_t number) const noexcept {
-    return withdrawn_[number % kSlots];
+    return stopped_[number % kSlots];
   }
 
-  // Parent: call `number` is not to begin, or to end soon. True when it certainly never begins;
-  // else the worker still answers it, or dies.
+  // Parent: call `number` is not to begin. True when it certainly never does; else it may have
+  // begun, and the worker answers one way or the other, or dies.
   [[nodiscard]] bool Withdraw(uint64_t number) noexcept {
     withdrawn_[number % kSlots].store(number, kSeqCst);
     return begun_.load(kSeqCst) < number;

@@ -215,6 +215,7 @@ TEST(CallServerTest, AFunctionThatRunsSeesThatItIsToStop) {
   const uint64_t number = server.Call(&UntilCancelled);
   for (int round = 0; server.board().begun() < number; ++round) SpinWait(round);
   EXPECT_FALSE(server.board().Withdraw(number));
+  EXPECT_NE(server.board().stop_word(number).load(), number) << "only withdrawn, it goes on";
   server.board().Stop(number);
   EXPECT_EQ(server.Next().As<int>(), 7);
 }

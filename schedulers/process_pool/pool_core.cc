@@ -549,9 +549,11 @@ void PoolCore::LookForStalls() noexcept {
   bool any = false;
   for (const auto& place : workers_) {
     WorkerSeat* const worker = place.get();
-    if (worker == nullptr || worker->outstanding() == 0) continue;
-    any = true;
-    if (worker->state != WorkerSeat::State::kReady || worker->first() != worker->stall_mark) {
+    if (worker == nullptr || worker->state != WorkerSeat::State::kReady) continue;
+    // One that has begun all that it was given holds nobody up: no timer runs for a long call.
+    if (worker->next() <= worker->begun() + 1) continue;
+    if (worker->first() != worker->stall_mark) {
+      any = true;
       continue;
     }
     worker->ahead = 1;
