@@ -2,25 +2,29 @@
 // instruction where nobody stole.
 //
 //   class Sum : public ForkJoin { ... };         // its `run` does what a new strand does, see
-//   below sum.Begin(forks, 3);  do part 0; for (;;) {
+//   below bool alone = sum.Begin(3);  prepare part 0; if (!alone) sum.Offer(forks); do part 0; for
+//   (; !alone; do part `step.part`) {
 //     const ForkJoin::Step step = sum.AfterPart(forks);
 //     if (step.what == ForkJoin::kWait) return;             // somebody else will find kJoined
 //     if (step.what == ForkJoin::kJoined) break;            // all parts have been done
-//     do part `step.part`;
-//     if (step.what == ForkJoin::kAlone) break;             // that was all
+//     prepare part `step.part`;
+//     if (step.what == ForkJoin::kPart) sum.Offer(forks);
+//     alone = step.what == ForkJoin::kAlone;
 //   }
 //
 // Parts are done by strands. The first does part 0 and then, while it finds the rest where it
 // pushed it, the next; whoever is given the rest by the executor (`run`) becomes another strand:
-// BeginStrand gives its first part, and pushes what is left of the rest on that thread's stack. So
-// a part is begun in the order of the numbers, and what it needs can be made then.
+// BeginStrand gives its first part. While a strand has the rest it may prepare the part that it has
+// taken, by itself, and others' parts are prepared before or after that: it gives the rest up by
+// Offer, from when on others may have it. So parts are prepared one at a time, in the order of the
+// numbers, and what a part needs can be made then.
 //
 // Counted are the strands, and the rest until its last part is taken:
 //
 //   2 (one strand, and the rest)
 //     --AfterPart takes the last part, and count is 2--> nobody else is there to know: kAlone
 //     --AfterPart takes the last part otherwise--> - 1
-//     --BeginStrand, and more parts are left--> + 1
+//     --BeginStrand, and more parts are left: what will be offered again counts too--> + 1
 //     --BeginStrand takes the last part: what counted the rest counts the strand--> the same
 //     --AfterPart does not have the rest: the strand ends--> - 1; who makes it 0: kJoined
 //
@@ -44,8 +48,9 @@ namespace plait::internal {
 class ForkJoin : public ForkJob {
  public:
   enum What : unsigned char {
-    kPart,    // do this part
-    kAlone,   // the same; it is the last one, and all others are done: it joins by itself
+    kPart,    // do this part; others are left: Offer
+    kLast,    // do this part, the last; others are being done
+    kAlone,   // the same, but all others are done: when this one is, so is everything
     kWait,    // the strand has ended; others have not
     kJoined,  // the strand has ended, as the last: everything is done
   };
@@ -57,40 +62,36 @@ class ForkJoin : public ForkJob {
   explicit ForkJoin(RunFunction begin_strand) noexcept : ForkJob(begin_strand) {}
 
   // The first strand, which does part 0 of `parts`, 1 or more. True: it is alone with it.
-  bool Begin(ForkStack& forks, size_t parts) {
+  bool Begin(size_t parts) noexcept {
     parts_ = parts;
-    if (parts == 1) [[unlikely]]
-      return true;
-    forks.Push(*this);
-    return false;
+    return parts == 1;
   }
+
+  // The strand that has the rest, on the thread of `forks`, when what its own part needs is there.
+  void Offer(ForkStack& forks) { forks.Push(*this); }
 
   // A strand has done a part, on the thread of `forks`.
   Step AfterPart(ForkStack& forks) noexcept {
-    if (!forks.Has(*this)) [[unlikely]]
+    if (!forks.Pop(*this)) [[unlikely]]
       return {EndStrand() ? kJoined : kWait, 0};
     const size_t part = next_;
     if (part + 1 < parts_) {
       next_ = part + 1;
-      forks.Kept();
       return {kPart, part};
     }
-    static_cast<void>(forks.Pop(*this));
     // Acquire: the results of the strands that have ended.
     if (count_.load(kAcquire) == 2) [[likely]]
       return {kAlone, part};
     count_.fetch_sub(1, kRelaxed);
-    return {kPart, part};
+    return {kLast, part};
   }
 
-  // A new strand, which was given the rest: does the part that this returns.
-  size_t BeginStrand(ForkStack& forks) {
+  // A new strand, which was given the rest.
+  Step BeginStrand() noexcept {
     const size_t part = next_++;
-    if (next_ < parts_) {
-      count_.fetch_add(1, kRelaxed);
-      forks.Push(*this);
-    }
-    return part;
+    if (next_ == parts_) return {kLast, part};
+    count_.fetch_add(1, kRelaxed);
+    return {kPart, part};
   }
 
  private:

@@ -51,7 +51,7 @@ class Program : public ForkJoin {
   Forks& forks() { return forks_; }
 
   void Own() {
-    bool joined = Strand(forks_, 0, Begin(forks_, parts_));
+    bool joined = Strand(forks_, {Begin(parts_) ? kAlone : kPart, 0});
     TakeAll(forks_, joined);
     if (!joined) joined_.Wait();
     Require(forks_.empty(), "nothing is left");
@@ -79,20 +79,20 @@ class Program : public ForkJoin {
   }
   // As a thread does that has returned to its queue.
   void TakeAll(Forks& forks, bool& joined) {
-    while (!joined && queue_.Take() != nullptr) joined = Strand(forks, BeginStrand(forks), false);
+    while (!joined && queue_.Take() != nullptr) joined = Strand(forks, BeginStrand());
   }
-  bool Strand(Forks& forks, size_t part, bool alone) {
+  bool Strand(Forks& forks, Step step) {
     for (;;) {
-      ++done_[part];  // by two, that is a data race
+      ++prepared_;  // by two at once, that is a data race
+      const bool alone = step.what == kAlone;
+      if (step.what == kPart) Offer(forks);
+      ++done_[step.part];
       if (alone) return Joined();
-      const Step step = AfterPart(forks);
+      step = AfterPart(forks);
       if (step.what == kWait) return false;
       if (step.what == kJoined) return Joined();
-      part = step.part;
-      alone = step.what == kAlone;
     }
   }
-
   bool Joined() {
     for (size_t i = 0; i < parts_; ++i) Require(done_[i] == 1, "each part was done once");
     return true;
@@ -102,6 +102,7 @@ class Program : public ForkJoin {
   Queue queue_;
   Forks forks_{queue_};
   Forks thiefs_{queue_};
+  int prepared_ = 0;
   int done_[4] = {};
   Event joined_;
 };

@@ -72,18 +72,6 @@ class ForkStack {
     return true;
   }
 
-  // Whether Pop would take it, who then may change it. A job of several parts, of which one was
-  // taken, can stay where it is: that is a push, so Kept() must follow.
-  [[nodiscard]] bool Has(const ForkJob& job) noexcept {
-    if (top_[-1] != &job) [[unlikely]]
-      return Trim();
-    return true;
-  }
-  void Kept() noexcept {
-    if (asked()) [[unlikely]]
-      Answer();
-  }
-
   bool empty() const noexcept { return top_ <= floor_ || top_[-1] == nullptr; }
 
   // The newest private job, or null.

@@ -175,23 +175,20 @@ TEST(ForkStackTest, AThreadWithoutAnExecutorsOneHasOneOfItsOwn) {
 
 // --- ForkJoin ---
 
-struct Parts : ForkJoin {
-  explicit Parts(size_t n) : ForkJoin(nullptr), done(n) {}
-  std::vector<int> done;
-};
-
 TEST(ForkJoinTest, AloneTheFirstStrandDoesAllPartsInOrder) {
   for (size_t parts : {1u, 2u, 5u}) {
     Forks forks;
-    Parts fork(parts);
+    ForkJoin fork(nullptr);
     size_t part = 0;
-    bool alone = fork.Begin(forks, parts);
+    bool alone = fork.Begin(parts);
     EXPECT_EQ(alone, parts == 1);
+    if (!alone) fork.Offer(forks);
     while (!alone) {
       const ForkJoin::Step step = fork.AfterPart(forks);
       EXPECT_EQ(step.part, ++part);
       alone = step.what == ForkJoin::kAlone;
       EXPECT_TRUE(alone || step.what == ForkJoin::kPart);
+      if (!alone) fork.Offer(forks);
     }
     EXPECT_EQ(part, parts - 1);
     EXPECT_TRUE(forks.empty());
@@ -201,10 +198,14 @@ TEST(ForkJoinTest, AloneTheFirstStrandDoesAllPartsInOrder) {
 TEST(ForkJoinTest, WhoeverEndsLastJoins) {
   Forks here, there;
   ForkJoin fork(nullptr);
+  EXPECT_FALSE(fork.Begin(3));
   here.Ask();
-  EXPECT_FALSE(fork.Begin(here, 3));
+  fork.Offer(here);
   EXPECT_EQ(here.published, Published({&fork}));
-  EXPECT_EQ(fork.BeginStrand(there), 1u);
+  const ForkJoin::Step first = fork.BeginStrand();
+  EXPECT_EQ(first.part, 1u);
+  ASSERT_EQ(first.what, ForkJoin::kPart);
+  fork.Offer(there);
   EXPECT_EQ(fork.AfterPart(here).what, ForkJoin::kWait) << "the rest is elsewhere";
   const ForkJoin::Step last = fork.AfterPart(there);
   EXPECT_EQ(last.what, ForkJoin::kAlone) << "the first strand has ended";
@@ -215,11 +216,13 @@ TEST(ForkJoinTest, WhoeverEndsLastJoins) {
 TEST(ForkJoinTest, TheFirstStrandJoinsWhereAThiefWasFaster) {
   Forks here, there;
   ForkJoin fork(nullptr);
+  EXPECT_FALSE(fork.Begin(3));
   here.Ask();
-  EXPECT_FALSE(fork.Begin(here, 3));
-  EXPECT_EQ(fork.BeginStrand(there), 1u);
+  fork.Offer(here);
+  ASSERT_EQ(fork.BeginStrand().what, ForkJoin::kPart);
+  fork.Offer(there);
   const ForkJoin::Step last = fork.AfterPart(there);
-  EXPECT_EQ(last.what, ForkJoin::kPart) << "the first strand has not ended";
+  EXPECT_EQ(last.what, ForkJoin::kLast) << "the first strand has not ended";
   EXPECT_EQ(last.part, 2u);
   EXPECT_EQ(fork.AfterPart(there).what, ForkJoin::kWait);
   EXPECT_EQ(fork.AfterPart(here).what, ForkJoin::kJoined);
@@ -243,15 +246,17 @@ struct Fork : ForkJoin {
 
   Fork() : ForkJoin(nullptr) {}
 
+  Step First() { return {Begin(kParts) ? kAlone : kPart, 0}; }
   // Whether this strand is the one that finds that all is done.
-  bool Strand(ForkStack& forks, size_t part, bool alone) {
+  bool Strand(ForkStack& forks, Step step) {
     for (;;) {
-      results[part] = static_cast<int>(part) + 1;
+      prepared.push_back(step.part);  // by two at once, that is a data race
+      const bool alone = step.what == kAlone;
+      if (step.what == kPart) Offer(forks);
+      results[step.part] = static_cast<int>(step.part) + 1;
       if (alone) return true;
-      const Step step = AfterPart(forks);
+      step = AfterPart(forks);
       if (step.what == kWait || step.what == kJoined) return step.what == kJoined;
-      part = step.part;
-      alone = step.what == kAlone;
     }
   }
   int Sum() const {
@@ -260,6 +265,7 @@ struct Fork : ForkJoin {
     return sum;
   }
 
+  std::vector<size_t> prepared;
   int results[kParts] = {};  // plain memory: what orders it is the join
   Atomic<bool> joined{false};
 };
@@ -279,7 +285,7 @@ TEST(ForkJoinTest, WithAThiefThatAlwaysAsksEveryForkIsJoinedOnceAndSeesAllResult
         continue;
       }
       auto& fork = static_cast<Fork&>(*job);
-      if (fork.Strand(thiefs, fork.BeginStrand(thiefs), false)) {
+      if (fork.Strand(thiefs, fork.BeginStrand())) {
         joined_by_thief.fetch_add(1, kRelaxed);
         fork.joined.store(true, kRelease);
       }
@@ -288,12 +294,12 @@ TEST(ForkJoinTest, WithAThiefThatAlwaysAsksEveryForkIsJoinedOnceAndSeesAllResult
   });
   for (int i = 0; i < kForks; ++i) {
     Fork fork;
-    bool joined = fork.Strand(mine, 0, fork.Begin(mine, Fork::kParts));
+    bool joined = fork.Strand(mine, fork.First());
     if (!joined) {
       // The job may still be where it was published.
       if (ForkJob* const job = mine.Steal()) {
         ASSERT_EQ(job, &fork);
-        joined = fork.Strand(mine, fork.BeginStrand(mine), false);
+        joined = fork.Strand(mine, fork.BeginStrand());
       }
     }
     for (int round = 0; !joined; ++round) {
@@ -301,6 +307,7 @@ TEST(ForkJoinTest, WithAThiefThatAlwaysAsksEveryForkIsJoinedOnceAndSeesAllResult
       if (!joined) SpinWait(round);
     }
     ASSERT_EQ(fork.Sum(), 10);
+    ASSERT_EQ(fork.prepared, std::vector<size_t>({0, 1, 2, 3}));
   }
   over.store(true, kRelaxed);
   thief.join();

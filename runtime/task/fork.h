@@ -70,8 +70,9 @@ namespace plait {
 namespace internal {
 
 // What an awaiter of children needs to know of them: `D` has Child(i), which gives the coroutine of
-// child i, with its result's place, or null where that could not be made and the result says why;
-// count(); and Visit. It is called for each i once, in order, by whoever has the rest of the fork.
+// child i, with its result's place, or, where kMayLackChildren, null where that could not be made
+// and the result says why; Begins(), called before any of these; count(); and Visit. Child is
+// called for each i once, in order, by whoever has the rest of the fork.
 //
 // As a proxy this is the continuation of a child whose end others may have to be told of: what goes
 // on then is the next child, the awaiting coroutine, or nothing.
@@ -91,11 +92,14 @@ class ForkAwaiter : private ProxyPromise, private AwaitNote {
     context = parent.context;
     continuation = &parent;
     SetAwaitNote(parent, *this);
+    derived().Begins();
     ForkStack& forks = ForkStack::Current();
-    bool alone = join_.Begin(forks, derived().count());
-    for (size_t part = 0;;) {
-      PromiseBase* const child = derived().Child(part);
-      if (child != nullptr) [[likely]] {
+    const bool single = join_.Begin(derived().count());
+    for (ForkJoin::Step step{single ? ForkJoin::kAlone : ForkJoin::kPart, 0};;) {
+      const bool alone = step.what == ForkJoin::kAlone;
+      PromiseBase* const child = derived().Child(step.part);
+      if (step.what == ForkJoin::kPart) join_.Offer(forks);
+      if (!D::kMayLackChildren || child != nullptr) [[likely]] {
         child->context = parent.context;
         child->continuation = alone ? static_cast<WorkItem*>(&parent) : this;
         // Where it was suspended, the rest is for ForkStack::Drain, and nothing may be touched
@@ -103,13 +107,11 @@ class ForkAwaiter : private ProxyPromise, private AwaitNote {
         if (!Call(*child)) return true;
       }
       if (alone) break;
-      const ForkJoin::Step step = join_.AfterPart(forks);
+      step = join_.AfterPart(forks);
       if (step.what == ForkJoin::kWait) [[unlikely]]
         return true;
       if (step.what == ForkJoin::kJoined) [[unlikely]]
         break;
-      part = step.part;
-      alone = step.what == ForkJoin::kAlone;
     }
     parent.next = nullptr;  // it waits for nothing now
     return false;
@@ -125,31 +127,36 @@ class ForkAwaiter : private ProxyPromise, private AwaitNote {
   const D& derived() const noexcept { return static_cast<const D&>(*this); }
 
   // Of a strand that is not on the awaiting coroutine's stack: what it goes on with.
-  WorkItem& Begin(ForkJoin::Step step) noexcept {
+  WorkItem& GoOn(ForkStack& forks, ForkJoin::Step step) noexcept {
     for (;;) {
       if (step.what == ForkJoin::kWait) return kNothing;
       if (step.what == ForkJoin::kJoined) return *continuation;
       thread_state.context = context;  // for what makes the child
+      WorkItem& parent = *continuation;
       PromiseBase* const child = derived().Child(step.part);
       const bool alone = step.what == ForkJoin::kAlone;
       if (child != nullptr) [[likely]] {
         child->context = context;
-        child->continuation = alone ? continuation : this;
-        return *child;
+        child->continuation = alone ? &parent : this;
       }
-      if (alone) return *continuation;
-      step = join_.AfterPart(ForkStack::Current());
+      // From here on others may do all that is left but this part.
+      if (step.what == ForkJoin::kPart) join_.Offer(forks);
+      if (child != nullptr) [[likely]]
+        return *child;
+      if (alone) return parent;
+      step = join_.AfterPart(forks);
     }
   }
   static WorkItem& ChildEnded(ProxyPromise& proxy) noexcept {
     auto& self = static_cast<ForkAwaiter&>(proxy);
-    return self.Begin(self.join_.AfterPart(ForkStack::Current()));
+    ForkStack& forks = ForkStack::Current();
+    return self.GoOn(forks, self.join_.AfterPart(forks));
   }
   static void NewStrand(WorkItem& job) noexcept {
     auto& self = static_cast<Join&>(static_cast<ForkJob&>(job)).self;
-    const size_t part = self.join_.BeginStrand(ForkStack::Current());
-    WorkItem& next = self.Begin({ForkJoin::kPart, part});
+    WorkItem& next = self.GoOn(ForkStack::Current(), self.join_.BeginStrand());
     next.run(next);
+    thread_state.context = nullptr;
   }
   static void VisitChildren(const AwaitNote& note, AwaitVisitor& visitor) {
     static_cast<const ForkAwaiter&>(note).derived().Visit(visitor);
@@ -200,11 +207,10 @@ class [[nodiscard]] ForkTuple : public ForkAwaiter<ForkTuple<T...>> {
     for (PromiseBase* child : children_) child->handle().destroy();
   }
 
+  static constexpr bool kMayLackChildren = false;
   static constexpr size_t count() noexcept { return sizeof...(T); }
-  PromiseBase* Child(size_t i) noexcept {
-    begun_ = true;
-    return children_[i];
-  }
+  void Begins() noexcept { begun_ = true; }
+  PromiseBase* Child(size_t i) noexcept { return children_[i]; }
   void Visit(AwaitVisitor& visitor) const {
     const PromiseBase* const* child = children_.data();
     const auto visit = [&](bool running) {
@@ -281,7 +287,9 @@ class [[nodiscard]] ForkEachAwaiter : public ForkAwaiter<ForkEachAwaiter<Make, k
 
   ForkEachAwaiter(ForkEachAwaiter&&) = default;
 
+  static constexpr bool kMayLackChildren = true;
   size_t count() const noexcept { return count_; }
+  void Begins() noexcept {}
   PromiseBase* Child(size_t i) noexcept {
     TaskPromise<T>* child = nullptr;
 #if defined(__cpp_exceptions)

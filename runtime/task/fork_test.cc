@@ -202,6 +202,22 @@ TEST_P(ForkTest, AChildThatWaitsForAnothersChildIsNotInItsWay) {
   BlockOn(executor_, body());
 }
 
+TEST_P(ForkTest, ForkEachMakesItsChildrenOneAtATimeInTheirOrder) {
+  const auto body = []() -> Task<void> {
+    std::vector<size_t> all(20);
+    for (size_t i = 0; i < all.size(); ++i) all[i] = i;
+    for (int round = 0; round < 50; ++round) {
+      std::vector<size_t> made;  // by two threads at once, that is a data race
+      static_cast<void>(co_await ForkEach(all.size(), [&made](size_t i) {
+        made.push_back(i);
+        return Give(static_cast<int>(i));
+      }));
+      EXPECT_EQ(made, all);
+    }
+  };
+  BlockOn(executor_, body());
+}
+
 TEST_P(ForkTest, ACancelThatRacesStealsReachesAllOrNone) {
   const auto body = []() -> Task<void> {
     const auto leaf = [](size_t) -> Task<absl::Status> {
