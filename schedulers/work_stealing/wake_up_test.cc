@@ -140,8 +140,9 @@ absl::Duration ProcessorTime() {
 
 // Real time has to pass for that, as it is real time that a worker must not burn; no other
 // program's share of the processors is counted.
+constexpr absl::Duration kIdle = absl::Milliseconds(500);
+
 TEST(WakeUpTest, AnIdlePoolTakesLessThanAHundredthOfAProcessor) {
-  constexpr absl::Duration kIdle = absl::Milliseconds(500);
   WorkStealingPool pool({.threads = 4});
   Counted item;
   for (int round = 0; round < 100; ++round) {  // so that spinning has just paid
