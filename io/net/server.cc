@@ -42,7 +42,7 @@ Task<void> AbortConnection(internal::StreamRef stream) {
   co_await internal::StreamState::AtHome(*stream.get(), [&] {
     if (stream->fd() < 0) return;  // closed already
     EndConnection(stream->fd());
-    stream->Abort();
+    stream->AbortForOwner();
   });
 }
 

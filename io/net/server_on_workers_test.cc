@@ -40,7 +40,8 @@ class ServerOnWorkersTest : public testing::TestWithParam<PoolFactory> {
   ~ServerOnWorkersTest() override {
     // What was dropped is closed by a task.
     for (int round = 0; pool_->tasks().size() > 0; ++round) internal::SpinWait(round);
-    EXPECT_EQ(OpenDescriptors(), open_before_);
+    // Fewer, where a thread that started had a file open for a moment.
+    EXPECT_LE(OpenDescriptors(), open_before_);
   }
 
   template <class Body>
@@ -171,7 +172,11 @@ TEST_P(ServerOnWorkersTest, ClosingAndAbortingClientsEndsEveryConnectionOnce) {
     const auto body = [&]() -> Task<absl::Status> {
       Listener listener = ListenLocally();
       const SocketAddress address = listener.local_address();
-      Server server(std::move(listener), handle);
+      ServerOptions options;
+      options.on_error = [](const absl::Status& error, const SocketAddress&) {
+        ADD_FAILURE() << "a handler that had not begun to read: " << error;
+      };
+      Server server(std::move(listener), handle, std::move(options));
       JoinHandle<absl::Status> serving = Spawn(server.Serve());
       std::vector<Stream> clients;
       for (int i = 0; i < 6; ++i) clients.push_back(co_await OrReturn(Connect(address)));

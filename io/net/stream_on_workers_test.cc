@@ -44,7 +44,8 @@ class StreamOnWorkersTest : public testing::TestWithParam<ReactorFactory> {
   ~StreamOnWorkersTest() override {
     // What was dropped is closed by a task.
     for (int round = 0; pool_->tasks().size() > 0; ++round) internal::SpinWait(round);
-    EXPECT_EQ(OpenDescriptors(), open_before_);
+    // Fewer, where a thread that started had a file open for a moment.
+    EXPECT_LE(OpenDescriptors(), open_before_);
   }
 
   void Make(bool restless, int workers = 2) {

@@ -270,6 +270,11 @@ class StreamState {
   // a Flush; dropping the Stream drops nothing. On a thread where it does not wait it sends
   // nothing.
   static Task<absl::Status> CloseForOwner(StreamRef state);
+  // The same at once, dropping what was not sent. At home.
+  void AbortForOwner() noexcept {
+    closing_.store(true, kRelaxed);
+    Abort();
+  }
   bool closing() const noexcept { return closing_.load(kRelaxed); }
   // At home, and before its owner's write has returned that CloseForOwner has ended: what was
   // accepted in the owner's own memory, which is sent as well. Nothing otherwise.
