@@ -54,6 +54,7 @@
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/stamped_ring.h"
 #include "plait/runtime/sync/wait_notes.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/waiter_list.h"
 
@@ -267,7 +268,7 @@ class Channel : private internal::ChannelBase {
     woken.WakeAll();
     if (early)
       self.Wake();  // through the executor, so that a loop of cancelled waits lets others run
-    return waits || early;
+    return waits || early || internal::YieldIfSpent(promise);
   }
 
   class [[nodiscard]] SendAwaiter : public Waiter {
@@ -276,6 +277,7 @@ class Channel : private internal::ChannelBase {
 
     bool await_ready() {
       if (channel_.senders_wait_.load(internal::kRelaxed)) return false;  // behind them
+      if (!internal::SpendBudget()) return false;
       const RingResult result = channel_.PushAndServe(value_);
       sent_ = result == RingResult::kDone;
       return sent_ || result == RingResult::kClosed;
@@ -304,6 +306,7 @@ class Channel : private internal::ChannelBase {
 
     bool await_ready() {
       if (channel_.receivers_wait_.load(internal::kRelaxed)) return false;  // behind them
+      if (!internal::SpendBudget()) return false;
       const RingResult result = channel_.PopAndServe(value_);
       return result == RingResult::kDone || result == RingResult::kClosed;
     }

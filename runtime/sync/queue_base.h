@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/wait_notes.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/waiter_list.h"
 
@@ -211,6 +212,7 @@ class BasicQueue : public QueueBase {
     PutAwaiter(BasicQueue& queue, T value) : queue_(queue), value_(std::move(value)) {}
 
     bool await_ready() {
+      if (!SpendBudget()) return false;
       Waiter* getter = nullptr;
       {
         SpinLockHolder hold(queue_.lock_);
@@ -226,7 +228,7 @@ class BasicQueue : public QueueBase {
                               internal::kQueuePutNote, [&] { return ReadyUnderLock(&getter); });
       // While it waits there is no getter to wake, and this awaiter may be gone.
       if (getter != nullptr) getter->Wake();
-      return waits;
+      return waits || YieldIfSpent(waiter.promise());
     }
     absl::Status await_resume() {
       if (!Finish()) return absl::CancelledError("the Put was cancelled");
@@ -252,6 +254,7 @@ class BasicQueue : public QueueBase {
     explicit GetAwaiter(BasicQueue& queue) : queue_(queue) {}
 
     bool await_ready() {
+      if (!SpendBudget()) return false;
       Waiter* putter = nullptr;
       bool ready = false;
       {
@@ -267,7 +270,7 @@ class BasicQueue : public QueueBase {
       const bool waits = Park(waiter.promise(), queue_.lock_, queue_.getters_,
                               internal::kQueueGetNote, [&] { return ReadyUnderLock(&putter); });
       if (putter != nullptr) putter->Wake();
-      return waits;
+      return waits || YieldIfSpent(waiter.promise());
     }
     absl::StatusOr<T> await_resume() {
       if (!Finish()) return absl::CancelledError("the Get was cancelled");

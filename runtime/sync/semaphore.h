@@ -31,6 +31,7 @@
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/guard_await.h"  // IWYU pragma: export
 #include "plait/runtime/sync/wait_notes.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/waiter_list.h"
 
@@ -167,12 +168,13 @@ class [[nodiscard]] SemaphoreCore::AcquireAwaiter : private AcquireWaiter {
 
   bool await_ready() noexcept {
     // Nonsense is not waited for; await_resume says what is wrong.
-    return permits_ < 0 || core_.AcquireNow(permits_) || permits_ > core_.bound_;
+    return permits_ < 0 || (SpendBudget() && core_.AcquireNow(permits_)) || permits_ > core_.bound_;
   }
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
     return Park(waiter.promise(), core_.lock_, core_.waiters_, kSemaphoreNote,
-                [this] { return core_.AcquireOrNoteWaiter(permits_); });
+                [this] { return core_.AcquireOrNoteWaiter(permits_); }) ||
+           YieldIfSpent(waiter.promise());
   }
   SemaphoreGuard await_resume() { return Finish() ? Served() : Cancelled(); }
 

@@ -8,6 +8,7 @@
 
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/task/await_note.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/task/task_context.h"
@@ -80,7 +81,7 @@ class JoinCounter {
       SetAwaitNote(waiter.promise(), note);
       if (counter.count_.fetch_sub(1, kAcqRel) != 1) return true;
       waiter.promise().next = nullptr;
-      return false;
+      return YieldIfSpent(waiter.promise());
     }
     void await_resume() const noexcept {}
   };

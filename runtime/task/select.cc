@@ -1,5 +1,6 @@
 #include "plait/runtime/task/select.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "plait/runtime/core/fork_stack.h"
@@ -36,6 +37,9 @@ void SelectBranchBase::StartWith(SelectScope& scope, int index,
   thread.context = context;
   thread.bounced = nullptr;
   ++thread.nested;
+  // Whoever selects gives others their turn when it has ended, not each branch: one that was taken
+  // for waiting would have others begin that need not.
+  thread.budget = std::max(outer.budget, 1);
   // So that whatever coroutine it starts is handed to us instead of being resumed in between.
   thread.stack_limit = reinterpret_cast<const char*>(UINTPTR_MAX);
   const std::coroutine_handle<> started = begin(*this);
@@ -53,6 +57,7 @@ void SelectBranchBase::StartWith(SelectScope& scope, int index,
   thread.bounced = outer.bounced;
   thread.context = outer.context;
   thread.nested = outer.nested;
+  thread.budget = outer.budget - 1;
   if (started == nullptr) OnReady(*this);
 }
 

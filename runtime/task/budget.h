@@ -1,0 +1,46 @@
+// The budget of awaits: what keeps a task that never has to wait from keeping its thread for ever.
+//
+// Where what an await waits for is there already, the coroutine simply goes on, which is fast, and
+// which in a loop over a queue that is never empty starves all others. So each time that a
+// coroutine is resumed by its executor it has a budget of awaits that may go on at once
+// (kReadyAwaits); the next one lets others have a turn, as if it had had to wait.
+//
+// An awaiter asks in await_ready, before it takes anything, and says no where the answer is no. In
+// await_suspend it looks again, as it does for those who come between the two, and where it has
+// what it wants it returns YieldIfSpent in place of false: the coroutine is queued with its result.
+// Cost: a decrement. Threads: the one that runs the coroutine.
+#ifndef PLAIT_RUNTIME_TASK_BUDGET_H_
+#define PLAIT_RUNTIME_TASK_BUDGET_H_
+
+#include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/task/promise.h"
+
+namespace plait::internal {
+
+// False when it is the others' turn.
+inline bool SpendBudget() noexcept {
+#if defined(PLAIT_EXPLORE)
+  // An explorer's threads are one thread, and have nobody to give a turn to.
+  return true;
+#else
+  return --thread_state.budget >= 0;
+#endif
+}
+
+// For await_suspend, where nothing is left to wait for: what it returns. Nothing may be touched
+// after true, as the coroutine may go on on another thread.
+inline bool YieldIfSpent(PromiseBase& coroutine) noexcept {
+#if defined(PLAIT_EXPLORE)
+  static_cast<void>(coroutine);
+  return false;
+#else
+  if (thread_state.budget >= 0) [[likely]]
+    return false;
+  coroutine.ScheduleLast();
+  return true;
+#endif
+}
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_RUNTIME_TASK_BUDGET_H_
