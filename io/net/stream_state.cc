@@ -176,9 +176,11 @@ void StreamRead::Start(StreamState& state) noexcept {
   using Reading = StreamState::Reading;
   if (state.reading_ == Reading::kUnknown) {
     state.drained_ = true;  // or not: the reactor says so of a descriptor that it does not know
-    state.reading_ = state.kind_ == StreamState::Kind::kFile    ? Reading::kReactorAtOnce
-                     : home()->reactor()->prefers_await_input() ? Reading::kItself
-                                                                : Reading::kReactor;
+    // A pipe's writing end has no input to wait for, and only a read says so.
+    state.reading_ = state.kind_ == StreamState::Kind::kFile          ? Reading::kReactorAtOnce
+                     : home()->reactor()->prefers_await_input()       ? Reading::kItself
+                     : state.kind_ == StreamState::Kind::kNonBlocking ? Reading::kReactorAtOnce
+                                                                      : Reading::kReactor;
   }
   fd = state.fd();
   ReadRest(state);
