@@ -58,11 +58,13 @@ void ForkStack::Grow() {
 }
 
 void ForkStack::Answer() noexcept {
+  if (bottom_ == top_) return;  // the next push answers
   // Before the job is out: who asks from now on has not been answered.
   limit_.store(end_, kRelaxed);
-  if (bottom_ == top_) return;
   ForkJob* const oldest = std::exchange(*bottom_, nullptr);
   ++bottom_;
+  // Nobody may come to pop them: what was pushed may end on another thread.
+  if (bottom_ == top_) top_ = bottom_ = floor_;
   Publish(*oldest);
 }
 

@@ -3,9 +3,10 @@
 // Code that forks pushes a ForkJob, does the other half itself, and pops the job again to do that
 // too: plain stores and loads of one thread, as long as nobody else has nothing to do. A thread
 // that looks for work and finds none asks: it sets the one word that is shared. The owner looks at
-// that word when it pushes, in the compare that also finds the stack full, and publishes its oldest
-// job, which is the largest piece of work it has, as an ordinary WorkItem of its executor. So what
-// a steal costs, atomics and wake-ups, is paid for what is stolen, or was wanted at least.
+// that word when it pushes, in the compare that also finds the stack full, and when it pops, and
+// publishes its oldest job, which is the largest piece of work it has, as an ordinary WorkItem of
+// its executor. So what a steal costs, atomics and wake-ups, is paid for what is stolen, or was
+// wanted at least.
 //
 //        base                 bottom: oldest        top: next free
 //         |   published: null   |   private           |
@@ -69,6 +70,9 @@ class ForkStack {
     if (top_[-1] != &job) [[unlikely]]
       return Trim();
     --top_;
+    // What is left is long work perhaps, which pushes nothing.
+    if (asked()) [[unlikely]]
+      Answer();
     return true;
   }
 
@@ -80,7 +84,7 @@ class ForkStack {
   // have returned to it; inside of itself it does nothing.
   void Drain() noexcept;
 
-  // Any thread: it has nothing to do. The next push answers.
+  // Any thread: it has nothing to do. The next push or pop answers.
   void Ask() noexcept { limit_.store(nullptr, kRelaxed); }
   // Any thread; a moment later it may not be so.
   bool asked() const noexcept { return limit_.load(kRelaxed) == nullptr; }

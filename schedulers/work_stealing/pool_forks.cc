@@ -12,6 +12,9 @@ void PoolForks::Publish(ForkJob& job) noexcept {
   } else {
     worker_.PushForked(job);
   }
+  // One was given. As long as more have nothing to do than wait here, the next push gives too:
+  // those who sleep do not ask again.
+  if (worker_.MoreAreIdleThan(calls_.size())) Ask();
   worker_.WakeForForked();
 }
 

@@ -73,6 +73,22 @@ TEST(PoolForksTest, AWorkerThatSleepsIsWokenForWhatIsForkedAfterwards) {
   EXPECT_GE(pool.steals(), 100u);
 }
 
+TEST(PoolForksTest, FunctionsThatForkNothingHaveAThreadEach) {
+  WorkStealingPool pool({.threads = 4});
+  for (int i = 0; i < 50; ++i) {
+    for (int round = 0; pool.idle_threads() < 4; ++round) internal::SpinWait(round);
+    RunOn(pool, [] {
+      Atomic<int> here{0};
+      const auto meet = [&here] {
+        here.fetch_add(1, internal::kAcqRel);
+        for (int round = 0; here.load(internal::kAcquire) < 4; ++round) internal::SpinWait(round);
+      };
+      ParallelInvoke(meet, meet, meet, meet);
+      return 0;
+    });
+  }
+}
+
 TEST(PoolForksTest, ALoopIsSharedByAllThreads) {
   WorkStealingPool pool({.threads = 3});
   RunOn(pool, [] {

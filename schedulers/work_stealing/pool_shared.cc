@@ -50,7 +50,7 @@ size_t PoolShared::TakePosted(WorkQueue& ready) noexcept {
     ready.Push(*item);
     ++count;
   }
-  if (count > 0) taken_.fetch_add(count, kRelaxed);
+  if (count > 0) taken_.fetch_add(count, kRelease);
   return count;
 }
 

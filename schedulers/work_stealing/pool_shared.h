@@ -66,9 +66,9 @@ class PoolShared {
   // --- the end ---
 
   // From now on, until EndDraining, who waits in AwaitDrained is told of workers that fall asleep.
-  void BeginDraining() noexcept { draining_.store(true, kSeqCst); }
-  void EndDraining() noexcept { draining_.store(false, kRelaxed); }
-  bool draining() const noexcept { return draining_.load(kSeqCst); }
+  void BeginDraining() noexcept { draining_.fetch_add(1, kSeqCst); }
+  void EndDraining() noexcept { draining_.fetch_sub(1, kRelaxed); }
+  bool draining() const noexcept { return draining_.load(kSeqCst) > 0; }
   // Until no task is left, or a moment has gone.
   void AwaitTasksBriefly();
   // Until no task is left and no worker has anything to do.
@@ -101,7 +101,7 @@ class PoolShared {
 
   std::mutex mutex_;  // of time's passing, and of drained_
   std::condition_variable drained_;
-  Atomic<bool> draining_{false};
+  Atomic<int> draining_{0};  // how many want that
   Atomic<bool> closed_{false};
   Atomic<size_t> taken_{0};  // of those posted
 

@@ -75,7 +75,11 @@ class PoolWorker final : public Worker {
 
   // Work that any worker may do. The slot's, while it is open.
   void Schedule(WorkItem& item) noexcept {
-    if (!slot_open_) return ScheduleLast(item);
+    if (!slot_open_) {
+      // What runs here may go on for long.
+      deque_.Push(item);
+      return shared_.WakeForDeque();
+    }
     // Others only ever empty it, so an empty one needs no exchange. Release: for those who steal
     // it; acquire: of those before, who have read it.
     WorkItem* displaced = slot_.load(kRelaxed);
@@ -98,6 +102,10 @@ class PoolWorker final : public Worker {
   // For its PoolForks.
   void PushForked(WorkItem& job) noexcept { deque_.Push(job); }
   void WakeForForked() noexcept { shared_.WakeForDeque(); }
+  // Whether more of the pool's workers have nothing to do than what waits here, `calls` with it.
+  bool MoreAreIdleThan(int64_t calls) const noexcept {
+    return shared_.idle.parked() + shared_.idle.searching() > deque_.size() + calls;
+  }
   // A call that another worker has published. Where there is none, those who fork are asked for
   // more.
   WorkItem* StealCall() noexcept;
@@ -177,6 +185,7 @@ class PoolWorker final : public Worker {
   int slot_runs_ = 0;
   int items_to_posted_look_ = kItemsPerPostedLook;
   int turn_limit_ = 64;
+  bool full_turn_ = false;
   Deadline last_look_;
   WorkItem* found_ = nullptr;  // by FindWork, to be run next
   uint64_t random_;

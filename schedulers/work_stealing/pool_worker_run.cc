@@ -48,11 +48,13 @@ void PoolWorker::RunItem(WorkItem& item) noexcept {
 }
 
 bool PoolWorker::RunItems() noexcept {
+  full_turn_ = false;
   for (int i = 0; i < turn_limit_; ++i) {
     WorkItem* const item = Next();
     if (item == nullptr) return false;
     RunItem(*item);
   }
+  full_turn_ = true;
   return true;
 }
 
@@ -68,13 +70,14 @@ void PoolWorker::Look() noexcept {
 
 void PoolWorker::AdaptTurn(Deadline now) noexcept {
   // As in an EventLoop: a turn between two looks should take long enough to make the look cheap and
-  // not so long that I/O waits.
+  // not so long that I/O waits. One that ended for lack of work says nothing of how long a full one
+  // takes.
   constexpr int64_t kShortNs = 20'000;
   constexpr int64_t kLongNs = 100'000;
   const int64_t took = now.nanos() - last_look_.nanos();
   if (took > kLongNs) {
     turn_limit_ = std::max(8, turn_limit_ / 2);
-  } else if (took < kShortNs) {
+  } else if (full_turn_ && took < kShortNs) {
     turn_limit_ = std::min(kMostItems, turn_limit_ * 2);
   }
   last_look_ = now;
