@@ -42,8 +42,11 @@ TaskRef<TaskStateOf<T>> MakeTaskState(Task<T> task, absl::string_view name,
   TaskPromise<T>* promise = task.Release();
   PLAIT_CHECK(promise != nullptr, "spawning a Task that was moved from or awaited before");
   TaskRef<TaskStateOf<T>> state(new TaskStateOf<T>(*promise));
-  state->set_name(name);
-  if (lasting_name != nullptr) state->set_name(*lasting_name);
+  if (lasting_name != nullptr) {
+    state->set_name(*lasting_name);
+  } else {
+    state->set_name(name);
+  }
   return state;
 }
 
