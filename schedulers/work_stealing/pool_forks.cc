@@ -29,9 +29,13 @@ WorkItem* PoolForks::StealCall() noexcept {
 bool PoolForks::RunOne(WorkItem::RunFunction only) noexcept {
   PLAIT_CHECK(only == &ForkedCallBase::Run, "only plain functions wait on a worker's stack");
   WorkItem* call = calls_.Pop();
-  if (call == nullptr) call = worker_.StealCall();
+  // Each may wait in its turn, and help on top of that.
+  constexpr int kMostHelps = 16;
+  if (call == nullptr && helps_ < kMostHelps) call = worker_.StealCall();
   if (call == nullptr) return false;
+  ++helps_;
   call->run(*call);
+  --helps_;
   return true;
 }
 

@@ -39,6 +39,9 @@ class PoolForks final : public ForkStack {
 
   PoolWorker& worker_;
   WorkStealingDeque calls_{16};
+  // Calls that run on top of joins that wait. Who helps so deep already takes back its own only, so
+  // that the stack has a bound.
+  int helps_ = 0;
 };
 
 }  // namespace plait::internal
