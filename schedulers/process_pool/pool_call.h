@@ -57,7 +57,8 @@ struct PoolCall {
   uint64_t number = 0;           // there
   uint32_t function = 0;
   Place place = Place::kTravelling;
-  bool cancel_travels = false;  // under the core's mutex
+  // Under the core's mutex.
+  bool cancel_travels = false;
   bool cancel_arrived = false;
   bool refused = false;
   bool alarm_set = false;

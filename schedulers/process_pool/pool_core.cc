@@ -208,9 +208,14 @@ void PoolCore::Start(RemoteCall& remote) noexcept {
   };
   call.cancel.run = [](WorkItem& item) noexcept {
     PoolCall& cancelled = *static_cast<PoolCall::Item&>(item).self;
-    cancelled.cancel_arrived = true;
     PoolCore& core = cancelled.core;
-    if (cancelled.refused) return core.home_.load(kRelaxed)->Post(cancelled.call);
+    {
+      const std::lock_guard<std::mutex> hold(core.mutex_);
+      cancelled.cancel_arrived = true;
+      if (cancelled.refused) return core.home_.load(kRelaxed)->Post(cancelled.call);
+      // It is seen when the call arrives. If it is refused instead, it may be gone after this.
+      if (cancelled.place == PoolCall::Place::kTravelling) return;
+    }
     if (cancelled.place == PoolCall::Place::kEnded) return core.RunIfFree(cancelled);
     core.Stop(cancelled, absl::CancelledError("the call was cancelled"));
   };
@@ -252,12 +257,11 @@ void PoolCore::Refuse(RemoteCall& remote, absl::Status status) noexcept {
   remote.status = std::move(status);
   bool travels = false;
   {
-    // So that a cancel sees it ended, or is seen.
+    // So that a cancel sees it ended, or is seen. Its place is home's.
     const std::lock_guard<std::mutex> hold(mutex_);
-    call.place = PoolCall::Place::kEnded;
     remote.executor_state.fetch_or(PoolCall::kEnded, kAcqRel);
     call.refused = true;
-    travels = call.cancel_travels;
+    travels = call.cancel_travels && !call.cancel_arrived;
   }
   if (!travels) remote.run(remote);
 }
@@ -480,13 +484,12 @@ bool PoolCore::TakeAnswers() noexcept {
       worker->process().Signal(SIGKILL);  // its death is seen to as any other
       continue;
     }
-    if (worker->state == WorkerSeat::State::kStopping &&
+    // One that was sent a signal dies of it, if only at its next call: it gets none.
+    if (worker->state == WorkerSeat::State::kStopping && !worker->killed &&
         worker->first() > worker->stopping_number) {
       // It has stopped by itself.
       worker->state = WorkerSeat::State::kReady;
-      if (worker->alarm_set && home_.load(kRelaxed)->CancelTimer(worker->alarm)) {
-        worker->alarm_set = false;
-      }
+      CancelAlarm(*worker);
       if (closing_ && calls_ == 0) EndWorkers();
     }
     worker->ahead = std::min(worker->ahead * 2, static_cast<size_t>(options_.calls_per_worker));
@@ -657,6 +660,9 @@ absl::Status PoolCore::WatchWorker(WorkerSeat& worker) {
   Reactor& reactor = *home_.load(kRelaxed)->reactor();
   absl::Status status = worker.event.Start(reactor, worker.event_descriptor());
   if (status.ok()) status = worker.end.Start(reactor, worker.process().end_descriptor());
+  if (status.ok() && worker.state == WorkerSeat::State::kStarting) {
+    SetAlarm(worker, options_.start_grace);
+  }
   return status;
 }
 
@@ -703,7 +709,12 @@ bool PoolCore::AnyAlive() const noexcept {
 }
 
 void PoolCore::OnReady(WorkerSeat& worker) noexcept {
+  if (worker.killed) {
+    worker.state = WorkerSeat::State::kStopping;  // too late
+    return;
+  }
   worker.state = WorkerSeat::State::kReady;
+  CancelAlarm(worker);
   start_failures_ = 0;
   if (closing_ && calls_ == 0) EndWorkers();
 }
@@ -753,6 +764,15 @@ void PoolCore::SetAlarm(WorkerSeat& worker, absl::Duration after) noexcept {
   home_.load(kRelaxed)->AddTimer(worker.alarm);
 }
 
+void PoolCore::CancelAlarm(WorkerSeat& worker) noexcept {
+  if (worker.alarm_set && home_.load(kRelaxed)->CancelTimer(worker.alarm)) worker.alarm_set = false;
+}
+
+void PoolCore::Kill(WorkerSeat& worker) noexcept {
+  worker.killed = true;
+  worker.process().Signal(SIGKILL);
+}
+
 void PoolCore::GiveUpOn(WorkerSeat& worker, uint64_t number) noexcept {
   if (worker.state == WorkerSeat::State::kStopping) {
     worker.stopping_number = std::max(worker.stopping_number, number);
@@ -770,8 +790,12 @@ void PoolCore::GiveUpOn(WorkerSeat& worker, uint64_t number) noexcept {
 void PoolCore::OnWorkerAlarm(WorkerSeat& worker) noexcept {
   worker.alarm_set = false;
   if (worker.state == WorkerSeat::State::kLeaving) {
-    worker.killed = true;
-    worker.process().Signal(SIGKILL);
+    Kill(worker);
+  } else if (worker.state == WorkerSeat::State::kStarting && releasing_.ok()) {
+    // What it has said may wait to be read.
+    TakeAnswers();
+    if (worker.state == WorkerSeat::State::kStarting) Kill(worker);
+    Dispatch();
   } else if (worker.state == WorkerSeat::State::kStopping && releasing_.ok()) {
     // It may have stopped in the meantime.
     TakeAnswers();
@@ -815,6 +839,9 @@ void PoolCore::OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept {
   if (!started) {
     OnStartFailed(absl::UnavailableError(absl::StrCat(
         "a worker process ", exit.ToString(), exit.reason.empty() ? "" : ": ", exit.reason,
+        worker.killed ? absl::StrCat(" as it was not ready after ",
+                                     absl::FormatDuration(options_.start_grace))
+                      : "",
         exit.error_tail.empty() ? "" : "; its last words: ", exit.error_tail)));
   } else {
     StartWorkers();
@@ -833,7 +860,7 @@ void PoolCore::OnCallsDeath(PoolCall& call, WorkerSeat& worker, const WorkerExit
 
 void PoolCore::Retire(WorkerSeat& worker) noexcept {
   worker.state = WorkerSeat::State::kDead;
-  if (worker.alarm_set && home_.load(kRelaxed)->CancelTimer(worker.alarm)) worker.alarm_set = false;
+  CancelAlarm(worker);
   worker.event.Stop();
   worker.end.Stop();
   const auto place = std::find_if(workers_.begin(), workers_.end(),
@@ -875,9 +902,13 @@ void PoolCore::EndWorkers() noexcept {
   for (const auto& worker : workers_) {
     if (worker == nullptr) continue;
     any = true;
-    if (worker->state == WorkerSeat::State::kReady && worker->SayGoodbye()) {
+    if (worker->state == WorkerSeat::State::kReady) {
+      // Where there is no room to say so, it is killed when it has not left.
+      static_cast<void>(worker->SayGoodbye());
       worker->state = WorkerSeat::State::kLeaving;
       SetAlarm(*worker, options_.terminate_grace);
+    } else if (worker->state == WorkerSeat::State::kStarting && !worker->killed) {
+      Kill(*worker);  // it may take long to be ready, or for ever
     }
   }
   if (!any) BeginRelease(ClosedError());
@@ -894,8 +925,8 @@ void PoolCore::BeginRelease(absl::Status why) noexcept {
   for (size_t i = 0; i < workers_.size(); ++i) {
     WorkerSeat* const worker = workers_[i].get();
     if (worker == nullptr) continue;
-    bool runs =
-        worker->state != WorkerSeat::State::kReady && worker->state != WorkerSeat::State::kStarting;
+    bool runs = worker->killed || (worker->state != WorkerSeat::State::kReady &&
+                                   worker->state != WorkerSeat::State::kStarting);
     for (uint64_t n = worker->first(); n != worker->next(); ++n) {
       PoolCall* const call = worker->call(n);
       if (call == nullptr) continue;
@@ -903,10 +934,10 @@ void PoolCore::BeginRelease(absl::Status why) noexcept {
       End(*call, releasing_);
     }
     if (runs || closing_) {
-      worker->killed = true;
-      worker->process().Signal(SIGKILL);
+      Kill(*worker);
       Retire(*worker);
     } else {
+      CancelAlarm(*worker);
       worker->event.Stop();
       worker->end.Stop();
     }
@@ -927,19 +958,23 @@ void PoolCore::FinishRelease() noexcept {
       return;
     }
   }
+  std::shared_ptr<Tenure> tenure;
+  bool closing = false;
   {
     const std::lock_guard<std::mutex> hold(mutex_);
     if (visit_posted_) return;  // which comes here again
+    tenure = std::move(tenure_);
+    closing = closing_;
     home_.store(nullptr, kRelaxed);
   }
-  if (closing_) {
+  // From here on another thread may be the home, and all is its; but not of a pool that closes.
+  if (closing) {
     workers_.clear();
     zygote_.reset();
     closed_event_.Set();
   }
-  tenure_->ended = true;
+  tenure->ended = true;
   // Last: the keeper may be all that keeps this.
-  const std::shared_ptr<Tenure> tenure = std::move(tenure_);
   if (tenure->keeper != nullptr) tenure->keeper->Happened();
 }
 

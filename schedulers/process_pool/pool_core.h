@@ -47,7 +47,8 @@
 
 namespace plait::internal {
 
-class PoolCore final : public std::enable_shared_from_this<PoolCore>,
+class PoolCore final : public RemoteExecutor,
+                       public std::enable_shared_from_this<PoolCore>,
                        private WorkerSeat::Listener,
                        private PoolWatch::Owner {
  public:
@@ -56,14 +57,14 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore>,
   PoolCore(const PoolCore&) = delete;
   PoolCore& operator=(const PoolCore&) = delete;
   // When no call is in it: blocks for some milliseconds where processes are left.
-  ~PoolCore();
+  ~PoolCore() override;
 
   const FunctionTable& functions() const noexcept { return options_.functions; }
   const ProcessPoolOptions& options() const noexcept { return options_; }
 
-  // Any thread; see RemoteExecutor.
-  void Start(RemoteCall& remote) noexcept;
-  void Cancel(RemoteCall& remote) noexcept;
+  // Any thread; see RemoteExecutor. Each call's frame keeps this, as the pool may be gone before.
+  void Start(RemoteCall& remote) noexcept override;
+  void Cancel(RemoteCall& remote) noexcept override;
 
   // Any thread. Refuses calls from now on and ends the workers: when the calls that are here have
   // ended, or, if `at_once`, now.
@@ -134,6 +135,8 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore>,
   void GiveUpOn(WorkerSeat& worker, uint64_t number) noexcept;
   void OnWorkerAlarm(WorkerSeat& worker) noexcept;
   void SetAlarm(WorkerSeat& worker, absl::Duration after) noexcept;
+  void CancelAlarm(WorkerSeat& worker) noexcept;
+  void Kill(WorkerSeat& worker) noexcept;
   void OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept;
   void OnCallsDeath(PoolCall& call, WorkerSeat& worker, const WorkerExit& exit) noexcept;
   void OnStartFailed(absl::Status status) noexcept;

@@ -19,6 +19,7 @@ namespace plait::internal {
 
 int Square(int n) { return n * n; }
 int Pid() { return ::getpid(); }
+int Parent() { return ::getppid(); }
 void Nothing() {}
 std::string Echo(const std::string& text) { return text; }
 std::string Make(int64_t size) { return std::string(static_cast<size_t>(size), 'm'); }
@@ -126,6 +127,14 @@ absl::StatusOr<int> Stubborn(const std::string& folder, const std::string& name)
   return RunGate(nullptr, folder, name);
 }
 
+int UntilTerminated(const std::string& folder, const std::string& name) {
+  static volatile sig_atomic_t terminated = 0;
+  ::signal(SIGTERM, [](int) { terminated = 1; });
+  Touch(absl::StrCat(folder, "/", name, ".began"));
+  for (int round = 0; terminated == 0; ++round) SpinWait(round);
+  return 0;
+}
+
 int DieAtFirst(const std::string& folder, const std::string& name) {
   const std::string journal = absl::StrCat(folder, "/journal");
   const int before = CountLines(journal, name);
@@ -138,6 +147,7 @@ FunctionTable PoolFunctions() {
   FunctionTable table;
   table.Add("square", &Square)
       .Add("pid", &Pid)
+      .Add("parent", &Parent)
       .Add("nothing", &Nothing)
       .Add("echo", &Echo)
       .Add("make", &Make)
@@ -151,8 +161,10 @@ FunctionTable PoolFunctions() {
       .Add("note_and_die", &NoteAndDie)
       .Add("gate", &Gate)
       .Add("stubborn", &Stubborn)
+      .Add("until_terminated", &UntilTerminated)
       .Add("die_at_first", &DieAtFirst);
   table.SetInitializer([] {
+    while (std::getenv(kInitializerHangs) != nullptr) ::pause();
     return std::getenv(kInitializerFails) == nullptr ? absl::OkStatus()
                                                      : absl::NotFoundError("no model");
   });

@@ -19,6 +19,7 @@ namespace plait::internal {
 
 int Square(int n);
 int Pid();
+int Parent();  // the process that has started it
 void Nothing();
 std::string Echo(const std::string& text);
 // A string of that many bytes.
@@ -43,6 +44,8 @@ int NoteAndDie(const std::string& path, int number, const std::string& how);
 absl::StatusOr<int> Gate(WorkerContext& context, const std::string& folder,
                          const std::string& name);
 absl::StatusOr<int> Stubborn(const std::string& folder, const std::string& name);
+// Returns when its process is asked to end, and does not end it then.
+int UntilTerminated(const std::string& folder, const std::string& name);
 // Dies at its first run, by the journal, and returns how often it has run at others.
 int DieAtFirst(const std::string& folder, const std::string& name);
 
@@ -53,6 +56,8 @@ int CountLines(const std::string& path, absl::string_view line);
 
 // An environment variable: workers of pools that are made while it is set do not start.
 inline constexpr char kInitializerFails[] = "PLAIT_TEST_INITIALIZER_FAILS";
+// The same, and they do not end either.
+inline constexpr char kInitializerHangs[] = "PLAIT_TEST_INITIALIZER_HANGS";
 
 FunctionTable PoolFunctions();
 

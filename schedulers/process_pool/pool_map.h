@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <ranges>
@@ -58,8 +59,8 @@ template <class F>
 using MapResult = typename MapResultImpl<typename CallTraits<F>::Result>::type;
 
 struct MapTarget {
-  RemoteExecutor* executor;
-  absl::string_view name;
+  std::shared_ptr<RemoteExecutor> executor;
+  absl::string_view name;  // as long as that is there
   size_t index;
   int workers;
   int calls_per_worker;
@@ -174,19 +175,19 @@ Task<absl::Status> RunMapLane(MapState<F, Items>* state) {
 }
 
 template <class F, class Items>
-Task<MapResult<F>> RunMap(MapTarget target, Items items, MapOptions options) {
+Task<MapResult<F>> RunMap(MapTarget target, std::string key, Items items, MapOptions options) {
   const size_t size = static_cast<size_t>(std::ranges::size(items));
-  const std::string key(options.call.idempotency_key);
   options.call.idempotency_key = key;
-  MapState<F, Items> state{.target = target, .items = items, .options = options, .size = size};
+  MapState<F, Items> state{
+      .target = std::move(target), .items = items, .options = options, .size = size};
   // A chunk's count has 32 bits.
-  state.chunk = std::min(ChunkOf(options, size, target.workers), size_t{1} << 30);
+  state.chunk = std::min(ChunkOf(options, size, state.target.workers), size_t{1} << 30);
   if constexpr (MapState<F, Items>::kHasValues) state.places.resize(size);
   const size_t chunks = (size + state.chunk - 1) / state.chunk;
   // Enough to keep each worker's share full, and a few that wait in the pool.
   const size_t lanes =
-      std::min(chunks, static_cast<size_t>(target.workers) *
-                           std::min<size_t>(static_cast<size_t>(target.calls_per_worker),
+      std::min(chunks, static_cast<size_t>(state.target.workers) *
+                           std::min<size_t>(static_cast<size_t>(state.target.calls_per_worker),
                                             state.chunk > 16 ? 4 : 128));
   std::vector<Task<absl::Status>> tasks;
   tasks.reserve(lanes);

@@ -85,7 +85,7 @@ class ProcessPool final : public RemoteExecutor {
   // co_await: `function`, a pointer to a function of the table or a ProcessFunction, called with
   // arguments that convert to its parameters. Gives absl::StatusOr<R>, or absl::Status for a
   // function without a result; errors are the function's own, or those above. ResourceExhausted
-  // when arguments or result are larger than the limit. The pool outlives the co_await.
+  // when arguments or result are larger than the limit. The pool may be moved, or end, meanwhile.
   template <ProcessCallable F, class... Args>
   Task<typename internal::CallTraits<F>::Result> Call(const F& function, Args&&... arguments) {
     return CallWith(CallOptions{}, function, std::forward<Args>(arguments)...);
@@ -97,7 +97,7 @@ class ProcessPool final : public RemoteExecutor {
     const absl::StatusOr<size_t> index = functions().IndexOf(Decayed(function));
     if (!index.ok()) return Failed<typename internal::CallTraits<F>::Result>(index.status());
     return internal::RunTypedCall<F>(
-        this, functions().name(*index), *index, options, std::string(options.idempotency_key),
+        core_, functions().name(*index), *index, options, std::string(options.idempotency_key),
         std::tuple<internal::HeldArgument<Args>...>(std::forward<Args>(arguments)...));
   }
 
@@ -118,10 +118,11 @@ class ProcessPool final : public RemoteExecutor {
       -> Task<internal::MapResult<F>> {
     const absl::StatusOr<size_t> index = functions().IndexOf(Decayed(function));
     if (!index.ok()) return Failed<internal::MapResult<F>>(index.status());
-    internal::MapTarget target{this, functions().name(*index), *index, workers(),
+    internal::MapTarget target{core_, functions().name(*index), *index, workers(),
                                calls_per_worker()};
-    return internal::RunMap<F, std::decay_t<Items>>(target, std::forward<Items>(items),
-                                                    std::move(options));
+    std::string key(options.call.idempotency_key);
+    return internal::RunMap<F, std::decay_t<Items>>(std::move(target), std::move(key),
+                                                    std::forward<Items>(items), std::move(options));
   }
 
   // Waits until the calls that are in the pool have ended, and then until its workers have; new

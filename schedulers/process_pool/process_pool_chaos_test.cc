@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,7 @@ namespace {
 
 constexpr int kCalls = 10'000;
 constexpr int kAtOnce = 48;
+constexpr int kWorkers = 4;
 // Calls between two hits; about 2 ms.
 constexpr int kBetweenHits = 25;
 // A stopped worker costs its call this long, so only every 32nd hit stops one.
@@ -96,7 +98,21 @@ Task<void> Lane(World* world) {
   }
 }
 
+// All workers are ready: a hit on one that starts is nobody's, and would be missed below.
+Task<void> Meet(World* world, size_t workers) {
+  std::set<int> met;
+  while (met.size() < workers) {
+    std::vector<Task<absl::StatusOr<int>>> calls;
+    for (int i = 0; i < kAtOnce; ++i) calls.push_back(world->pool.Call(internal::Pid));
+    const std::vector<absl::StatusOr<int>> pids = co_await GatherAll(std::move(calls));
+    for (const absl::StatusOr<int>& pid : pids) {
+      if (pid.ok()) met.insert(*pid);
+    }
+  }
+}
+
 Task<void> Chaos(World* world) {
+  co_await Meet(world, kWorkers);
   std::vector<Task<void>> lanes;
   for (int i = 0; i < kAtOnce; ++i) lanes.push_back(Lane(world));
   co_await Gather(std::move(lanes));
@@ -109,10 +125,11 @@ TEST(ProcessPoolChaosTest, EachCallHasOneOutcomeAndNoneRunsTwice) {
     EventLoop loop(MakeReactor());
     ProcessPoolOptions options;
     options.functions = internal::PoolFunctions();
-    options.workers = 4;
+    options.workers = kWorkers;
     options.quarantine_after = 0;
     options.cancel_grace = absl::Milliseconds(10);
     options.terminate_grace = absl::Milliseconds(200);
+    options.start_grace = absl::Seconds(5);  // of one that is stopped while it starts
     options.worker.error = WorkerError::kNull;
     options.worker.memory_limit = uint64_t{64} << 20;
     absl::StatusOr<ProcessPool> pool = ProcessPool::Create(std::move(options));

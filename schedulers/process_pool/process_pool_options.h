@@ -30,6 +30,9 @@ struct ProcessPoolOptions {
   // process gets SIGTERM (WorkerContext::cancelled() tells it at once), and after that, SIGKILL.
   absl::Duration cancel_grace = absl::Milliseconds(100);
   absl::Duration terminate_grace = absl::Seconds(1);
+  // How long a process may take until it is ready, its initializer included; then it is killed, and
+  // another is started.
+  absl::Duration start_grace = absl::Minutes(1);
   // A function that has ended its worker so often, with no success in between, is not called for a
   // while: its calls fail with Unavailable. 0: never.
   int quarantine_after = 5;

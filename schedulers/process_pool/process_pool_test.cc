@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +52,7 @@ using internal::PoolFunctions;
 using internal::Square;
 using internal::Stubborn;
 using internal::Touch;
+using internal::UntilTerminated;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -456,6 +459,79 @@ TEST_P(ProcessPoolTest, WorkersThatDoNotStartFailTheCallsAndSayWhy) {
   const absl::Status failed = Run(pool.Call(Square, 2)).status();
   EXPECT_EQ(failed.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(failed.message()), HasSubstr("no model"));
+}
+
+TEST_P(ProcessPoolTest, AWorkerThatDoesNotGetReadyIsKilledAndTheCallsAreToldWhy) {
+  ASSERT_EQ(::setenv(internal::kInitializerHangs, "1", 1), 0);
+  ProcessPool pool = NewPool({.workers = 1, .start_grace = absl::Milliseconds(5)});
+  ASSERT_EQ(::unsetenv(internal::kInitializerHangs), 0);
+  const absl::Status failed = Run(pool.Call(Square, 2)).status();
+  EXPECT_EQ(failed.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(failed.message()), HasSubstr("not ready after 5ms"));
+}
+
+TEST_P(ProcessPoolTest, DrainDoesNotWaitForAWorkerThatStarts) {
+  ASSERT_EQ(::setenv(internal::kInitializerHangs, "1", 1), 0);
+  ProcessPool pool = NewPool({.workers = 2, .start_grace = kLong});
+  ASSERT_EQ(::unsetenv(internal::kInitializerHangs), 0);
+  EXPECT_EQ(Run(pool.CallWith({.timeout = absl::Milliseconds(1)}, Square, 2)).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(Run(pool.Drain()).ok());
+  EXPECT_FALSE(HasChildren());
+}
+
+TEST_P(ProcessPoolTest, AProcessThatWasToldToEndGetsNoOtherCall) {
+  ProcessPool pool = NewPool({.workers = 1,
+                              .cancel_grace = absl::Milliseconds(1),
+                              .terminate_grace = absl::Milliseconds(50)});
+  const int pid = *Run(pool.Call(Pid));
+  auto cancel = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
+    JoinHandle<absl::StatusOr<int>> call = on.Submit(UntilTerminated, in, "gate");
+    const std::string began = in + "/gate.began";
+    co_await Until(&began);
+    call.Cancel();
+    co_return (co_await call).status();
+  };
+  EXPECT_EQ(Run(cancel(pool, folder_.path())).code(), absl::StatusCode::kCancelled);
+  const absl::StatusOr<int> other = Run(pool.Call(Pid));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_NE(*other, pid);
+}
+
+TEST_P(ProcessPoolTest, ACallOutlivesItsPool) {
+  auto drop = [](ProcessPool made, std::string in) -> Task<absl::Status> {
+    std::optional<ProcessPool> pool(std::move(made));
+    JoinHandle<absl::StatusOr<int>> call = pool->Submit(Gate, in, "gate");
+    const std::string began = in + "/gate.began";
+    co_await Until(&began);
+    pool.reset();
+    co_return (co_await call).status();
+  };
+  EXPECT_EQ(Run(drop(NewPool(), folder_.path())).code(), absl::StatusCode::kCancelled);
+}
+
+TEST_P(ProcessPoolTest, ACallMayBeMadeBeforeItsPoolIsMovedOrDropped) {
+  std::optional<ProcessPool> pool(NewPool());
+  Task<absl::StatusOr<int>> call = pool->Call(Square, 3);
+  Task<absl::StatusOr<std::vector<int>>> map = pool->Map(Square, std::vector<int>{1, 2});
+  Task<absl::StatusOr<int>> late = pool->Call(Square, 4);
+  std::optional<ProcessPool> moved(*std::move(pool));
+  pool.reset();
+  EXPECT_EQ(*Run(std::move(call)), 9);
+  EXPECT_THAT(*Run(std::move(map)), ElementsAre(1, 4));
+  moved.reset();
+  EXPECT_EQ(Run(std::move(late)).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_P(ProcessPoolTest, AMapsKeyIsCopiedWhenItIsMade) {
+  ProcessPool pool = NewPool();
+  auto key = std::make_unique<std::string>(100, 'k');
+  MapOptions options;
+  options.call.idempotency_key = *key;
+  Task<absl::StatusOr<std::vector<int>>> map =
+      pool.Map(Square, std::vector<int>{1, 2}, std::move(options));
+  key.reset();
+  EXPECT_THAT(*Run(std::move(map)), ElementsAre(1, 4));
 }
 
 TEST_P(ProcessPoolTest, CancelsThatRaceWithTheEndsLeaveOneOutcomeEach) {

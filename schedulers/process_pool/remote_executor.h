@@ -18,6 +18,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -162,7 +163,7 @@ class TypedCall final : public RemoteCallWait {
 };
 
 template <class F, class... Held>
-Task<typename CallTraits<F>::Result> RunTypedCall(RemoteExecutor* executor,
+Task<typename CallTraits<F>::Result> RunTypedCall(std::shared_ptr<RemoteExecutor> executor,
                                                   absl::string_view function,
                                                   std::optional<size_t> index, CallOptions options,
                                                   std::string key, std::tuple<Held...> arguments) {
@@ -188,8 +189,10 @@ template <class Signature, class... Args>
 Task<typename internal::CallTraits<Signature>::Result> CallRemote(
     RemoteExecutor& executor, const ProcessFunction<Signature>& function, CallOptions options,
     Args&&... arguments) {
+  // Keeps nothing: whose executor it is has promised that.
+  std::shared_ptr<RemoteExecutor> kept(std::shared_ptr<void>(), &executor);
   return internal::RunTypedCall<Signature>(
-      &executor, function.name(), std::nullopt, options, std::string(options.idempotency_key),
+      std::move(kept), function.name(), std::nullopt, options, std::string(options.idempotency_key),
       std::tuple<internal::HeldArgument<Args>...>(std::forward<Args>(arguments)...));
 }
 
