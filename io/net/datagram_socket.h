@@ -118,6 +118,10 @@ class [[nodiscard]] DatagramSend final : public io::internal::OperationAwaiter {
     return true;
   }
   absl::Status await_resume() const;
+  // For OrReturn.
+  bool await_failed() const noexcept {
+    return at_once_ ? sent_at_once_ < 0 : OperationAwaiter::await_failed();
+  }
 
  private:
   void SendAtOnce(const PromiseBase& waiter) noexcept;
@@ -126,7 +130,7 @@ class [[nodiscard]] DatagramSend final : public io::internal::OperationAwaiter {
   const int fd_;
   // The system tells nobody when a Unix socket that one is not connected to has room again.
   const bool at_once_;
-  ssize_t sent_at_once_ = 0;
+  ssize_t sent_at_once_ = 0;  // or -errno
   ::iovec part_;
   ::msghdr header_{};
   SocketAddress to_;

@@ -410,6 +410,46 @@ TEST_P(DatagramSocketTest, ASendToAUnixReceiverThatIsFullIsRefusedAndAConnectedO
   RunTask(body);
 }
 
+// Whether it was sent; `went_on` says whether the coroutine did behind the send.
+Task<absl::Status> SendToOrReturn(const DatagramSocket& socket, std::string text, SocketAddress to,
+                                  bool& went_on) {
+  co_await OrReturn(socket.SendTo(text, to));
+  went_on = true;
+  co_return absl::OkStatus();
+}
+
+TEST_P(DatagramSocketTest, OrReturnGoesOnAfterASendAndEndsTheTaskWhereItFailed) {
+  const auto body = [&]() -> Task<void> {
+    for (const bool unix : {false, true}) {
+      DatagramSocket server = unix ? UnixSocket() : Udp();
+      DatagramSocket client = unix ? UnixSocket() : Udp();
+      for (const std::string text : {"some", ""}) {
+        bool went_on = false;
+        const absl::Status sent =
+            co_await SendToOrReturn(client, text, server.local_address(), went_on);
+        EXPECT_TRUE(sent.ok()) << sent;
+        EXPECT_TRUE(went_on);
+        const Arrived arrived = co_await ReceiveFrom(server);
+        EXPECT_EQ(arrived.text, text);
+      }
+      const absl::Status closed = co_await client.Close();
+      EXPECT_TRUE(closed.ok()) << closed;
+      bool went_on = false;
+      const absl::Status refused =
+          co_await SendToOrReturn(client, "late", server.local_address(), went_on);
+      EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+      EXPECT_FALSE(went_on);
+    }
+    DatagramSocket client = UnixSocket();
+    bool went_on = false;
+    const absl::Status nobody = co_await SendToOrReturn(
+        client, "anybody?", *SocketAddress::UnixAbstract("nobody is here"), went_on);
+    EXPECT_EQ(nobody.code(), absl::StatusCode::kUnavailable) << nobody;
+    EXPECT_FALSE(went_on);
+  };
+  RunTask(body);
+}
+
 // --- cancellation and closing ---
 
 TEST_P(DatagramSocketTest, ACancelThatRacesADatagramLosesNone) {

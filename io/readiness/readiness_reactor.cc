@@ -125,6 +125,9 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
   if (blocks || descriptor.kind == Kind::kFile) return SubmitBlocking(descriptor, operation);
   if (operation.opcode == IoOpcode::kConnect) return SubmitConnect(descriptor, operation);
   Direction& direction = DirectionOf(descriptor, operation);
+  if (direction.parked.empty() && std::exchange(direction.told, false)) {
+    direction.maybe_ready = true;  // no event tells of what he left
+  }
   if (direction.parked.first == nullptr && direction.maybe_ready && Try(descriptor, operation)) {
     return;
   }
@@ -211,6 +214,7 @@ void ReadinessReactor::SubmitAwaitInput(Descriptor& descriptor, IoOperation& ope
   Direction& direction = descriptor.read;
   if ((operation.args.flags & kFoundNothing) != 0) {
     direction.maybe_ready = false;
+    direction.told = false;
     direction.announced = 0;
   } else if (direction.maybe_ready || descriptor.broken || descriptor.urgent) {
     return DeliverInput(direction, operation);
@@ -221,6 +225,7 @@ void ReadinessReactor::SubmitAwaitInput(Descriptor& descriptor, IoOperation& ope
 void ReadinessReactor::DeliverInput(Direction& direction, IoOperation& operation) noexcept {
   // He takes it all, or asks again; but for others who wait.
   direction.maybe_ready = !direction.parked.empty();
+  direction.told = true;
   Complete(operation, std::exchange(direction.announced, 0));
 }
 

@@ -77,6 +77,7 @@ class ReadinessReactor : public Reactor {
     OperationList parked;
     int32_t announced = 0;     // bytes that the system spoke of, and that are not read yet
     bool maybe_ready = false;  // never while operations are parked, outside of Serve
+    bool told = false;         // who reads by himself, and he may have left some
     bool file_busy = false;    // a transfer at the file's own position is under way
   };
   // What few descriptors have.

@@ -132,6 +132,31 @@ TEST_P(ReactorSuite, WhoAwaitsInputMissesNothingThatCameSinceHisLastRead) {
   EXPECT_EQ(Drain(pair.first.get()), "two");
 }
 
+TEST_P(ReactorSuite, WhatSomebodyLeftWhoWasToldOfInputIsReadByAReadOperation) {
+  for (const bool tcp : {true, false}) {
+    FdPair pair = tcp ? MakeTcpPair() : MakeSocketPair();
+    AwaitInputOperation told(pair.first.get(), kFoundNothing);
+    Submit(told);
+    ExpectNothingMore();
+    WriteAll(pair.second.get(), "ab");
+    Await(told);
+    char byte = 0;
+    ASSERT_EQ(::recv(pair.first.get(), &byte, 1, 0), 1);
+    EXPECT_EQ(byte, 'a');
+    const GuardedBuffer buffer(8);
+    ReadOperation read(pair.first.get(), buffer.span());
+    Do(read);
+    EXPECT_EQ(read.result, 1);
+    // Nothing is left: the next one waits.
+    ReadOperation next(pair.first.get(), buffer.span());
+    Submit(next);
+    ExpectNothingMore();
+    WriteAll(pair.second.get(), "c");
+    Await(next);
+    EXPECT_EQ(next.result, 1);
+  }
+}
+
 TEST_P(ReactorSuite, WhoAwaitsInputIsToldOfTheEnd) {
   FdPair pair = MakeTcpPair();
   AwaitInputOperation data(pair.first.get(), kFoundNothing);

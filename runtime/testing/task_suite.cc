@@ -579,6 +579,25 @@ TEST_P(TaskSuite, SpawningAndJoiningAllocatesOnlyTheFrameAndTheState) {
   }
 }
 
+TEST_P(TaskSuite, ALastingNameTakesThePlaceOfOneThatWouldBeCopied) {
+  static constexpr TaskName kLasting{"lasting"};
+  const int64_t expected = Expected(2 * kTimes);
+  const int64_t allocated = Await([]() -> Task<int64_t> {
+    const SpawnOptions both{.name = "copied", .lasting_name = &kLasting};
+    for (int i = 0; i < kWarmUp; ++i) {
+      JoinHandle<int> handle = Spawn(Give(1), both);
+      EXPECT_EQ(handle.name(), "lasting");
+      static_cast<void>(co_await handle);
+    }
+    const int64_t before = AllocationCount();
+    for (int i = 0; i < kTimes; ++i) static_cast<void>(co_await Spawn(Give(1), both));
+    co_return AllocationCount() - before;
+  });
+  if (ordered()) {
+    EXPECT_EQ(allocated, expected);
+  }
+}
+
 TEST_P(TaskSuite, AwaitingAHandleOrOrReturnAllocatesNothing) {
   const absl::StatusOr<int64_t> allocated = Await([]() -> Task<absl::StatusOr<int64_t>> {
     JoinHandle<absl::StatusOr<int>> handle = Spawn(GiveOr(1));
