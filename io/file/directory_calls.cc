@@ -200,8 +200,11 @@ absl::StatusOr<std::vector<DirectoryEntry>> ListDirectoryNow(const std::string& 
   return entries;
 }
 
-absl::Status RemoveTreeNow(const std::string& path, bool (*stopped)(const void* argument),
+absl::Status RemoveTreeNow(const std::string& given, bool (*stopped)(const void* argument),
                            const void* argument) {
+  // A slash at the end would have the system follow a link there.
+  std::string path = given;
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
   // A link to a directory, or a file, is no tree.
   sys::RawFileStatus raw;
   const int known = sys::Calls().Status(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, &raw);

@@ -497,6 +497,22 @@ TEST_P(FileSystemTest, WhatIsNoDirectoryIsATreeOfOne) {
   EXPECT_EQ(folder().Names(), std::vector<std::string>{"outside"});
 }
 
+TEST_P(FileSystemTest, ALinkIsATreeOfOneAlsoWithASlashBehindIt) {
+  const std::string outside = MakeFolder("outside");
+  folder().Write("outside/file", "x");
+  for (const char* slashes : {"/", "//"}) {
+    const absl::Status link = Do(RemoveTree(Link(outside, "link") + slashes));
+    EXPECT_TRUE(link.ok()) << link;
+    EXPECT_EQ(folder().Names(), std::vector<std::string>{"outside"});
+    EXPECT_EQ(folder().Content("outside/file"), "x");
+  }
+  MakeFolder("tree");
+  folder().Write("tree/file", "x");
+  const absl::Status tree = Do(RemoveTree(folder() / "tree//"));
+  EXPECT_TRUE(tree.ok()) << tree;
+  EXPECT_EQ(folder().Names(), std::vector<std::string>{"outside"});
+}
+
 TEST_P(FileSystemTest, ATreeMayBeAsDeepAsPathsAreLong) {
   std::string path = folder() / "tree";
   ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);

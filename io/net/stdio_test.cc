@@ -124,6 +124,25 @@ TEST_P(StdioTest, ATerminalIsReadLineByLineAndGoesOnAfterAnEnd) {
   EXPECT_TRUE(done.ok()) << done;
 }
 
+TEST_P(StdioTest, ACancelThatMeetsTheNewsThatThereAreNoEventsLeavesTheStreamAsItWas) {
+  const auto body = [&]() -> Task<absl::Status> {
+    FdPair pipe = MakePipe();
+    Stream input(io::OwnedDescriptor(pipe.first.Release()));
+    FaultInjection faults;
+    const sys::ScopedSystemCalls scope(faults);
+    faults.FailNext(FaultInjection::kEpollControl, EPERM);
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(input.Read(10), {.eager = true});
+    reading.Cancel();
+    const absl::StatusOr<std::string> cancelled = co_await reading;
+    EXPECT_TRUE(absl::IsCancelled(cancelled.status())) << cancelled.status();
+    WriteAll(pipe.second.get(), "more");
+    EXPECT_EQ(co_await OrReturn(input.Read(10)), "more");
+    co_return co_await input.Close();
+  };
+  const absl::Status done = RunTask(body);
+  EXPECT_TRUE(done.ok()) << done;
+}
+
 TEST_P(StdioTest, AFileGoesOnFromWhereItIsAndLeavesItThere) {
   const auto body = [&]() -> Task<absl::Status> {
     OwnedFd file = MakeFile("skipped\nfirst\nsecond\n");

@@ -224,10 +224,11 @@ void StreamRead::Delivered(WorkItem& item) noexcept {
     self.result = self.flag_a_ || state.closed() ? -ECANCELED : self.Receive(state, announced);
     self.found_nothing_ = self.result == -EAGAIN;
     if (self.found_nothing_) return self.AwaitInput(state);
-  } else if (self.result == -EPERM && self.opcode == IoOpcode::kAwaitInput && !self.flag_a_ &&
-             !state.closed()) {
+  } else if (self.result == -EPERM && self.opcode == IoOpcode::kAwaitInput) {
     state.reading_ = StreamState::Reading::kReactorAtOnce;  // there are no events of it
-    return self.ReadRest(state);
+    if (!self.flag_a_ && !state.closed()) return self.ReadRest(state);
+    // Nothing is wrong with the stream, which the next read finds so.
+    self.result = -ECANCELED;
   } else if (self.fills_ && self.opcode == IoOpcode::kRead) {
     state.incoming_.Commit(static_cast<size_t>(std::max(self.result, 0)));
   }
