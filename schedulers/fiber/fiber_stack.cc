@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include "boost/context/detail/fcontext.hpp"
 #include "plait/runtime/core/check.h"
@@ -170,12 +172,16 @@ void Fiber::SwapExceptions() noexcept {
   // Nothing that a fiber runs transfers between coroutines but inside a ResumeTask of its own,
   // which sets a limit; until then, all of this stack is good.
   thread.stack_limit = stack_.memory().base;
+  // And nothing is started there at once that can be queued: a stack that is enough for the
+  // function may be too small for the calls of coroutines.
+  const int nested = std::exchange(thread.nested, std::numeric_limits<int>::max() / 2);
   // What it forks it does itself: it may wait in the middle of that, while the thread goes on.
   ForkStack* const forks = std::exchange(thread.forks, nullptr);
   SwapExceptions();
   SwitchIn();
   SwapExceptions();
   thread.forks = forks;
+  thread.nested = nested;
   thread.stack_limit = stack_limit;
   thread.context = context_;
   current = outer;

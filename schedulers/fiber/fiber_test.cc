@@ -41,6 +41,28 @@ int Sum() { return TwiceInFiber(1) + TwiceInFiber(2); }
 
 TEST(FiberTest, AnOrdinaryFunctionAwaitsAtAnyDepth) { EXPECT_EQ(plait::Run(RunFiber(&Sum)), 6); }
 
+Task<int> Nested(int depth) {
+  if (depth == 0) co_return 0;
+  co_return 1 + co_await Nested(depth - 1);
+}
+
+TEST(FiberTest, ADeepTaskThatASmallFiberSpawnsEagerlyDoesNotTakeItsStack) {
+  auto body = [] { return Await(Spawn(Nested(300), {.eager = true})); };
+  plait::Run([&]() -> Task<void> {
+    const int depth = co_await SpawnFiber(body, {}, {.stack_size = kLeastFiberStack});
+    EXPECT_EQ(depth, 300);
+    // The thread's own stack is good for that again.
+    bool began = false;
+    auto begin = [&]() -> Task<void> {
+      began = true;
+      co_return;
+    };
+    JoinHandle<void> handle = Spawn(begin(), {.eager = true});
+    EXPECT_TRUE(began);
+    co_await handle;
+  }());
+}
+
 TEST(FiberTest, ItGivesEveryKindOfResult) {
   plait::Run([]() -> Task<void> {
     bool ran = false;
