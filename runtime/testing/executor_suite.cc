@@ -19,7 +19,9 @@ namespace {
 
 using internal::Atomic;
 using internal::kAcqRel;
+using internal::kAcquire;
 using internal::kRelaxed;
+using internal::kRelease;
 
 // Counts down and then ends a Finish. Any thread.
 class Countdown {
@@ -187,13 +189,13 @@ TEST_P(ExecutorSuite, Line10WorkThatRepostsItselfDoesNotStarveAnotherThreadsPost
   Finish finish;
   Atomic<bool> other_ran{false};
   absl::Notification spinning;
-  FunctionItem other([&] { other_ran.store(true, kRelaxed); });
+  FunctionItem other([&] { other_ran.store(true, kRelease); });
   struct Greedy : WorkItem {
     Greedy(Executor& on, Atomic<bool>& flag, absl::Notification& begun, Finish& end)
         : WorkItem([](WorkItem& item) noexcept {
             auto& self = static_cast<Greedy&>(item);
             if (self.runs++ == 0) self.spinning.Notify();
-            if (self.other_ran.load(kRelaxed)) return self.finish.Set();
+            if (self.other_ran.load(kAcquire)) return self.finish.Set();
             self.executor.Schedule(item);
           }),
           executor(on),
