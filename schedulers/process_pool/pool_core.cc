@@ -139,6 +139,7 @@ absl::StatusOr<std::shared_ptr<PoolCore>> PoolCore::Create(ProcessPoolOptions op
 
 PoolCore::PoolCore(ProcessPoolOptions options)
     : options_(std::move(options)),
+      generation_(ProcessGeneration()),
       workers_(static_cast<size_t>(options_.workers)),
       records_(options_.functions.size()),
       spins_(SpinsAtFirst()) {
@@ -201,6 +202,12 @@ void PoolCore::SendHomeLocked(WorkItem& item) noexcept {
 }
 
 void PoolCore::Start(RemoteCall& remote) noexcept {
+  if (forked()) {
+    remote.status = absl::FailedPreconditionError(
+        "calling another process: the process pool belongs to the process that this was forked "
+        "from");
+    return remote.run(remote);
+  }
   PoolCall& call = PoolCall::Make(*this, remote);
   call.arrival.run = [](WorkItem& item) noexcept {
     PoolCall& arrived = *static_cast<PoolCall::Item&>(item).self;
@@ -267,6 +274,7 @@ void PoolCore::Refuse(RemoteCall& remote, absl::Status status) noexcept {
 }
 
 void PoolCore::Cancel(RemoteCall& remote) noexcept {
+  if (forked()) return;
   const uint32_t state = remote.executor_state.fetch_or(PoolCall::kCancelWanted, kAcqRel);
   if ((state & PoolCall::kStarted) == 0 || (state & PoolCall::kEnded) != 0) return;
   PoolCall& call = PoolCall::Of(remote);
@@ -285,6 +293,8 @@ void PoolCore::Cancel(RemoteCall& remote) noexcept {
 }
 
 void PoolCore::Close(bool at_once) noexcept {
+  // Its workers, and the memory shared with them, are the parent's; and the lock may be held.
+  if (forked()) return;
   Worker* const here = Worker::Current();
   Item* item = nullptr;
   {
@@ -309,7 +319,10 @@ void PoolCore::Close(bool at_once) noexcept {
   closed_event_.Set();
 }
 
+bool PoolCore::forked() const noexcept { return generation_ != ProcessGeneration(); }
+
 std::vector<int> PoolCore::worker_pids() const {
+  if (forked()) return {};
   const std::lock_guard<std::mutex> hold(mutex_);
   return pids_;
 }
@@ -335,6 +348,12 @@ absl::Status PoolCore::Admit(PoolCall& call) {
     if (!index.ok()) return index.status();
     call.function = static_cast<uint32_t>(*index);
   }
+  if (absl::Status status = Quarantine(call); !status.ok()) return status;
+  if (start_failures_ >= kMostStartFailures && !AnyAlive()) return start_failure_;
+  return absl::OkStatus();
+}
+
+absl::Status PoolCore::Quarantine(const PoolCall& call) const {
   const Record& record = records_[call.function];
   if (options_.quarantine_after > 0 && record.deaths >= options_.quarantine_after &&
       Now() < record.quarantined_until) {
@@ -343,7 +362,6 @@ absl::Status PoolCore::Admit(PoolCall& call) {
                      ": it is in quarantine, as it has ended its process ", record.deaths,
                      " times; the last time: ", record.last_words));
   }
-  if (start_failures_ >= kMostStartFailures && !AnyAlive()) return start_failure_;
   return absl::OkStatus();
 }
 
@@ -444,7 +462,7 @@ void PoolCore::Pump() noexcept {
   if (!progress) Rebalance();
   bool waits = false;
   for (const auto& worker : workers_) {
-    waits |= worker != nullptr &&
+    waits |= worker != nullptr && !worker->corrupt() &&
              (worker->outstanding() > 0 || worker->state == WorkerSeat::State::kStarting);
   }
   if (!waits) return;  // the next call schedules it
@@ -464,7 +482,9 @@ void PoolCore::Pump() noexcept {
 bool PoolCore::Sleep() noexcept {
   bool quiet = true;
   for (const auto& worker : workers_) {
-    if (worker != nullptr && !worker->link().PrepareToSleep()) quiet = false;
+    // Of a damaged one only its end is waited for.
+    if (worker == nullptr || worker->corrupt()) continue;
+    if (!worker->link().PrepareToSleep()) quiet = false;
   }
   sleeping_ = true;
   asleep_since_ = Now();
@@ -476,14 +496,14 @@ bool PoolCore::TakeAnswers() noexcept {
   for (const auto& worker : workers_) {
     if (worker == nullptr || worker->state == WorkerSeat::State::kDead) continue;
     if (worker->outstanding() == 0 && worker->state != WorkerSeat::State::kStarting) continue;
-    if (!worker->TakeAnswers(*this)) {
-      if (!worker->corrupt()) continue;
-    }
-    any = true;
+    if (worker->corrupt()) continue;
+    const bool took = worker->TakeAnswers(*this);
+    any |= took;
     if (worker->corrupt()) {
       worker->process().Signal(SIGKILL);  // its death is seen to as any other
       continue;
     }
+    if (!took) continue;
     // One that was sent a signal dies of it, if only at its next call: it gets none.
     if (worker->state == WorkerSeat::State::kStopping && !worker->killed &&
         worker->first() > worker->stopping_number) {
@@ -517,7 +537,13 @@ void PoolCore::Dispatch() noexcept {
   while (PoolCall* call = queue_.front()) {
     WorkerSeat* const worker = PickWorker();
     if (worker == nullptr) break;
-    absl::Status status;
+    // It may have begun while the call waited.
+    absl::Status status = Quarantine(*call);
+    if (!status.ok()) {
+      queue_.Remove(*call);
+      End(*call, std::move(status));
+      continue;
+    }
     switch (worker->Give(*call, status)) {
       case WorkerSeat::Given::kGiven:
         queue_.Remove(*call);

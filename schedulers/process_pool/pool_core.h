@@ -72,6 +72,9 @@ class PoolCore final : public RemoteExecutor,
   // Set when no process is left.
   Event& closed_event() noexcept { return closed_event_; }
 
+  // Whether this is a copy, in a process that was forked from the pool's: it can do nothing.
+  bool forked() const noexcept;
+
   // Any thread: the numbers of the processes that are known.
   std::vector<int> worker_pids() const;
   // How many processes were started in the place of one that ended.
@@ -106,6 +109,7 @@ class PoolCore final : public RemoteExecutor,
   // --- at home: calls ---
   void Accept(PoolCall& call) noexcept;
   absl::Status Admit(PoolCall& call);
+  absl::Status Quarantine(const PoolCall& call) const;
   void Stop(PoolCall& call, absl::Status status) noexcept;
   void End(PoolCall& call, absl::Status status) noexcept;
   void RunIfFree(PoolCall& call) noexcept;
@@ -161,6 +165,7 @@ class PoolCore final : public RemoteExecutor,
   Deadline Now() const noexcept { return home_.load(kRelaxed)->clock().Now(); }
 
   const ProcessPoolOptions options_;
+  const uint64_t generation_;  // of the process that it was made in
 
   // Shared between threads.
   mutable std::mutex mutex_;

@@ -32,6 +32,10 @@ ProcessPool::~ProcessPool() {
 
 Task<absl::Status> ProcessPool::Drain() {
   const std::shared_ptr<internal::PoolCore> core = core_;
+  if (core->forked()) {
+    co_return absl::FailedPreconditionError(
+        "draining a process pool: it belongs to the process that this was forked from");
+  }
   core->Close(/*at_once=*/false);
   co_return co_await core->closed_event().Wait();
 }

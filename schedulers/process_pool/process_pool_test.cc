@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -329,6 +330,44 @@ TEST_P(ProcessPoolTest, AQuarantineEndsAndBeginsAgainWithTheNextDeath) {
   for (int i = 0; i < 4; ++i) {
     EXPECT_EQ(Run(pool.Call(Die, "kill")).status().code(), absl::StatusCode::kAborted);
   }
+}
+
+TEST_P(ProcessPoolTest, CallsThatWaitWhenAQuarantineBeginsAreNotMade) {
+  ProcessPool pool = NewPool({.workers = 2, .quarantine_after = 3, .quarantine = kLong});
+  std::vector<Task<absl::StatusOr<int>>> calls;
+  for (int i = 0; i < 200; ++i) calls.push_back(pool.Call(Die, "kill"));
+  int deaths = 0;
+  for (const absl::StatusOr<int>& result : Run(GatherAll(std::move(calls)))) {
+    if (absl::IsAborted(result.status())) {
+      ++deaths;
+    } else {
+      EXPECT_EQ(result.status().code(), absl::StatusCode::kUnavailable) << result.status();
+    }
+  }
+  EXPECT_GE(deaths, 3);
+  EXPECT_LE(deaths, 3 + 2) << "those, and what the other worker had begun";
+}
+
+TEST_P(ProcessPoolTest, AForkedChildLeavesThePoolAlone) {
+  ProcessPool pool = NewPool({.workers = 1});
+  const int pid = *Run(pool.Call(Pid));
+  // On the thread that drives the pool.
+  auto in_child = [](ProcessPool& on) -> Task<int> {
+    const int child = ::fork();
+    if (child == 0) {
+      on.Stop();
+      RemoteCall call;
+      call.run = [](WorkItem&) noexcept {};
+      on.Start(call);
+      on.Cancel(call);
+      ::_exit(absl::IsFailedPrecondition(call.status) && on.worker_pids().empty() ? 0 : 1);
+    }
+    int how = -1;
+    ::waitpid(child, &how, 0);
+    co_return how;
+  };
+  EXPECT_EQ(Run(in_child(pool)), 0);
+  EXPECT_EQ(*Run(pool.Call(Pid)), pid);
 }
 
 TEST_P(ProcessPoolTest, MapKeepsTheOrderOfItsItems) {

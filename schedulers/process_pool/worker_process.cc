@@ -47,7 +47,11 @@ WorkerProcess::~WorkerProcess() { pool_system::Close(channel_); }
 std::optional<WorkerExit> WorkerProcess::TakeExit() {
   while (!exit_.has_value()) {
     WorkerReport report;
-    const int64_t size = pool_system::Receive(channel_, &report, sizeof report, nullptr);
+    int64_t size = pool_system::Receive(channel_, &report, sizeof report, nullptr);
+    // The zygote left something unread; that is told once, and before what it has said.
+    if (size == -ECONNRESET) {
+      size = pool_system::Receive(channel_, &report, sizeof report, nullptr);
+    }
     if (size == -EAGAIN) return std::nullopt;
     if (size < static_cast<int64_t>(WorkerReport::Size(0))) {
       exit_.emplace();  // kLost
