@@ -19,7 +19,8 @@ constexpr char kProgram[] = "examples/hybrid/hybrid";
 
 // The number behind `name=` in the last line.
 double Field(const ProgramRun& run, const std::string& name) {
-  for (const absl::string_view word : absl::StrSplit(run.lines().back(), ' ')) {
+  const std::string line = run.lines().back();
+  for (const absl::string_view word : absl::StrSplit(line, ' ')) {
     const std::pair<std::string, std::string> parts = absl::StrSplit(word, '=');
     double value = 0;
     if (parts.first == name && absl::SimpleAtod(parts.second, &value)) return value;
