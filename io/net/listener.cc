@@ -93,11 +93,14 @@ int Bind(int fd, const SocketAddress& address, const ListenOptions& options) {
   return try_it();
 }
 
-// Connections that came to one worker of a group would all be at home with that.
+// Connections that came to one worker of a group would all be at home with that. Those without a
+// reactor are none of the rotation: spares that have not begun.
 void SettleInTurn(int fd) noexcept {
   Worker* const here = Worker::Current();
   if (here == nullptr || here->group() == nullptr) return;
-  static_cast<void>(here->group()->HomeOf(fd, here->group()->Next()));
+  Worker* home = &here->group()->Next();
+  while (home->reactor() == nullptr && home != here) home = &here->group()->Next();
+  static_cast<void>(here->group()->HomeOf(fd, *home));
 }
 
 // Nothing that will pass by itself: closed, no listener, no reactor, cancelled.

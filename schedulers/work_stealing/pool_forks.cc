@@ -28,6 +28,7 @@ WorkItem* PoolForks::StealCall() noexcept {
 
 bool PoolForks::RunOne(WorkItem::RunFunction only) noexcept {
   PLAIT_CHECK(only == &ForkedCallBase::Run, "only plain functions wait on a worker's stack");
+  worker_.NoteWaitForForked();
   WorkItem* call = calls_.Pop();
   // Each may wait in its turn, and help on top of that.
   constexpr int kMostHelps = 16;

@@ -10,12 +10,13 @@
 
 namespace plait::internal {
 
-PoolShared::PoolShared(Executor& own_executor, Clock& own_clock, int worker_count)
+PoolShared::PoolShared(Executor& own_executor, Clock& own_clock, int thread_count)
     : executor(own_executor),
       clock(own_clock),
       generation(ProcessGeneration()),
+      threads(thread_count),
       group(own_executor),
-      idle(worker_count) {}
+      idle(thread_count + spares()) {}
 
 PoolShared::~PoolShared() = default;
 
@@ -34,6 +35,17 @@ void PoolShared::PostFromOutside(WorkItem& item) noexcept {
   const bool asleep = inbox_.Push(item);
   static_cast<void>(asleep);  // that nobody is, as nobody sleeps on it
   WakeForWork();
+}
+
+void PoolShared::TakeOver(PoolWorker& stuck, uint64_t turns) noexcept {
+  if (!stuck.has_work()) return;
+  // Under the lock, as what is on its way is nowhere that Drained looks.
+  const std::lock_guard<std::mutex> hold(mutex_);
+  while (stuck.turns() == turns) {
+    WorkItem* const item = stuck.TakeForOthers();
+    if (item == nullptr) return;
+    PostFromOutside(*item);
+  }
 }
 
 void PoolShared::Wake(int worker) noexcept {

@@ -10,13 +10,17 @@
 #include <mutex>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/inbox.h"
+#include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/core/worker_group.h"
 #include "plait/schedulers/work_stealing/idle_set.h"
+#include "plait/schedulers/work_stealing/pool_monitor.h"
 
 namespace plait::internal {
 
@@ -24,10 +28,14 @@ class PoolWorker;
 
 class PoolShared {
  public:
-  PoolShared(Executor& executor, Clock& clock, int workers);
+  // `threads`: of the workers, those that are no spares.
+  PoolShared(Executor& executor, Clock& clock, int threads);
   PoolShared(const PoolShared&) = delete;
   PoolShared& operator=(const PoolShared&) = delete;
   ~PoolShared();
+
+  // How many workers there are beside the pool's threads.
+  int spares() const noexcept { return clock.is_virtual() ? 0 : PoolMonitor::kSpares; }
 
   // --- posting; any thread ---
 
@@ -50,6 +58,9 @@ class PoolShared {
   void PostFromOutside(WorkItem& item) noexcept;
   // After a worker has put work into its deque.
   void WakeForDeque() noexcept { Wake(idle.ClaimForOrderedWork()); }
+  // What others can do of what waits for `stuck`, which is in the item that made its turns `turns`,
+  // goes to where what was posted from outside is. The monitor.
+  void TakeOver(PoolWorker& stuck, uint64_t turns) noexcept;
   // After work has come to be anywhere.
   void WakeForWork() noexcept { Wake(idle.ClaimForWork()); }
 
@@ -89,9 +100,14 @@ class PoolShared {
   Executor& executor;
   Clock& clock;
   const uint64_t generation;
+  const int threads;
   WorkerGroup group;
   IdleSet idle;
+  // How workers get their reactors; empty: they have none.
+  absl::AnyInvocable<absl::StatusOr<std::unique_ptr<Reactor>>()> make_reactor;
+  // Behind the pool's threads come the spares (pool_monitor.h).
   std::vector<std::unique_ptr<PoolWorker>> workers;
+  PoolMonitor monitor{*this};
 
  private:
   void Wake(int worker) noexcept;
@@ -99,7 +115,7 @@ class PoolShared {
   bool Drained() const noexcept;
   void PassVirtualTime() noexcept;
 
-  std::mutex mutex_;  // of time's passing, and of drained_
+  std::mutex mutex_;  // of time's passing, of drained_, and of what is taken over
   std::condition_variable drained_;
   Atomic<int> draining_{0};  // how many want that
   Atomic<bool> closed_{false};

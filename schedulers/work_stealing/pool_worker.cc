@@ -16,8 +16,10 @@ PoolWorker::PoolWorker(PoolShared& shared, int number, uint64_t seed, IdlePolicy
       shared_(shared),
       number_(number),
       reactor_(std::move(reactor)),
+      reactor_for_others_(reactor_.get()),
       random_(seed),
       spinner_(idle_policy, shared.clock),
+      idle_(number >= shared.threads),
       wake_at_(Deadline::Infinite().nanos()),
       sleep_(reactor_.get()) {}
 
@@ -25,13 +27,36 @@ PoolWorker::~PoolWorker() = default;
 
 absl::Status PoolWorker::StartThread(const std::string& name, bool pinned) {
   noted_turns_.resize(shared_.workers.size());  // not on the thread, which then allocates nothing
+  begun_.store(true, kSeqCst);
   absl::StatusOr<Thread> thread = TryStartThread(absl::StrCat(name, " ", number_), [this, pinned] {
     if (pinned) PinThread(number_);  // or not: it is for speed only
     Run();
   });
-  if (!thread.ok()) return thread.status();
+  if (!thread.ok()) {
+    begun_.store(false, kSeqCst);
+    return thread.status();
+  }
   thread_ = *std::move(thread);
   return absl::OkStatus();
+}
+
+bool PoolWorker::StartSpare(const std::string& name) noexcept {
+  if (shared_.make_reactor != nullptr && reactor_ == nullptr) {
+    absl::StatusOr<std::unique_ptr<Reactor>> reactor = shared_.make_reactor();
+    if (!reactor.ok()) return false;
+    reactor_ = *std::move(reactor);
+    sleep_.set_reactor(reactor_.get());
+    reactor_for_others_.store(reactor_.get(), kRelease);
+  }
+  return StartThread(name, /*pinned=*/false).ok();
+}
+
+WorkItem* PoolWorker::TakeForOthers() noexcept {
+  if (slot_.load(kRelaxed) != nullptr) {
+    // Acquire pairs with the release of who put it there.
+    if (WorkItem* const item = slot_.exchange(nullptr, kAcqRel)) return item;
+  }
+  return TakeOldest();
 }
 
 void PoolWorker::JoinThread() {

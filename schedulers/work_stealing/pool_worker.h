@@ -35,9 +35,12 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/inbox.h"
 #include "plait/runtime/core/reactor.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/timer.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/task/promise.h"
+#include "plait/runtime/task/task_state.h"
 #include "plait/runtime/time/timer_queue.h"
 #include "plait/schedulers/work_stealing/deque.h"
 #include "plait/schedulers/work_stealing/pool_forks.h"
@@ -67,11 +70,18 @@ class PoolWorker final : public Worker {
   void AddTimer(Timer& timer) noexcept override;
   bool CancelTimer(Timer& timer) noexcept override;
   Clock& clock() noexcept override { return shared_.clock; }
-  Reactor* reactor() noexcept override { return reactor_.get(); }
+  // Null for a spare that has not begun, also where it will have one.
+  Reactor* reactor() noexcept override {
+    // Acquire pairs with the release of who made it.
+    return reactor_for_others_.load(kAcquire);
+  }
 
   // The pool's constructor and end. `pinned`: to a processor of its own, where the system can.
   absl::Status StartThread(const std::string& name, bool pinned);
   void JoinThread();
+  // The monitor, for a spare that has not begun: makes its reactor and its thread. False where that
+  // cannot be had.
+  bool StartSpare(const std::string& name) noexcept;
 
   // Work that any worker may do. The slot's, while it is open.
   void Schedule(WorkItem& item) noexcept {
@@ -113,7 +123,13 @@ class PoolWorker final : public Worker {
   // --- any thread ---
 
   void Wake() noexcept { sleep_.Wake(); }
-  bool asleep() const noexcept { return sleep_.asleep(); }
+  // Also when it is a spare that has not begun, unless something was posted to it.
+  bool asleep() const noexcept {
+    return begun_.load(kSeqCst) ? sleep_.asleep() : !inbox_.has_items();
+  }
+  // Whether it has a thread. The others, as all but spares have one from the start: it is the
+  // monitor that knows, at once.
+  bool begun() const noexcept { return begun_.load(kRelaxed); }
   bool in_reactor() const noexcept { return sleep_.in_reactor(); }
   // It has nothing to do: it looks for work, or sleeps.
   bool idle() const noexcept { return idle_.load(kAcquire); }
@@ -129,6 +145,21 @@ class PoolWorker final : public Worker {
   }
   bool has_work() const noexcept { return queued() > 0; }
 
+  // What it is known by to ThreadWaits.
+  int64_t thread_number() const noexcept { return thread_number_.load(kRelaxed); }
+  // Whether what it has resumed or begun last belongs to `task`, which is alive.
+  bool runs(const TaskState& task) const noexcept {
+    const void* const resumed = resumed_.load(kRelaxed);
+    return resumed == &task || resumed == static_cast<const WorkItem*>(&task);
+  }
+  // A plain function waits, in the item that it is in, for what it has forked. The worker; and any
+  // thread.
+  void NoteWaitForForked() noexcept { waited_in_turn_.store(turns(), kRelaxed); }
+  bool waits_for_forked() const noexcept { return waited_in_turn_.load(kRelaxed) == turns(); }
+  // The monitor, and the worker itself: something that others can do as well, from its slot or its
+  // deque; or null.
+  WorkItem* TakeForOthers() noexcept;
+
   // While it is asleep, and time is virtual: its first deadline, and the pool's turns when it asked
   // its reactor last.
   Deadline wake_at() const noexcept { return Deadline::AtNanos(wake_at_.load(kRelaxed)); }
@@ -136,6 +167,16 @@ class PoolWorker final : public Worker {
 
  private:
   class Running;
+  class ResumeNotes final : public ResumeWatcher {
+   public:
+    explicit ResumeNotes(PoolWorker& worker) noexcept : worker_(worker) {}
+    void OnResume(const PromiseBase& coroutine) noexcept override {
+      worker_.NoteResumed(coroutine);
+    }
+
+   private:
+    PoolWorker& worker_;
+  };
 
   // pool_worker.cc: its queues.
   WorkItem* Next() noexcept;
@@ -155,9 +196,19 @@ class PoolWorker final : public Worker {
   void NoteTurns() noexcept;
   uint64_t Random() noexcept;
 
+  // Whether it is to do others' work: a spare is while the pool's threads are blocked.
+  bool helps() const noexcept {
+    return number_ < shared_.threads || number_ < shared_.threads + shared_.monitor.spares();
+  }
+
   // pool_worker_run.cc: its thread.
   void Run() noexcept;
   void RunItem(WorkItem& item) noexcept;
+  void NoteResumed(const PromiseBase& coroutine) noexcept {
+    resumed_.store(coroutine.context->task, kRelaxed);
+  }
+  // Of a spare that is not needed any more: what others can do.
+  void GiveBack() noexcept;
   // False when there was nothing left.
   bool RunItems() noexcept;
   // Asks inbox, reactor and timers what has become ready, without waiting.
@@ -175,7 +226,8 @@ class PoolWorker final : public Worker {
 
   PoolShared& shared_;
   const int number_;
-  const std::unique_ptr<Reactor> reactor_;
+  std::unique_ptr<Reactor> reactor_;  // made before the thread
+  Atomic<Reactor*> reactor_for_others_;
   Thread thread_;
 
   WorkQueue ready_;
@@ -196,11 +248,18 @@ class PoolWorker final : public Worker {
   Atomic<WorkItem*> slot_{nullptr};
   Atomic<uint64_t> turns_{0};
   Atomic<uint64_t> steals_{0};
-  Atomic<bool> idle_{false};
+  Atomic<bool> idle_;
+  Atomic<bool> begun_{false};
+  Atomic<int64_t> thread_number_{0};
+  // To compare with, not to look at: the task whose coroutine it has resumed last, or the item that
+  // was no coroutine (a task's start is the task).
+  Atomic<const void*> resumed_{nullptr};
+  Atomic<uint64_t> waited_in_turn_{~uint64_t{0}};
   Atomic<int64_t> wake_at_;
   Atomic<uint64_t> asked_reactor_at_{0};
   WorkStealingDeque deque_;
   PoolForks forks_{*this};
+  ResumeNotes resume_notes_{*this};
 
   // Written by others.
   alignas(64) Inbox inbox_;

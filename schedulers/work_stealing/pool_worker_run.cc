@@ -12,6 +12,7 @@ namespace plait::internal {
 class PoolWorker::Running {
  public:
   explicit Running(PoolWorker& worker) {
+    worker.thread_number_.store(ThreadNumber(), kRelaxed);
     thread_state.worker = &worker;
     thread_state.local_executor = &worker.shared_.executor;
     thread_state.forks = &worker.forks_;
@@ -27,10 +28,13 @@ class PoolWorker::Running {
 
 void PoolWorker::Run() noexcept {
   const Running running(*this);
+  idle_.store(false, kRelease);
   last_look_ = clock().Now();
   for (;;) {
     RunItems();
     Look();
+    if (!helps()) [[unlikely]]
+      GiveBack();
     if (HasLocalWork()) continue;
     if (!FindWork()) return;
     if (WorkItem* const item = std::exchange(found_, nullptr)) RunItem(*item);
@@ -41,10 +45,19 @@ void PoolWorker::RunItem(WorkItem& item) noexcept {
   turns_.store(turns_.load(kRelaxed) + 1, kRelaxed);
   // Mostly it is a coroutine: a compare and a direct call cost less than an indirect one.
   if (item.run == &ResumeTask) {
+    NoteResumed(static_cast<PromiseBase&>(item));
     ResumeTask(item);
   } else {
+    resumed_.store(&item, kRelaxed);
+    // A timer or a completion resumes a coroutine right here.
+    thread_state.watcher = &resume_notes_;
     item.run(item);
+    thread_state.watcher = nullptr;
   }
+}
+
+void PoolWorker::GiveBack() noexcept {
+  while (WorkItem* const item = TakeForOthers()) shared_.PostFromOutside(*item);
 }
 
 bool PoolWorker::RunItems() noexcept {
@@ -114,7 +127,18 @@ bool PoolWorker::TryTake() noexcept {
 }
 
 bool PoolWorker::Search() noexcept {
+  if (!helps()) {
+    // Claimed as it ceased to be needed: others must see what it was claimed for.
+    if (shared_.idle.searches(number_)) {
+      static_cast<void>(shared_.idle.EndSearch(number_));
+      shared_.WakeForWork();
+    }
+    return false;
+  }
   if (TryTake()) return true;
+  // Spares do not count here.
+  const bool enough = 2 * shared_.idle.searching() >= shared_.threads;
+  if (enough && !shared_.idle.searches(number_)) return false;
   return shared_.idle.BeginSearch(number_) && Spin();
 }
 
@@ -143,11 +167,12 @@ void PoolWorker::Park() noexcept {
   bool slept = false;
   bool by_work = true;
   if (inbox_.PrepareToSleep()) {
-    shared_.idle.PreparePark(number_);
-    if (!shared_.HasWork() && !shared_.closed()) slept = Sleep();
+    const bool helping = helps();  // and to be woken for work
+    if (helping) shared_.idle.PreparePark(number_);
+    if (!(helping && shared_.HasWork()) && !shared_.closed()) slept = Sleep();
     by_work = inbox_.has_items();
     // Where it was claimed, it searches; either way it looks now.
-    if (!shared_.idle.CancelPark(number_)) by_work = true;
+    if (helping && !shared_.idle.CancelPark(number_)) by_work = true;
   }
   inbox_.Drain(ready_);
   last_look_ = clock().Now();
@@ -172,6 +197,7 @@ bool PoolWorker::Sleep() noexcept {
   shared_.OnAsleep();
   sleep_.Block(clock().is_virtual() ? Deadline::Infinite() : deadline, clock(), ready_);
   sleep_.End();
+  shared_.monitor.NoteAwake();
   return true;
 }
 

@@ -55,13 +55,15 @@ absl::StatusOr<std::unique_ptr<WorkStealingPool>> WorkStealingPool::Create(
   return pool;
 }
 
-WorkStealingPool::WorkStealingPool(const WorkStealingPoolOptions& options, Reactors reactors)
+WorkStealingPool::WorkStealingPool(WorkStealingPoolOptions& options, Reactors reactors)
     : Executor(options.hooks),
       shared_(std::make_unique<internal::PoolShared>(
           *this, options.clock != nullptr ? *options.clock : Clock::Real(), options.threads)),
       blocking_(options.blocking) {
+  shared_->make_reactor = std::move(options.reactor);
   uint64_t seed = RandomSeed();
-  for (int i = 0; i < options.threads; ++i) {
+  reactors.resize(reactors.size() + static_cast<size_t>(shared_->spares()));
+  for (int i = 0; i < options.threads + shared_->spares(); ++i) {
     seed += 0x9e3779b97f4a7c15;  // another for each, and none of them 0 but by a rare chance
     shared_->workers.push_back(std::make_unique<PoolWorker>(
         *shared_, i, seed | 1, options.idle, std::move(reactors[static_cast<size_t>(i)])));
@@ -76,13 +78,13 @@ WorkStealingPool::WorkStealingPool(WorkStealingPoolOptions options)
 }
 
 absl::Status WorkStealingPool::StartThreads(const WorkStealingPoolOptions& options) {
-  for (const auto& worker : shared_->workers) {
-    if (absl::Status started = worker->StartThread(options.name, options.pin); !started.ok()) {
-      JoinThreads();
-      return started;
-    }
+  absl::Status started = absl::OkStatus();
+  for (int i = 0; i < options.threads && started.ok(); ++i) {
+    started = shared_->workers[static_cast<size_t>(i)]->StartThread(options.name, options.pin);
   }
-  return absl::OkStatus();
+  if (started.ok() && shared_->spares() > 0) started = shared_->monitor.StartThread(options.name);
+  if (!started.ok()) JoinThreads();
+  return started;
 }
 
 // --- posting ---
@@ -116,12 +118,13 @@ void WorkStealingPool::PostFromSignalHandler(WorkItem& item) noexcept {
 
 Clock& WorkStealingPool::clock() noexcept { return shared_->clock; }
 
-int WorkStealingPool::threads() const { return static_cast<int>(shared_->workers.size()); }
+int WorkStealingPool::threads() const { return shared_->threads; }
 
 int WorkStealingPool::idle_threads() const {
   const auto& workers = shared_->workers;
-  return static_cast<int>(std::count_if(workers.begin(), workers.end(),
-                                        [](const auto& worker) { return worker->idle(); }));
+  const auto busy = std::count_if(workers.begin(), workers.end(),
+                                  [](const auto& worker) { return !worker->idle(); });
+  return std::max(0, threads() - static_cast<int>(busy));
 }
 
 size_t WorkStealingPool::queued() const { return shared_->queued(); }
@@ -171,6 +174,8 @@ absl::Status WorkStealingPool::Close() {
 }
 
 void WorkStealingPool::JoinThreads() {
+  // First, as it may begin a thread, and posts what it takes over.
+  shared_->monitor.End();
   shared_->Close();
   for (const auto& worker : shared_->workers) worker->JoinThread();
   shared_->AwaitPosters();

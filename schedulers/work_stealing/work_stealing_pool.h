@@ -18,6 +18,12 @@
 // that without an await keeps what must run on its worker waiting (timers, completions); the rest
 // of its work is taken by the others.
 //
+// Blocked threads: a task that blocks its thread for longer than ExecutorHooks::slow_callback,
+// where it should have awaited or used an Offload, is reported with its name (a kSlowCallback,
+// outside of debug mode too; in debug mode also one that computes for as long), while it blocks, by
+// another thread. What waits behind it is done by the others, and where all are blocked by up to
+// four spare threads. Not by a virtual clock. See pool_monitor.h.
+//
 // Threads: Schedule may be called from any thread, Close and the destructor from one thread that is
 // not the pool's own. Lifetime: Close cancels the tasks that were spawned on the pool, waits until
 // they have ended and nothing is left to run, and joins the threads, wherever they wait. Scheduling
@@ -71,8 +77,9 @@ struct WorkStealingPoolOptions {
   std::string name = "stealing";
   // What idle threads prefer; see spinner.h.
   IdlePolicy idle = IdlePolicy::kBalanced;
-  // Called once a thread, by who makes the pool. Empty: no reactors; operations on descriptors then
-  // fail with FailedPrecondition.
+  // Called once a thread, by who makes the pool, and by another thread for each that works in the
+  // place of blocked ones. Empty: no reactors; operations on descriptors then fail with
+  // FailedPrecondition.
   absl::AnyInvocable<absl::StatusOr<std::unique_ptr<Reactor>>()> reactor;
   // Null for the machine's. Outlives the pool.
   Clock* clock = nullptr;
@@ -126,7 +133,7 @@ class WorkStealingPool final : public Executor {
  private:
   using Reactors = std::vector<std::unique_ptr<Reactor>>;
 
-  WorkStealingPool(const WorkStealingPoolOptions& options, Reactors reactors);
+  WorkStealingPool(WorkStealingPoolOptions& options, Reactors reactors);
 
   static absl::Status Validate(const WorkStealingPoolOptions& options);
   static absl::StatusOr<Reactors> MakeReactors(WorkStealingPoolOptions& options);

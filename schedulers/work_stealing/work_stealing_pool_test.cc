@@ -21,6 +21,8 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/parallel/invoke.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/test_clock.h"
 
@@ -205,6 +207,158 @@ TEST(WorkStealingPoolTest, OffloadHasAPoolOfItsOwnSoThatNoWorkerBlocks) {
   }(&release));
   WorkStealingPool other({.threads = 1, .blocking = &pool});
   EXPECT_EQ(&other.blocking(), static_cast<Executor*>(&pool));
+}
+
+Task<void> Set(absl::Notification* notification) {
+  notification->Notify();
+  co_return;
+}
+
+// Nobody is woken for what a task spawns and may be about to wait for: it is taken from it when it
+// does something else meanwhile.
+TEST(WorkStealingPoolTest, WhatATaskSpawnsRunsElsewhereWhereTheTaskGoesOnForLong) {
+  WorkStealingPool pool({.threads = 2});
+  for (int i = 0; i < 5; ++i) {
+    Until([&] { return pool.idle_threads() == 2; });
+    absl::Notification ran;
+    const auto body = [&]() -> Task<void> {
+      JoinHandle<void> child = Spawn(Set(&ran));
+      while (!ran.HasBeenNotified()) {  // or never
+      }
+      co_await child;
+    };
+    BlockOn(pool, body());
+  }
+}
+
+class Reports {
+ public:
+  ReportHandler handler() {
+    return [this](const Report& report) {
+      const absl::MutexLock hold(&mutex_);
+      reports_.push_back(report);
+    };
+  }
+  std::vector<Report> all() const {
+    const absl::MutexLock hold(&mutex_);
+    return reports_;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::vector<Report> reports_;
+};
+
+// The task that would let them go on waits behind them.
+TEST(WorkStealingPoolTest, ABlockedThreadIsReportedAndItsWorkTakenOver) {
+  for (const int threads : {1, 2, 4}) {
+    Reports reports;
+    WorkStealingPool pool(
+        {.threads = threads,
+         .hooks = {.on_report = reports.handler(), .slow_callback = absl::Milliseconds(10)}});
+    absl::Notification release;
+    const auto blocks = [&]() -> Task<void> {
+      release.WaitForNotification();  // not how to do it
+      co_return;
+    };
+    const auto body = [&]() -> Task<void> {
+      std::vector<JoinHandle<void>> blocked;
+      for (int i = 0; i < threads; ++i) blocked.push_back(Spawn(blocks(), {.name = "careless"}));
+      // All threads are blocked when this is over: it goes on on a spare one.
+      while (reports.all().size() < static_cast<size_t>(threads)) co_await Yield();
+      co_await Spawn(Set(&release));
+      for (auto& task : blocked) co_await task;
+    };
+    BlockOn(pool, body());
+    for (const Report& report : reports.all()) {
+      EXPECT_EQ(report.kind, ReportKind::kSlowCallback);
+      EXPECT_EQ(report.task_name, "careless");
+      EXPECT_TRUE(absl::StrContains(report.message, "\"careless\" has blocked a thread"))
+          << report.message;
+    }
+    // The threads that are back do the work now.
+    EXPECT_EQ(BlockOn(pool, []() -> Task<int> { co_return 3; }()), 3);
+  }
+}
+
+TEST(WorkStealingPoolTest, ATaskThatATimerHasResumedIsReportedWithItsNameToo) {
+  Reports reports;
+  WorkStealingPool pool(
+      {.threads = 1,
+       .hooks = {.on_report = reports.handler(), .slow_callback = absl::Milliseconds(10)}});
+  absl::Notification release;
+  const auto sleeps_and_blocks = [&]() -> Task<void> {
+    const absl::Status slept = co_await Sleep(absl::Milliseconds(1));
+    EXPECT_TRUE(slept.ok()) << slept;
+    release.WaitForNotification();
+  };
+  const auto body = [&]() -> Task<void> {
+    JoinHandle<void> blocked = Spawn(sleeps_and_blocks(), {.name = "sleeper"});
+    while (reports.all().empty()) co_await Yield();
+    co_await Spawn(Set(&release));
+    co_await blocked;
+  };
+  BlockOn(pool, body());
+  ASSERT_EQ(reports.all().size(), 1u);
+  EXPECT_EQ(reports.all()[0].task_name, "sleeper");
+}
+
+// Its thread sleeps in the join; but a fork is not what belongs into an Offload.
+TEST(WorkStealingPoolTest, AFunctionThatWaitsForWhatItHasForkedIsNotReportedAsBlocked) {
+  Reports reports;
+  WorkStealingPool pool(
+      {.threads = 2,
+       .hooks = {.on_report = reports.handler(), .slow_callback = absl::Milliseconds(10)}});
+  Atomic<bool> elsewhere{false};
+  const auto computes_for = [&](absl::Duration time, bool or_elsewhere) {
+    const Deadline end = Clock::Real().Now() + time;
+    while (Clock::Real().Now() < end && !(or_elsewhere && elsewhere.load(internal::kAcquire))) {
+    }
+  };
+  const auto body = [&]() -> Task<void> {
+    const uint64_t own = internal::ThreadSerial();
+    while (!elsewhere.load(internal::kAcquire)) {  // until the other thread takes what is forked
+      ParallelInvoke([&] { computes_for(absl::Milliseconds(1), /*or_elsewhere=*/true); },
+                     [&] {
+                       if (internal::ThreadSerial() == own) return;
+                       elsewhere.store(true, internal::kRelease);
+                       computes_for(absl::Milliseconds(80), /*or_elsewhere=*/false);
+                     });
+    }
+    co_return;
+  };
+  BlockOn(pool, body());
+  EXPECT_EQ(reports.all().size(), 0u) << reports.all()[0].message;
+}
+
+// On a busy machine any step of a task may hold its thread as long: others may be reported too.
+TEST(WorkStealingPoolTest, ATaskThatComputesForLongIsReportedInDebugModeOnly) {
+  for (const bool debug : {false, true}) {
+    Reports reports;
+    WorkStealingPool pool({.threads = 1,
+                           .hooks = {.on_report = reports.handler(),
+                                     .debug = debug,
+                                     .slow_callback = absl::Milliseconds(10)}});
+    const auto told = [&] {
+      for (const Report& report : reports.all()) {
+        EXPECT_EQ(report.kind, ReportKind::kSlowCallback);
+        if (report.task_name == "thinker") return true;
+      }
+      return false;
+    };
+    const auto computes = [&]() -> Task<void> {
+      const Deadline end = Clock::Real().Now() + absl::Milliseconds(debug ? 10'000 : 60);
+      while (Clock::Real().Now() < end && !told()) {
+      }
+      co_return;
+    };
+    const auto body = [&]() -> Task<void> { co_await Spawn(computes(), {.name = "thinker"}); };
+    BlockOn(pool, body());
+    EXPECT_EQ(told(), debug);
+    if (!debug) {
+      EXPECT_EQ(reports.all().size(), 0u);
+    }
+  }
 }
 
 // Two that wake each other for ever go from slot to slot, which others may not wait for.

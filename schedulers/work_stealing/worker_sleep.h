@@ -11,10 +11,12 @@
 // A wake-up that comes before the sleep has begun is kept for it, so none is lost; one that comes
 // when the worker is about to wake up anyway makes it sleep once in vain at most.
 //
-// Orderings. Wake releases and Begin and End acquire: who is woken sees what it was woken for.
+// Orderings. Wake releases and Begin and End acquire: who is woken sees what it was woken for. Wake
+// acquires too: a reactor may have been made after the waker's thread had begun.
 // Begin is sequentially consistent, as is asleep(): of a worker that falls asleep and somebody who
 // asks whether all sleep, having said before that he wants to be told, one sees the other; and of
-// several that fall asleep, the last sees that it is the last.
+// several that fall asleep, the last sees that it is the last. So is End, for who falls asleep
+// itself when all others do (pool_monitor.h).
 #ifndef PLAIT_SCHEDULERS_WORK_STEALING_WORKER_SLEEP_H_
 #define PLAIT_SCHEDULERS_WORK_STEALING_WORKER_SLEEP_H_
 
@@ -33,6 +35,8 @@ class WorkerSleep {
  public:
   // `reactor` may be null, and else outlives this.
   explicit WorkerSleep(Reactor* reactor) noexcept : reactor_(reactor) {}
+  // Before the worker's thread begins.
+  void set_reactor(Reactor* reactor) noexcept { reactor_ = reactor; }
   WorkerSleep(const WorkerSleep&) = delete;
   WorkerSleep& operator=(const WorkerSleep&) = delete;
 
@@ -51,7 +55,7 @@ class WorkerSleep {
   // goes to `ready`. May return early.
   void Block(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept;
   // The worker. It is awake.
-  void End() noexcept { state_.exchange(State::kAwake, kAcquire); }
+  void End() noexcept { state_.exchange(State::kAwake, kSeqCst); }
 
   // Any thread.
   void Wake() noexcept;
@@ -64,7 +68,7 @@ class WorkerSleep {
  private:
   enum class State : uint8_t { kAwake, kWoken, kParked, kInReactor };
 
-  Reactor* const reactor_;
+  Reactor* reactor_;
   Atomic<State> state_{State::kAwake};
   Parker parker_;
 };

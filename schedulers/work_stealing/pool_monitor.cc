@@ -1,0 +1,159 @@
+#include "plait/schedulers/work_stealing/pool_monitor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "plait/runtime/core/report.h"
+#include "plait/runtime/task/task_group.h"
+#include "plait/runtime/task/task_state.h"
+#include "plait/schedulers/work_stealing/pool_shared.h"
+#include "plait/schedulers/work_stealing/pool_worker.h"
+
+namespace plait::internal {
+namespace {
+
+// The one of `tasks`, or of those below them, that `worker` runs. References are held meanwhile, so
+// that of what the worker has begun only the address matters.
+TaskRef<TaskState> Find(const std::vector<TaskRef<TaskState>>& tasks, const PoolWorker& worker) {
+  for (const auto& task : tasks) {
+    if (worker.runs(*task)) return task;
+    if (auto child = Find(ChildrenOf(*task), worker)) return child;
+  }
+  return {};
+}
+
+}  // namespace
+
+PoolMonitor::PoolMonitor(PoolShared& shared) : shared_(shared) {}
+
+absl::Status PoolMonitor::StartThread(const std::string& name) {
+  name_ = name;
+  watched_.resize(shared_.workers.size());
+  absl::StatusOr<Thread> thread = TryStartThread(absl::StrCat(name, " watch"), [this] { Run(); });
+  if (!thread.ok()) return thread.status();
+  thread_ = *std::move(thread);
+  return absl::OkStatus();
+}
+
+void PoolMonitor::End() noexcept {
+  if (!thread_.joinable()) return;
+  ending_.store(true, kRelease);
+  parker_.Wake();
+  thread_.join();
+}
+
+void PoolMonitor::Run() noexcept {
+  int quiet_looks = 0;
+  while (!ending_.load(kAcquire)) {
+    quiet_looks = AllAsleep() ? quiet_looks + 1 : 0;
+    if (quiet_looks > kLooksBeforeSleep) {
+      Sleep();
+      quiet_looks = 0;
+    }
+    AwaitTick();
+    Look();
+  }
+}
+
+bool PoolMonitor::AllAsleep() const noexcept {
+  return std::all_of(shared_.workers.begin(), shared_.workers.end(),
+                     [](const auto& worker) { return worker->asleep(); });
+}
+
+void PoolMonitor::Sleep() noexcept {
+  asleep_.store(true, kSeqCst);
+  while (!ending_.load(kAcquire) && AllAsleep()) parker_.Park(Deadline::Infinite(), Clock::Real());
+  asleep_.store(false, kRelaxed);
+}
+
+void PoolMonitor::AwaitTick() noexcept {
+  // Woken, it may be by a worker that has seen it asleep before: two looks that come close together
+  // would take anybody for stuck.
+  const Deadline next = Clock::Real().Now() + kTick;
+  while (!ending_.load(kAcquire) && parker_.Park(next, Clock::Real())) {
+  }
+}
+
+void PoolMonitor::Look() noexcept {
+  const Deadline now = Clock::Real().Now();
+  for (size_t i = 0; i < watched_.size(); ++i) LookAt(*shared_.workers[i], watched_[i], now);
+  AdaptSpares();
+}
+
+void PoolMonitor::LookAt(PoolWorker& worker, Watched& watched, Deadline now) noexcept {
+  const uint64_t turns = worker.turns();
+  const bool idle = worker.idle();
+  if (idle || watched.idle || turns != watched.turns) {
+    watched = {.turns = turns, .idle = idle, .since = now};
+    return;
+  }
+  shared_.TakeOver(worker, turns);
+  watched.waits = ThreadWaits(worker.thread_number()) ? watched.waits + 1 : 0;
+  // After one look that found it waiting, the next one says what it is.
+  if (watched.reported || watched.waits == 1) return;
+  const ExecutorHooks& hooks = shared_.executor.hooks();
+  if (now.Since(watched.since) < hooks.slow_callback) return;
+  const bool blocked = watched.blocked() && !worker.waits_for_forked();
+  if (!blocked && !hooks.debug) return;  // yet: it may block still
+  watched.reported = true;
+  Report(worker, watched, now);
+}
+
+void PoolMonitor::Report(const PoolWorker& worker, const Watched& watched, Deadline now) const {
+  const bool blocked = watched.blocked() && !worker.waits_for_forked();
+  const TaskRef<TaskState> task = Find(TasksIn(shared_.executor.tasks()), worker);
+  if (worker.turns() != watched.turns) return;  // it has gone on meanwhile
+  plait::Report report{.kind = ReportKind::kSlowCallback};
+  std::string who = "a callback";
+  if (task) {
+    who = Describe(*task);
+    report.task_id = task->id();
+    report.task_name = std::string(task->name());
+  }
+  report.message = absl::StrCat(
+      who, blocked ? " has blocked" : " has held", " a thread of its pool for ",
+      absl::FormatDuration(absl::Floor(now.Since(watched.since), absl::Milliseconds(1))),
+      blocked ? ", waiting inside of a function: that belongs into an Offload" : "");
+  shared_.executor.hooks().Tell(report);
+}
+
+bool PoolMonitor::AllBlocked(size_t first, size_t end) const noexcept {
+  return std::all_of(watched_.begin() + static_cast<ptrdiff_t>(first),
+                     watched_.begin() + static_cast<ptrdiff_t>(end),
+                     [](const Watched& watched) { return watched.blocked(); });
+}
+
+void PoolMonitor::AdaptSpares() noexcept {
+  const auto threads = static_cast<size_t>(shared_.threads);
+  for (size_t i = threads; i < watched_.size(); ++i) {
+    PoolWorker& spare = *shared_.workers[i];
+    if (!spare.begun() && spare.has_work()) StartSpare(spare);
+  }
+  const int used = spares();
+  if (!AllBlocked(0, threads)) {
+    if (used == 0) return;
+    spares_.store(0, kRelease);
+    // They look whether they are still needed, and leave others' work alone.
+    for (size_t i = threads; i < watched_.size(); ++i) shared_.workers[i]->Wake();
+    return;
+  }
+  const size_t next = threads + static_cast<size_t>(used);
+  if (next == watched_.size() || !AllBlocked(threads, next) || !shared_.HasWork()) return;
+  PoolWorker& spare = *shared_.workers[next];
+  spares_.store(used + 1, kRelease);
+  if (!spare.begun()) StartSpare(spare);
+  if (spare.begun()) {
+    spare.Wake();
+  } else {
+    spares_.store(used, kRelease);
+  }
+}
+
+void PoolMonitor::StartSpare(PoolWorker& spare) noexcept {
+  // Where the system has no thread or the factory no reactor now: later perhaps.
+  if (!spare.StartSpare(name_)) shared_.OnAsleep();
+}
+
+}  // namespace plait::internal
