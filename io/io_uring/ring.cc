@@ -25,8 +25,9 @@ extern "C" void __tsan_release(void* address);
 namespace plait::internal {
 namespace {
 
-// What one thread writes before it submits, another sees that has the completion of the other end.
-// The kernel takes care of that, unseen by ThreadSanitizer.
+// What one thread writes before it submits, another sees that has the completion of the other end;
+// and memory that one unmaps, another may map. The kernel takes care of that, unseen by
+// ThreadSanitizer.
 #if defined(PLAIT_TSAN)
 char order_of_submissions;
 void Submitted() { __tsan_release(&order_of_submissions); }
@@ -85,6 +86,7 @@ absl::Status Ring::Open(const IoUringOptions& options) {
   ring_.ring_fd = enter_fd_ = fd;
   ring_.flags = params.flags;
   ring_.features = params.features;
+  Completed();  // the memory may have been another ring's
   // Entry i is always slot i, so that submitting is moving the tail.
   for (unsigned i = 0; i < ring_.sq.ring_entries; ++i) ring_.sq.array[i] = i;
   enter_flags_ = 0;
@@ -159,6 +161,7 @@ void Ring::Close() {
     sys::Calls().IoUringRegister(fd(), IORING_UNREGISTER_RING_FDS, &update, 1);
     enter_flags_ = 0;
   }
+  Submitted();
   io_uring_queue_exit(&ring_);
   ring_.ring_fd = -1;
 }
