@@ -93,7 +93,7 @@ Task<absl::Status> Asked(Session& session) {
   options.output = Stdio::Pipe();
   options.group = ProcessOptions::Group::kNew;
   const std::string script =
-      "trap 'echo tidying up; kill $!; exit 7' TERM; sleep 1000 >&- & echo ready; wait";
+      "trap 'echo tidying up; kill -KILL $!; exit 7' TERM; sleep 1000 >&- & echo ready; wait";
   Process polite = co_await OrReturn(plait::Shell(script, options));
   plait::File output = plait::File::Adopt(polite.output().Release(), "its output");
   plait::AsyncGenerator<absl::StatusOr<std::string>> lines = plait::Lines(output);
