@@ -48,6 +48,7 @@ void ResumeNested(WorkItem& item) noexcept {
   thread.stack_limit = outer.stack_limit;
   thread.bounced = outer.bounced;
   thread.context = outer.context;
+  thread.budget = outer.budget;  // what was started has had its own
 }
 
 void DropUnstarted(PromiseBase& coroutine) noexcept {

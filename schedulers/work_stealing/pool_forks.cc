@@ -34,6 +34,7 @@ bool PoolForks::RunOne(WorkItem::RunFunction only) noexcept {
   constexpr int kMostHelps = 16;
   if (call == nullptr && helps_ < kMostHelps) call = worker_.StealCall();
   if (call == nullptr) return false;
+  worker_.NoteForkedFound();
   ++helps_;
   call->run(*call);
   --helps_;

@@ -1,6 +1,7 @@
 #include "plait/schedulers/work_stealing/pool_monitor.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -14,14 +15,25 @@
 namespace plait::internal {
 namespace {
 
-// The one of `tasks`, or of those below them, that `worker` runs. References are held meanwhile, so
-// that of what the worker has begun only the address matters.
-TaskRef<TaskState> Find(const std::vector<TaskRef<TaskState>>& tasks, const PoolWorker& worker) {
-  for (const auto& task : tasks) {
-    if (worker.runs(*task)) return task;
-    if (auto child = Find(ChildrenOf(*task), worker)) return child;
+// Drops references on the pool: the last one ends a task's result, which may have its home there.
+struct DropTasks : WorkItem {
+  DropTasks() : WorkItem(&Run) {}
+  static void Run(WorkItem& item) noexcept { delete static_cast<DropTasks*>(&item); }
+
+  std::vector<TaskRef<TaskState>> tasks;
+};
+
+// The one of `tasks`, or of those below them, that `worker` runs, or null. References go to `held`,
+// so that of what the worker has begun only the address matters.
+const TaskState* Find(std::vector<TaskRef<TaskState>> tasks, const PoolWorker& worker,
+                      std::vector<TaskRef<TaskState>>& held) {
+  const TaskState* found = nullptr;
+  for (TaskRef<TaskState>& task : tasks) {
+    if (found == nullptr && worker.runs(*task)) found = &*task;
+    if (found == nullptr) found = Find(ChildrenOf(*task), worker, held);
+    held.push_back(std::move(task));
   }
-  return {};
+  return found;
 }
 
 }  // namespace
@@ -103,19 +115,25 @@ void PoolMonitor::LookAt(PoolWorker& worker, Watched& watched, Deadline now) noe
 
 void PoolMonitor::Report(const PoolWorker& worker, const Watched& watched, Deadline now) const {
   const bool blocked = watched.blocked() && !worker.waits_for_forked();
-  const TaskRef<TaskState> task = Find(TasksIn(shared_.executor.tasks()), worker);
-  if (worker.turns() != watched.turns) return;  // it has gone on meanwhile
+  auto dropped = std::make_unique<DropTasks>();
+  const TaskState* const task = Find(TasksIn(shared_.executor.tasks()), worker, dropped->tasks);
+  if (worker.turns() == watched.turns) Tell(task, blocked, now.Since(watched.since));
+  // (Otherwise it has gone on meanwhile.)
+  if (!dropped->tasks.empty()) shared_.PostFromOutside(*dropped.release());
+}
+
+void PoolMonitor::Tell(const TaskState* task, bool blocked, absl::Duration since) const {
   plait::Report report{.kind = ReportKind::kSlowCallback};
   std::string who = "a callback";
-  if (task) {
+  if (task != nullptr) {
     who = Describe(*task);
     report.task_id = task->id();
     report.task_name = std::string(task->name());
   }
-  report.message = absl::StrCat(
-      who, blocked ? " has blocked" : " has held", " a thread of its pool for ",
-      absl::FormatDuration(absl::Floor(now.Since(watched.since), absl::Milliseconds(1))),
-      blocked ? ", waiting inside of a function: that belongs into an Offload" : "");
+  report.message =
+      absl::StrCat(who, blocked ? " has blocked" : " has held", " a thread of its pool for ",
+                   absl::FormatDuration(absl::Floor(since, absl::Milliseconds(1))),
+                   blocked ? ", waiting inside of a function: that belongs into an Offload" : "");
   shared_.executor.hooks().Tell(report);
 }
 

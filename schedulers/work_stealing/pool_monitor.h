@@ -43,6 +43,7 @@ namespace plait::internal {
 
 class PoolShared;
 class PoolWorker;
+class TaskState;
 
 class PoolMonitor {
  public:
@@ -92,6 +93,8 @@ class PoolMonitor {
   void Look() noexcept;
   void LookAt(PoolWorker& worker, Watched& watched, Deadline now) noexcept;
   void Report(const PoolWorker& worker, const Watched& watched, Deadline now) const;
+  // `task`: null where it is a callback.
+  void Tell(const TaskState* task, bool blocked, absl::Duration since) const;
   bool AllBlocked(size_t first, size_t end) const noexcept;
   void AdaptSpares() noexcept;
   void StartSpare(PoolWorker& spare) noexcept;

@@ -104,7 +104,7 @@ class PoolWorker final : public Worker {
   }
   void ScheduleLast(WorkItem& item) noexcept {
     // What will be the only work here is run here next, soon: nobody is woken for it.
-    const bool more = !deque_.empty() || !ready_.empty();
+    const bool more = !deque_.empty() || !ready_.empty() || slot_.load(kRelaxed) != nullptr;
     deque_.Push(item);
     if (more) shared_.WakeForDeque();
   }
@@ -155,6 +155,8 @@ class PoolWorker final : public Worker {
   // A plain function waits, in the item that it is in, for what it has forked. The worker; and any
   // thread.
   void NoteWaitForForked() noexcept { waited_in_turn_.store(turns(), kRelaxed); }
+  // It has found some to run meanwhile, which may block.
+  void NoteForkedFound() noexcept { waited_in_turn_.store(~uint64_t{0}, kRelaxed); }
   bool waits_for_forked() const noexcept { return waited_in_turn_.load(kRelaxed) == turns(); }
   // The monitor, and the worker itself: something that others can do as well, from its slot or its
   // deque; or null.

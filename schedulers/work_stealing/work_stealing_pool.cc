@@ -167,7 +167,8 @@ absl::Status WorkStealingPool::Close() {
   shared_->BeginDraining();
   internal::CancelAll(tasks());
   shared_->AwaitDrained();
-  blocking_.Close();  // what runs there may still post here
+  blocking_.Close();       // what runs there may still post here,
+  shared_->monitor.End();  // and so may this
   shared_->AwaitDrained();
   JoinThreads();
   return absl::OkStatus();

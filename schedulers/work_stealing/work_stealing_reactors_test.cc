@@ -56,7 +56,7 @@ class WorkStealingReactorsTest : public testing::TestWithParam<ReactorFactory> {
  protected:
   std::unique_ptr<WorkStealingPool> MakePool(int threads) {
     return std::make_unique<WorkStealingPool>(WorkStealingPoolOptions{
-        .threads = threads, .reactor = [this] { return GetParam().make(nullptr); }});
+        .threads = threads, .reactor = [] { return GetParam().make(nullptr); }});
   }
 };
 
