@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -70,9 +72,12 @@ bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
     return false;
   }
   if (here->group() != nullptr && fd >= 0 && !NamesAFile(*this)) {
+    // In the reactor's scratch, which that does not use before it has the operation.
+    const uintptr_t closes = here->group()->ClosesOf(fd);
     Worker& home = here->group()->HomeOf(fd, *here);
     if (&home != here) {
-      StartAt<&Start, &CancelOperation>(waiter, home, kIoNote);
+      reactor_slot[0] = reinterpret_cast<void*>(closes);
+      StartAt<&StartCarried, &CancelOperation>(waiter, home, kIoNote);
       return true;
     }
   }
@@ -91,6 +96,24 @@ bool OperationAwaiter::Start(HomeWait& wait, plait::internal::PromiseBase& waite
     return true;
   }
   home.reactor()->Submit(self);
+  return true;
+}
+
+bool OperationAwaiter::StartCarried(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept {
+  auto& self = static_cast<OperationAwaiter&>(wait);
+  Worker& home = *Worker::Current();
+  const auto closes = reinterpret_cast<uintptr_t>(std::exchange(self.reactor_slot[0], nullptr));
+  if (home.group()->ClosesOf(self.fd) == closes) return Start(wait, waiter);
+  // The descriptor was closed while this was on its way, as if it had been pending; by now the
+  // number may be another's.
+  self.result = -ECANCELED;
+  if (self.opcode == IoOpcode::kClose) {
+    self.result = -EBADF;
+    self.BeginUncancellable(waiter, home, kIoNote);
+  } else if (!self.Begin(waiter, home, kIoNote)) {
+    return true;
+  }
+  home.Post(static_cast<IoOperation&>(self));
   return true;
 }
 

@@ -66,6 +66,7 @@ class OperationAwaiter : private plait::internal::HomeWait, private IoOperation 
  private:
   bool Suspend(plait::internal::PromiseBase& waiter) noexcept;
   static bool Start(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept;
+  static bool StartCarried(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept;
   static void Delivered(WorkItem& item) noexcept;
   static bool CancelOperation(HomeWait& wait) noexcept;
 };

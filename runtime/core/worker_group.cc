@@ -37,6 +37,7 @@ Worker& WorkerGroup::Claim(int fd, Worker& here) noexcept {
 
 void WorkerGroup::Forget(int fd) noexcept {
   if (Block* const block = BlockOf(fd); block != nullptr) {
+    block->closes[IndexOf(fd)].fetch_add(1, kRelaxed);
     block->homes[IndexOf(fd)].store(nullptr, kRelaxed);
   }
 }

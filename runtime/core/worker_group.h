@@ -18,6 +18,7 @@
 #define PLAIT_RUNTIME_CORE_WORKER_GROUP_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -54,14 +55,22 @@ class WorkerGroup {
   }
   // At its home, right before it is closed: then the number may be anybody's.
   void Forget(int fd) noexcept;
+  // How often descriptors of that number were closed. What is carried to its home notes that before
+  // it asks for the home, and looks again there: the number may be another descriptor's by then.
+  uint32_t ClosesOf(int fd) const noexcept {
+    const Block* const block = BlockOf(fd);
+    return block == nullptr ? 0 : block->closes[IndexOf(fd)].load(kRelaxed);
+  }
 
  private:
   static constexpr auto kRelaxed = internal::kRelaxed;
   static constexpr size_t kPerBlock = 1024;
   static constexpr size_t kBlocks = 1024;
-  // Relaxed throughout: a home is a place to go to, and carries nothing.
+  // Relaxed throughout: a home is a place to go to, and carries nothing; closes are counted and
+  // compared by one thread, the home.
   struct Block {
     internal::Atomic<Worker*> homes[kPerBlock];
+    internal::Atomic<uint32_t> closes[kPerBlock];
   };
 
   static size_t IndexOf(int fd) noexcept { return static_cast<size_t>(fd) % kPerBlock; }
