@@ -92,6 +92,7 @@ class KqueueReactor final : public ReadinessReactor {
     for (int i = 0; i < count; ++i) {
       if (raw[i].filter == EVFILT_USER) continue;
       const bool readable = raw[i].filter == EVFILT_READ;
+      // The system's place for a word of ours is a pointer; the generation went in there as one.
       Handle({.fd = static_cast<int>(raw[i].ident),
               .generation = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(raw[i].udata)),
               .readable = readable,

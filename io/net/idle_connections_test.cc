@@ -54,6 +54,7 @@ Task<void> Connect(const Server& server, size_t count, std::vector<OwnedFd>& con
 }
 
 TEST_P(IdleConnectionsTest, AnIdleConnectionCostsLittleMemory) {
+  // They add to each block what is not the program's.
   if (!FramesArePooled()) GTEST_SKIP() << "sanitizers have their own memory";
   constexpr size_t kFirst = 64;
   constexpr size_t kMore = 128;

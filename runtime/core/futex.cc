@@ -56,6 +56,7 @@ void FutexWake(const Atomic<uint32_t>& word) noexcept { Table().Wake(word); }
 #endif
 
 FutexTable::Bucket& FutexTable::BucketOf(const Atomic<uint32_t>& word) noexcept {
+  // Only a number to spread the words by.
   const auto address = reinterpret_cast<uintptr_t>(&word);
   return buckets_[static_cast<size_t>((address >> 2) * 0x9E3779B97F4A7C15u >> 58)];
 }

@@ -260,6 +260,7 @@ TEST(ForkCostTest, WhereNobodyAsksNothingIsPublished) {
 }
 
 TEST(ForkCostTest, InTheSteadyStateAForkAllocatesNothing) {
+  // Under the sanitizers all memory comes from the system, so that they see it go.
   if (!FramesArePooled()) GTEST_SKIP() << "each frame is an allocation here";
   plait::Run([]() -> Task<void> {
     static_cast<void>(co_await Fib(15));

@@ -26,7 +26,7 @@
 namespace plait {
 namespace {
 
-using namespace testing_programs;  // NOLINT: they are this file's own words
+using namespace testing_programs;  // NOLINT: the suites' own words, of which the tests consist
 
 using internal::Atomic;
 

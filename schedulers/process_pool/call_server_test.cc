@@ -97,6 +97,7 @@ class Server {
 
   template <class T>
   static std::string Bytes(const T& value) {
+    // As it lies in shared memory.
     return std::string(reinterpret_cast<const char*>(&value), sizeof value);
   }
 

@@ -110,6 +110,7 @@ class FunctionTable {
   template <class F>
   static uintptr_t AddressOf(const F& function) {
     if constexpr (std::is_pointer_v<F>) {
+      // To find it by, never to be called: functions of any type are in one table.
       return reinterpret_cast<uintptr_t>(function);
     } else {
       return 0;

@@ -59,6 +59,7 @@ class PayloadMemory {
 
   int memory_descriptor() const noexcept { return memory_; }
 
+  // The memory begins with it: all zeros, as the system gives it, is an empty one.
   CallBoard& board() const noexcept { return *reinterpret_cast<CallBoard*>(base_); }
   PayloadArea to_worker() const noexcept;
   PayloadArea to_parent() const noexcept;

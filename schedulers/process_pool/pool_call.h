@@ -45,6 +45,7 @@ struct PoolCall {
   static PoolCall& Make(PoolCore& core, RemoteCall& call) {
     return *::new (static_cast<void*>(call.executor_memory)) PoolCall(core, call);
   }
+  // The call has room for its executor's own, so that none is allocated: Make has put it there.
   static PoolCall& Of(RemoteCall& call) {
     return *std::launder(reinterpret_cast<PoolCall*>(call.executor_memory));
   }

@@ -141,7 +141,7 @@ int ChannelMaker(int fd) noexcept {
 }
 
 int64_t Send(int fd, const void* data, size_t size, absl::Span<const int> descriptors) noexcept {
-  iovec part = {const_cast<void*>(data), size};
+  iovec part = {const_cast<void*>(data), size};  // sendmsg only reads it
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;

@@ -272,6 +272,7 @@ void UnmapFiles(absl::Span<const absl::string_view> names) noexcept {
         !absl::SimpleHexAtoi(range[1], &end)) {
       continue;
     }
+    // The system names addresses in text.
     ::munmap(reinterpret_cast<void*>(begin), end - begin);
   }
 }

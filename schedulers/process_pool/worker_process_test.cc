@@ -227,6 +227,7 @@ TEST(WorkerProcessTest, AProgramWithoutStandardDescriptorsHasWorkersAllTheSame) 
 }
 
 TEST(WorkerProcessTest, AWorkerThatTakesMoreMemoryThanItMayDiesOfItAlone) {
+  // Theirs is terabytes, mapped before, and they end the process by themselves when it runs out.
   if (kSanitized) GTEST_SKIP() << "a sanitizer's memory is not counted";
   const std::unique_ptr<Zygote> zygote = StartZygote();
   WorkerOptions options = Keeping();

@@ -114,6 +114,7 @@ TEST(WorkStealingPoolTest, Line66CloseWakesWorkersThatAreParkedOrSpinOrSleep) {
   for (int i = 0; i < 200; ++i) {
     WorkStealingPool pool({.threads = 4});
     if (i % 3 == 0) Until([&] { return pool.idle_threads() == 4; });
+    // No sleep of the test's: Close cancels it, and its worker waits for its timer until then.
     auto sleep_for_ever = []() -> Task<absl::Status> {
       co_return co_await Sleep(absl::Hours(100));
     };

@@ -43,6 +43,7 @@ MemoryModel::Location& MemoryModel::Create(const void* at, size_t size, uint64_t
   location.size = size;
   location.number = static_cast<int>(used_++);
   location.destroyed = false;
+  // What was there before has the same address in each execution.
   location.id = Chain(0, reinterpret_cast<uintptr_t>(at));
   location.stores.clear();
   location.order.assign(1, 0);
