@@ -154,8 +154,8 @@ class TaskState : public WorkItem, public TaskLink {
   void Destroy() noexcept;
   // Made when first needed. Any thread.
   TaskExtras& extras();
-  // What extras_ holds: nothing, extras, or no more than a TaskName, told apart by the lowest bit of
-  // the address, which is free as both are aligned. One word, as most tasks have neither.
+  // What extras_ holds: nothing, extras, or no more than a TaskName, told apart by the lowest bit
+  // of the address, which is free as both are aligned. One word, as most tasks have neither.
   static constexpr uintptr_t kNameTag = 1;
   static bool IsName(uintptr_t extras) noexcept { return (extras & kNameTag) != 0; }
   static const char* NameIn(uintptr_t extras) noexcept {

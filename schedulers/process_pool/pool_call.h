@@ -63,6 +63,8 @@ struct PoolCall {
   bool cancel_arrived = false;
   bool refused = false;
   bool alarm_set = false;
+  // Workers that died when it was their first, and said that they had not begun it.
+  uint8_t deaths_before_it = 0;
   Item arrival;
   Item cancel;
   Alarm alarm;

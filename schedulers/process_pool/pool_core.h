@@ -97,6 +97,13 @@ class PoolCore final : public RemoteExecutor,
     std::string last_words;
   };
 
+  // So many workers in a row may die before they are ready.
+  static constexpr int kMostStartFailures = 5;
+
+  static absl::Status ClosedError();
+  static absl::StatusOr<std::unique_ptr<Zygote>> StartZygote(const FunctionTable& functions);
+  static int SpinsAtFirst();
+
   explicit PoolCore(ProcessPoolOptions options);
   static Task<void> Keep(std::shared_ptr<PoolCore> core, std::shared_ptr<Tenure> tenure);
 
@@ -129,6 +136,7 @@ class PoolCore final : public RemoteExecutor,
   // Takes back what was given to `worker` after `number` and has not begun.
   void RecallAfter(WorkerSeat& worker, uint64_t number, size_t most) noexcept;
   bool Sleep() noexcept;
+  void SetTrim() noexcept;
   void Trim() noexcept;
 
   // --- at home: workers ---

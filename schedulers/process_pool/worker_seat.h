@@ -10,6 +10,7 @@
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_WORKER_SEAT_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_WORKER_SEAT_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -96,7 +97,8 @@ class WorkerSeat {
   size_t live() const noexcept { return live_; }
   // How many it was given in all, without those that it gave back.
   uint64_t given() const noexcept { return given_; }
-  uint64_t begun() const noexcept { return payload_->board().begun(); }
+  // The last call that it has begun. What it has said once it cannot take back.
+  uint64_t begun() noexcept { return begun_ = std::max(begun_, payload_->board().begun()); }
   bool corrupt() const noexcept { return corrupt_; }
 
   LinkEnd& link() noexcept { return link_; }
@@ -139,6 +141,7 @@ class WorkerSeat {
   uint64_t next_ = 1;
   size_t live_ = 0;
   uint64_t given_ = 0;
+  uint64_t begun_ = 0;
   bool corrupt_ = false;
 };
 
