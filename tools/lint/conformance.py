@@ -18,8 +18,8 @@ NUMBERS = (
     + (63, 64, 65, 66, 67, 68, 70)
 )
 
-_TEST = re.compile(r"^TEST(?:_P|_F)?\(\s*(\w+)\s*,\s*(\w+)\s*\)", re.MULTILINE)
-_INSTANTIATION = re.compile(r"^INSTANTIATE_TEST_SUITE_P\(\s*\w+\s*,\s*(\w+)\s*,", re.MULTILINE)
+_TEST = re.compile(r"^(?:TEST(?:_P|_F)?|TYPED_TEST_P)\(\s*(\w+)\s*,\s*(\w+)\s*\)", re.MULTILINE)
+_INSTANTIATION = re.compile(r"^INSTANTIATE_(?:TYPED_)?TEST_SUITE_P\(\s*\w+\s*,\s*(\w+)\s*,", re.MULTILINE)
 _NAME = re.compile(r"`(\w+)\.(\w+)`")
 _NUMBER = re.compile(r"^\*\*(\d+)\.\*\*", re.MULTILINE)
 _ROW = re.compile(r"^\| `(\w+)` \|[^|]*\| (\S+) \|$", re.MULTILINE)
@@ -53,6 +53,7 @@ def tree_violations(root):
     sources = {
         file.relative_to(root).as_posix(): file.read_text(encoding="utf-8")
         for folder in FOLDERS
-        for file in root.glob(f"{folder}/**/*.cc")
+        for suffix in ("h", "cc")
+        for file in root.glob(f"{folder}/**/*.{suffix}")
     }
     return violations((root / DOCUMENT).read_text(encoding="utf-8"), sources)

@@ -14,6 +14,8 @@ import conformance  # pylint: disable=wrong-import-position
 
 SOURCES = {
     "io/a_test.cc": "INSTANTIATE_TEST_SUITE_P(A, ReactorSuite, Values());\n",
+    "io/b_test.cc": "INSTANTIATE_TYPED_TEST_SUITE_P(B, PoolSuite, Pool);\n",
+    "runtime/pool_suite.h": "//   INSTANTIATE_TYPED_TEST_SUITE_P(B, PoolSuite, Pool);\nTYPED_TEST_P(PoolSuite, Line2ItEnds) {\n}\n",
     "runtime/suite.cc": "TEST_P(ReactorSuite,\n       Line1ItEnds) {\n}\n// TEST_P(ReactorSuite, Gone)\n",
 }
 ROW = "| `ReactorSuite` | all | io/a_test.cc |\n"
@@ -30,6 +32,14 @@ class RulesTest(unittest.TestCase):
     def test_a_test_that_does_not_exist_is_found(self):
         found = conformance.violations(document(test="ReactorSuite.Gone"), SOURCES)
         self.assertIn("there is no test ReactorSuite.Gone", found)
+
+    def test_suites_of_types_are_suites_too(self):
+        row = "| `PoolSuite` | all | io/b_test.cc |\n"
+        self.assertEqual(conformance.violations(document(test="PoolSuite.Line2ItEnds", row=row), SOURCES), [])
+        self.assertEqual(
+            conformance.violations(document(row=row.replace("io/b_test.cc", "runtime/pool_suite.h")), SOURCES),
+            ["PoolSuite is not instantiated in runtime/pool_suite.h"],
+        )
 
     def test_a_suite_that_does_not_run_where_it_should_is_found(self):
         row = "| `ReactorSuite` | all | runtime/suite.cc |\n"
