@@ -1,0 +1,105 @@
+// StreamWrite: writing at once what the system takes, and waiting with the rest.
+#include <errno.h>
+
+#include "absl/strings/str_cat.h"
+#include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/stream_state.h"
+#include "plait/io/system/errno_status.h"
+#include "plait/runtime/core/reactor.h"
+#include "plait/runtime/task/task_context.h"
+
+namespace plait::internal {
+namespace {
+
+constexpr AwaitKind kWriteKind{"Stream::Write"};
+constexpr AwaitNote kWriteNote{&kWriteKind};
+
+}  // namespace
+
+bool StreamWrite::await_ready() noexcept {
+  return (!state_ || state_->HomeElsewhere() == nullptr) && IsDone();
+}
+
+bool StreamWrite::Suspend(PromiseBase& waiter) noexcept {
+  Worker* const home = state_->HomeElsewhere();
+  if (home == nullptr) [[likely]]
+    return Wait(waiter);
+  StartAt<&StartHere, &CancelWrite>(waiter, *home, kWriteNote);
+  return true;
+}
+
+bool StreamWrite::IsDone() noexcept {
+  StreamState* const state = state_.get();
+  refusal_ =
+      state == nullptr ? StreamRefusal::kClosed : state->RefusalToWrite(kind_ == Kind::kFlush);
+  if (refusal_ != StreamRefusal::kNone) return true;
+  result_ = state->write_error_;
+  if (result_ < 0) return true;
+  if (CurrentStopToken().stop_requested()) return false;
+  if (kind_ == Kind::kFlush) return state->outgoing_ == nullptr;
+  if (state->outgoing_ == nullptr && !rest_.empty()) {
+    const int64_t sent = state->SendNow(rest_);
+    if (sent < 0) {
+      result_ = state->write_error_ = static_cast<int>(sent);
+      return true;
+    }
+    rest_.remove_prefix(static_cast<size_t>(sent));
+  }
+  return rest_.empty() && state->KeepsTurn();
+}
+
+bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
+  StreamState& state = *state_.get();
+  Worker* const home = Worker::Current();
+  if (kind_ == Kind::kWrite && rest_.empty()) {  // it has kept its turn too long
+    waiter.ScheduleLast();
+    return true;
+  }
+  refusal_ = state.ComeHome(home);
+  if (refusal_ != StreamRefusal::kNone) return false;
+  if (kind_ == Kind::kWrite && state.Fits(rest_.size()) && !waiter.context->stop_requested()) {
+    state.Enqueue(rest_);
+    rest_ = {};
+    if (state.KeepsTurn()) return false;
+    waiter.ScheduleLast();
+    return true;
+  }
+  // See StreamRead::Suspend.
+  result_ = -ECANCELED;
+  if (!Begin(waiter, *home, kWriteNote)) return true;
+  state.writer_ = this;
+  state.turns_ = StreamState::kTurns;
+  if (state.outgoing_ == nullptr) {
+    state.outgoing_ = std::make_unique<StreamState::Outgoing>(state);
+    state.Pump();
+  }
+  return true;
+}
+
+bool StreamWrite::CancelWrite(HomeWait& wait) noexcept {
+  auto& self = static_cast<StreamWrite&>(wait);
+  StreamState& state = *self.state_.get();
+  if (state.outgoing_->from_writer) {
+    self.flag_a_ = true;
+    self.home()->reactor()->Cancel(*state.outgoing_);
+    return false;  // OnSent ends the wait: until then the kernel has its memory
+  }
+  state.writer_ = nullptr;
+  return true;
+}
+
+absl::Status StreamWrite::Failure() const {
+  const absl::string_view what = kind_ == Kind::kWrite ? "write" : "flush";
+  absl::Status failure;
+  if (refusal_ == StreamRefusal::kClosed) {
+    failure = absl::FailedPreconditionError(absl::StrCat(what, ": the stream is closed"));
+  } else if (refusal_ != StreamRefusal::kNone) {
+    failure = state_->Refused(what, refusal_);
+  } else {
+    failure = ErrnoToStatus(result_, absl::StrCat("write to ", state_->Name()));
+  }
+  if (kind_ == Kind::kWrite) SetAcceptedBytes(failure, size_ - rest_.size());
+  return failure;
+}
+
+}  // namespace plait::internal
