@@ -1,28 +1,24 @@
 // ForkJoin and ForkStack under the explorer: every execution of a fork of a few parts with an owner
 // and thieves, and every memory order weakened.
 #include <cstddef>
-#include <string>
 #include <vector>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/fork_join.h"
 #include "plait/runtime/core/fork_stack.h"
+#include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 
 namespace plait::internal {
 namespace {
 
 using explorer::Event;
-using explorer::Explore;
-using explorer::ExploreMutants;
-using explorer::Mutants;
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
 using explorer::Parallel;
-using explorer::Report;
 using explorer::Require;
 using explorer::Scenario;
-using ::testing::IsEmpty;
 
 // Stands for the executor's queue.
 class Queue {
@@ -130,18 +126,12 @@ std::vector<Scenario> Scenarios() {
 
 // Traps: a wake-up lost between check and park: here a join that nobody makes, which is a deadlock.
 TEST(ForkJoinExploredTest, EachPartIsDoneOnceAndTheLastStrandJoins) {
-  for (const Scenario& scenario : Scenarios()) {
-    const Report report = Explore(scenario.options, scenario.body);
-    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
-    RecordProperty(scenario.name, report.ToString());
-  }
+  ExpectAllExecutionsPass(Scenarios());
 }
 
 TEST(ForkJoinExploredTest, WeakeningAMemoryOrderIsNoticed) {
-  const Mutants mutants = ExploreMutants("runtime/core/fork_", Scenarios());
-  EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
-  EXPECT_GE(mutants.all.size(), 4u);
-  RecordProperty("mutants", mutants.ToString());
+  // Four of the code, and two of the Queue above.
+  ExpectMutantsKilled("runtime/core/fork_", Scenarios(), 6);
 }
 
 }  // namespace

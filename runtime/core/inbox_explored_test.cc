@@ -1,24 +1,21 @@
 // Inbox under the explorer: every execution of small programs, and every memory order weakened.
-#include <string>
 #include <vector>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/inbox.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 
 namespace plait::internal {
 namespace {
 
 using explorer::Event;
-using explorer::Explore;
-using explorer::ExploreMutants;
-using explorer::Mutants;
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
 using explorer::Parallel;
-using explorer::Report;
 using explorer::Require;
-using ::testing::IsEmpty;
+using explorer::Scenario;
 
 struct Numbered : WorkItem {
   int number = 0;  // written by the producer, read by the consumer
@@ -95,23 +92,18 @@ void Reuse() {
           "the item came each time");
 }
 
+std::vector<Scenario> Scenarios() {
+  return {{"one producer", OneProducer}, {"two producers", TwoProducers}, {"reuse", Reuse}};
+}
+
 // Traps: the wake-up lost between check and park, which would be a deadlock here.
 TEST(InboxExploredTest, EveryItemArrivesInOrderAndNoWakeUpIsLost) {
-  for (const auto program : {OneProducer, TwoProducers, Reuse}) {
-    const Report report = Explore(program);
-    EXPECT_TRUE(report.ok()) << report.ToString();
-    RecordProperty("explored", report.ToString());
-  }
+  ExpectAllExecutionsPass(Scenarios());
 }
 
 TEST(InboxExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
-  const Mutants mutants = ExploreMutants(
-      "runtime/core/inbox",
-      {{"one producer", OneProducer}, {"two producers", TwoProducers}, {"reuse", Reuse}});
   // Push: release -> relaxed, and Drain: acquire -> relaxed. All else is relaxed as it is.
-  EXPECT_EQ(mutants.all.size(), 2u);
-  EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
-  RecordProperty("mutants", mutants.ToString());
+  ExpectMutantsKilled("runtime/core/inbox", Scenarios(), 2);
 }
 
 }  // namespace

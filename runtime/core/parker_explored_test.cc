@@ -5,24 +5,23 @@
 #include <string>
 #include <vector>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/futex.h"
 #include "plait/runtime/core/parker.h"
+#include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 
 namespace plait::internal {
 namespace {
 
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
 using explorer::Explore;
-using explorer::ExploreMutants;
-using explorer::Mutants;
 using explorer::Parallel;
 using explorer::Report;
 using explorer::Require;
 using explorer::Scenario;
-using ::testing::IsEmpty;
 
 // Each look at it is a nanosecond later.
 class CountingClock final : public Clock {
@@ -108,19 +107,10 @@ std::vector<Scenario> Scenarios() {
           {"two wakers", TwoWakers}};
 }
 
-TEST(ParkerExploredTest, NoWakeUpIsLost) {
-  for (const Scenario& scenario : Scenarios()) {
-    const Report report = Explore(scenario.options, scenario.body);
-    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
-    RecordProperty(scenario.name, report.ToString());
-  }
-}
+TEST(ParkerExploredTest, NoWakeUpIsLost) { ExpectAllExecutionsPass(Scenarios()); }
 
 TEST(ParkerExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
-  const Mutants mutants = ExploreMutants("runtime/core/parker.", Scenarios());
-  EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
-  EXPECT_EQ(mutants.all.size(), 3u);
-  RecordProperty("mutants", mutants.ToString());
+  ExpectMutantsKilled("runtime/core/parker.", Scenarios(), 3);
 }
 
 // The explorer's futex does lose the wake-ups of those who use it wrongly.

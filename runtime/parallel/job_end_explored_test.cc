@@ -4,14 +4,15 @@
 
 #include "gtest/gtest.h"
 #include "plait/runtime/parallel/job_end.h"
+#include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 
 namespace plait::internal {
 namespace {
 
-using explorer::Explore;
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectExhaustivelyPass;
 using explorer::Parallel;
-using explorer::Report;
 using explorer::Require;
 
 struct Waiter : WorkItem {
@@ -28,57 +29,58 @@ struct Job {
   int result = 0;
 };
 
-TEST(JobEndExploredTest, WhoWaitsSeesWhatTheJobDidAndMayFreeIt) {
-  const Report report = Explore([] {
-    auto job = std::make_unique<Job>();
-    Job* const stolen = job.get();
-    Parallel({[&] {
-                {
-                  Waiter waiter;
-                  if (!job->end.reached() && job->end.Attach(waiter)) waiter.Wait();
-                  Require(job->result == 7, "the end was reached, but the result is not there");
-                }
-                job.reset();
-              },
-              [stolen] {
-                stolen->result = 7;
-                stolen->end.Reach();
-              }});
-  });
-  EXPECT_TRUE(report.ok()) << report.ToString();
-  EXPECT_TRUE(report.exhaustive) << report.ToString();
+void OneWaits() {
+  auto job = std::make_unique<Job>();
+  Job* const stolen = job.get();
+  Parallel({[&] {
+              {
+                Waiter waiter;
+                if (!job->end.reached() && job->end.Attach(waiter)) waiter.Wait();
+                Require(job->result == 7, "the end was reached, but the result is not there");
+              }
+              job.reset();
+            },
+            [stolen] {
+              stolen->result = 7;
+              stolen->end.Reach();
+            }});
 }
 
-TEST(JobEndExploredTest, WhoOnlyLooksSeesTheEndWithTheResult) {
-  const Report report = Explore([] {
-    Job job;
-    Parallel({[&] {
-                if (job.end.reached()) Require(job.result == 7, "an end without its result");
-              },
-              [&] {
-                job.result = 7;
-                job.end.Reach();
-              }});
-  });
-  EXPECT_TRUE(report.ok()) << report.ToString();
-  EXPECT_TRUE(report.exhaustive) << report.ToString();
+void OneOnlyLooks() {
+  Job job;
+  Parallel({[&] {
+              if (job.end.reached()) Require(job.result == 7, "an end without its result");
+            },
+            [&] {
+              job.result = 7;
+              job.end.Reach();
+            }});
 }
 
 // The joiner's own job, stolen; meanwhile it joins another that it stole itself.
+void TwoWaitForEachOther() {
+  Job one;
+  Job other;
+  const auto swap = [](Job& mine, Job& theirs) {
+    theirs.result = 7;
+    theirs.end.Reach();
+    Waiter waiter;
+    if (mine.end.Attach(waiter)) waiter.Wait();
+    Require(mine.result == 7, "the end was reached, but the result is not there");
+  };
+  Parallel({[&] { swap(one, other); }, [&] { swap(other, one); }});
+}
+
+TEST(JobEndExploredTest, WhoWaitsSeesWhatTheJobDidAndMayFreeIt) {
+  ExpectExhaustivelyPass({{"one waits", OneWaits}});
+}
+
+TEST(JobEndExploredTest, WhoOnlyLooksSeesTheEndWithTheResult) {
+  ExpectExhaustivelyPass({{"one only looks", OneOnlyLooks}});
+}
+
 TEST(JobEndExploredTest, TwoThreadsThatWaitForEachOthersJobsBothGoOn) {
-  const Report report = Explore([] {
-    Job one;
-    Job other;
-    const auto swap = [](Job& mine, Job& theirs) {
-      theirs.result = 7;
-      theirs.end.Reach();
-      Waiter waiter;
-      if (mine.end.Attach(waiter)) waiter.Wait();
-      Require(mine.result == 7, "the end was reached, but the result is not there");
-    };
-    Parallel({[&] { swap(one, other); }, [&] { swap(other, one); }});
-  });
-  EXPECT_TRUE(report.ok()) << report.ToString();
+  ExpectAllExecutionsPass({{"two wait for each other", TwoWaitForEachOther}});
 }
 
 }  // namespace

@@ -4,31 +4,27 @@
 // Traps: the wake-up lost between check and park, which is a deadlock here; cancel racing
 // completion.
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/sync/channel.h"
 #include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/testing/explorer/await.h"
+#include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 
 namespace plait {
 namespace {
 
 using explorer::Await;
-using explorer::Explore;
-using explorer::ExploreMutants;
-using explorer::Mutants;
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
 using explorer::Parallel;
-using explorer::Report;
 using explorer::Require;
 using explorer::Scenario;
-using ::testing::IsEmpty;
 
 // What is sent, so that an item whose contents are not visible is a data race.
 struct Item {
@@ -84,21 +80,13 @@ std::vector<Scenario> ChannelScenarios() {
           {"a receive is cancelled", AReceiveIsCancelled, {.preemptions = 1}}};
 }
 
-TEST(ChannelExploredTest, NoItemAndNoWakeUpIsLost) {
-  for (const Scenario& scenario : ChannelScenarios()) {
-    const Report report = Explore(scenario.options, scenario.body);
-    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
-    RecordProperty(scenario.name, report.ToString());
-  }
-}
+TEST(ChannelExploredTest, NoItemAndNoWakeUpIsLost) { ExpectAllExecutionsPass(ChannelScenarios()); }
 
 TEST(ChannelExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
   // One preemption is enough to notice each.
-  const Mutants mutants = ExploreMutants(
-      "runtime/sync/", {{"two receive and one sends", TwoReceiveAndOneSends, {.preemptions = 1}}});
-  EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
-  EXPECT_EQ(mutants.all.size(), 11u);
-  RecordProperty("mutants", mutants.ToString());
+  ExpectMutantsKilled("runtime/sync/",
+                      {{"two receive and one sends", TwoReceiveAndOneSends, {.preemptions = 1}}},
+                      11);
 }
 
 }  // namespace

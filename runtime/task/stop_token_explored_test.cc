@@ -1,25 +1,21 @@
 // The stop-callback handshake under the explorer.
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/task/stop_token.h"
+#include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 
 namespace plait {
 namespace {
 
-using explorer::Explore;
-using explorer::ExploreMutants;
-using explorer::Mutants;
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
 using explorer::Parallel;
-using explorer::Report;
 using explorer::Require;
 using explorer::Scenario;
-using ::testing::IsEmpty;
 
 // What the callback uses dies right after the callback's own end.
 void ACallbackDiesWhileItIsCalled() {
@@ -87,18 +83,11 @@ std::vector<Scenario> Scenarios() {
 
 // Trap: cancel racing completion.
 TEST(StopTokenExploredTest, CallbacksAreCalledOnceAndNeverAfterTheirEnd) {
-  for (const Scenario& scenario : Scenarios()) {
-    const Report report = Explore(scenario.options, scenario.body);
-    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
-    RecordProperty(scenario.name, report.ToString());
-  }
+  ExpectAllExecutionsPass(Scenarios());
 }
 
 TEST(StopTokenExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
-  const Mutants mutants = ExploreMutants("runtime/task/stop_token", Scenarios());
-  EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
-  EXPECT_FALSE(mutants.all.empty());
-  RecordProperty("mutants", mutants.ToString());
+  ExpectMutantsKilled("runtime/task/stop_token", Scenarios(), 3);
 }
 
 }  // namespace

@@ -3,22 +3,19 @@
 #include <memory>
 #include <vector>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 #include "plait/schedulers/process_pool/call_board.h"
 
 namespace plait::internal {
 namespace {
 
-using explorer::Explore;
-using explorer::ExploreMutants;
-using explorer::Mutants;
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
 using explorer::Parallel;
-using explorer::Report;
 using explorer::Require;
 using explorer::Scenario;
-using ::testing::IsEmpty;
 
 // A call that is withdrawn for certain never runs.
 void WithdrawnWhileItBegins() {
@@ -50,19 +47,10 @@ const std::vector<Scenario>& Scenarios() {
   return *scenarios;
 }
 
-TEST(CallBoardExploredTest, WhatWasWithdrawnNeverRuns) {
-  for (const Scenario& scenario : Scenarios()) {
-    const Report report = Explore(scenario.options, scenario.body);
-    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
-    RecordProperty(scenario.name, report.ToString());
-  }
-}
+TEST(CallBoardExploredTest, WhatWasWithdrawnNeverRuns) { ExpectAllExecutionsPass(Scenarios()); }
 
 TEST(CallBoardExploredTest, WeakeningAMemoryOrderIsNoticed) {
-  const Mutants mutants = ExploreMutants("process_pool/call_board", Scenarios());
-  EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
-  EXPECT_GE(mutants.all.size(), 6u);
-  RecordProperty("mutants", mutants.ToString());
+  ExpectMutantsKilled("process_pool/call_board", Scenarios(), 6);
 }
 
 }  // namespace

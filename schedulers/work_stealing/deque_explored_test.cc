@@ -1,26 +1,22 @@
 // WorkStealingDeque under the explorer: every execution of small programs of an owner and two
 // thieves, and every memory order weakened.
 #include <initializer_list>
-#include <string>
 #include <vector>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 #include "plait/schedulers/work_stealing/deque.h"
 
 namespace plait::internal {
 namespace {
 
-using explorer::Explore;
-using explorer::ExploreMutants;
-using explorer::Mutants;
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
 using explorer::Parallel;
-using explorer::Report;
 using explorer::Require;
 using explorer::Scenario;
-using ::testing::UnorderedElementsAre;
 using Stolen = WorkStealingDeque::Stolen;
 
 struct Item : WorkItem {
@@ -127,28 +123,18 @@ const std::vector<Scenario>& Scenarios() {
   return *scenarios;
 }
 
-TEST(WorkStealingDequeExploredTest, EveryItemIsTakenOnce) {
-  for (const Scenario& scenario : Scenarios()) {
-    const Report report = Explore(scenario.options, scenario.body);
-    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
-    RecordProperty(scenario.name, report.ToString());
-  }
-}
+TEST(WorkStealingDequeExploredTest, EveryItemIsTakenOnce) { ExpectAllExecutionsPass(Scenarios()); }
 
 TEST(WorkStealingDequeExploredTest, WeakeningAMemoryOrderIsNoticed) {
-  const Mutants mutants = ExploreMutants("work_stealing/deque", Scenarios());
   // The first and the last keep the owner from putting an item into a slot that a thief has yet to
   // read, the third has a thief that reads what Pop wrote back see the item. Without them a load
   // would have to read a store that is executed after it: the explorer does not go there. The
   // second is for those who park, and is killed by idle_set_explored_test.
-  EXPECT_THAT(mutants.survivors(),
-              UnorderedElementsAre("WorkStealingDeque::Push load #2: acquire -> relaxed",
-                                   "WorkStealingDeque::Push store: seq_cst -> release",
-                                   "WorkStealingDeque::Pop store #2: release -> relaxed",
-                                   "WorkStealingDeque::Steal compare_exchange: release -> relaxed"))
-      << mutants.ToString();
-  EXPECT_GE(mutants.all.size(), 9u);
-  RecordProperty("mutants", mutants.ToString());
+  ExpectMutantsKilled("work_stealing/deque", Scenarios(), 11,
+                      {"WorkStealingDeque::Push load #2: acquire -> relaxed",
+                       "WorkStealingDeque::Push store: seq_cst -> release",
+                       "WorkStealingDeque::Pop store #2: release -> relaxed",
+                       "WorkStealingDeque::Steal compare_exchange: release -> relaxed"});
 }
 
 }  // namespace

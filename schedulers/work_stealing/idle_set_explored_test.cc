@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 #include "plait/schedulers/work_stealing/deque.h"
 #include "plait/schedulers/work_stealing/idle_set.h"
@@ -18,14 +19,13 @@ namespace plait::internal {
 namespace {
 
 using explorer::Event;
-using explorer::Explore;
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
 using explorer::ExploreMutants;
 using explorer::Mutants;
 using explorer::Parallel;
-using explorer::Report;
 using explorer::Require;
 using explorer::Scenario;
-using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
 
 // A queue that is as weak as may be: its push releases, its look is relaxed.
@@ -206,18 +206,10 @@ std::vector<Scenario> Scenarios() {
           {"two workers, ordered", TwoWorkers<OrderedQueue>}};
 }
 
-TEST(IdleSetExploredTest, NoWakeUpIsLost) {
-  for (const Scenario& scenario : Scenarios()) {
-    const Report report = Explore(scenario.options, scenario.body);
-    EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
-    RecordProperty(scenario.name, report.ToString());
-  }
-}
+TEST(IdleSetExploredTest, NoWakeUpIsLost) { ExpectAllExecutionsPass(Scenarios()); }
 
 TEST(IdleSetExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
-  const Mutants mutants = ExploreMutants("work_stealing/idle_set.", Scenarios());
-  EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
-  RecordProperty("mutants", mutants.ToString());
+  ExpectMutantsKilled("work_stealing/idle_set.", Scenarios(), 9);
 }
 
 // What IdleSet asks of a queue so that ClaimForOrderedWork may be used.

@@ -13,6 +13,7 @@ _TEST = re.compile(r"^Test: `([^`]+)`$", re.MULTILINE)
 _ORDERS = re.compile(r"^Orders of: (.+)$", re.MULTILINE)
 _NAME = re.compile(r'"([\w<>:]+ [\w #]+: \w+ -> \w+)"')
 _ORDER = re.compile(r"\bk(?:Acquire|Release|AcqRel|SeqCst)\b")
+_EXPLORES = re.compile(r"\b(?:ExploreMutants|ExpectMutantsKilled)\(")
 _NOT_CODE = re.compile(r"//[^\n]*|^using [^\n]*;", re.MULTILINE)
 
 
@@ -24,7 +25,7 @@ def violations(document, sources):
     for section in re.split(r"^## ", document, flags=re.MULTILINE)[1:]:
         title = section.splitlines()[0]
         test = _TEST.search(section)
-        if test is None or "ExploreMutants(" not in sources.get(test.group(1), ""):
+        if test is None or not _EXPLORES.search(sources.get(test.group(1), "")):
             found.append(f"{title}: there is no test that explores mutants")
             continue
         rows = dict(_ROW.findall(section))
@@ -37,7 +38,7 @@ def violations(document, sources):
             orders.setdefault(files.group(1), set()).update(name.rsplit(":", 1)[0] for name in rows)
 
     for path, text in sorted(sources.items()):
-        if "ExploreMutants(" not in text or path.startswith(OWN):
+        if not _EXPLORES.search(text) or path.startswith(OWN):
             continue
         rows = rows_of.get(path)
         if rows is None:

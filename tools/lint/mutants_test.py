@@ -13,7 +13,7 @@ sys.path.insert(0, str(HERE))
 import mutants  # pylint: disable=wrong-import-position
 
 SOURCES = {
-    "runtime/a_explored_test.cc": 'ExploreMutants("runtime/a", {}); survivors, Are("A::Pop load: acquire -> relaxed")',
+    "runtime/a_explored_test.cc": 'ExpectMutantsKilled("runtime/a", {}, 2, {"A::Pop load: acquire -> relaxed"})',
     "runtime/a.h": "using internal::kAcquire;\n// kAcquire\nx.load(kAcquire); x.store(1, kRelease);",
 }
 DOCUMENT = """# Mutants
@@ -37,9 +37,8 @@ class RulesTest(unittest.TestCase):
         self.assertEqual(self.check(), [])
 
     def test_a_test_that_is_not_listed_or_does_not_exist_is_found(self):
-        self.assertEqual(
-            self.check(other="ExploreMutants()"), ["runtime/b_explored_test.cc explores mutants that are not listed"]
-        )
+        for call in ("ExploreMutants()", "ExpectMutantsKilled()"):
+            self.assertEqual(self.check(other=call), ["runtime/b_explored_test.cc explores mutants that are not listed"])
         self.assertIn("A: there is no test that explores mutants", self.check(test="TEST(A, B)"))
 
     def test_a_survivor_that_only_one_of_them_knows_is_found(self):
