@@ -18,7 +18,8 @@ enum class ReportKind : uint8_t {
   kErrorNeverRetrieved,
   // In debug mode: a Task was dropped that had not been awaited, spawned or run.
   kTaskNeverAwaited,
-  // In debug mode: a callback, or one step of a task, held its thread for long.
+  // A callback, or one step of a task, held its thread for long. In debug mode; where it blocks a
+  // thread of a WorkStealingPool, always, and while it still does, told on another thread.
   kSlowCallback,
   // In debug mode: a function that belongs to the loop's thread was called on another.
   kWrongThread,

@@ -19,8 +19,8 @@
 // `child` is called with 0, 1, ..., by one thread at a time, which need not be the awaiting task's;
 // it lives until all have ended, so it may be a lambda coroutine with captures. (One that holds
 // what must be destroyed needs a name, ForkEach(n, std::move(child)): g++ 12 destroys the temporary
-// objects of a co_await twice.) `take` is called by
-// the awaiting task when all have ended, in the order of the numbers.
+// objects of a co_await twice.) `take` is called by the awaiting task when all have ended, in the
+// order of the numbers.
 //
 // Results are those of Gather: a tuple, a vector or an array of what the children give; with Status
 // and StatusOr<U> children an absl::StatusOr of that, or the first error in the order of the

@@ -13,8 +13,9 @@
 // may be given to another without any running twice. Where both see each other the worker does not
 // run the call, and answers that it did not.
 //
-// Trust: the parent believes a worker's `begun` where believing it can only fail calls: a worker
-// that writes nonsense there harms the calls that it has, and no other.
+// Trust: what a worker has said that it has begun the parent does not let it take back. One that
+// writes nonsense there harms the calls that it has, and no other: they fail, or, where the parent
+// had not seen that one had begun, it is given to another worker once more, a few times at most.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_CALL_BOARD_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_CALL_BOARD_H_
 

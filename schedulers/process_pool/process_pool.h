@@ -14,7 +14,7 @@
 //   }
 //
 // Make it first thing in main, while the program has one thread; elsewhere main must call
-// RunProcessWorkersIfAsked (worker_main.h).
+// RunProcessWorkersIfAsked (run_process_workers.h).
 //
 // What is promised:
 //   - A function runs once at most for a call, unless CallOptions::attempts says more; a call has
