@@ -2,8 +2,13 @@
 
 #include <ares.h>
 #include <liburing.h>
+#include <png.h>
 
+#include <cstdio>
 #include <string>
+
+// It needs FILE.
+#include <jpeglib.h>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
@@ -69,6 +74,17 @@ TEST(ThirdParty, ProtobufLinks) {
 }
 
 TEST(ThirdParty, GrpcLinks) { EXPECT_FALSE(grpc::Version().empty()); }
+
+TEST(ThirdParty, LibjpegLinks) {
+  jpeg_error_mgr errors;
+  jpeg_decompress_struct decoder = {};
+  decoder.err = jpeg_std_error(&errors);
+  jpeg_create_decompress(&decoder);
+  EXPECT_EQ(decoder.num_components, 0);
+  jpeg_destroy_decompress(&decoder);
+}
+
+TEST(ThirdParty, LibpngLinks) { EXPECT_EQ(png_access_version_number(), PNG_LIBPNG_VER); }
 
 TEST(ThirdParty, LiburingLinks) {
   // Setting a ring up may be forbidden here; asking the kernel for nothing is not.

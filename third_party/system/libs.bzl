@@ -95,6 +95,8 @@ LIBS = {
         "gtest_main": ["gmock_main", "gmock", "gtest"],
     },
     "com_google_protobuf": {"protobuf": ["protobuf"], "protobuf_lite": ["protobuf-lite"]},
+    "libjpeg_turbo": {"jpeg": ["libjpeg"]},
+    "libpng": {"libpng": ["libpng"]},
     "liburing": {"liburing": ["liburing"]},
 }
 
