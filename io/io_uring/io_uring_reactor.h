@@ -10,6 +10,9 @@
 // work (6.1), a ring that one thread submits to (6.0), provided buffer rings (5.19), multishot
 // accept (5.19) and receive (6.0), zero-copy send (6.0).
 //
+// A kPoll takes the kernel's word, which may come after what it is about was read; see
+// io/ops/operations.h.
+//
 // Threads: the thread that first submits or polls is the ring's; another may take over where
 // nothing is in flight (CHECK). Operations of one kind on one descriptor are with the kernel one at
 // a time, so that they are served in order. A descriptor that was used here is closed through

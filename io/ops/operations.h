@@ -122,7 +122,10 @@ internal::OperationAwaitable<int> Accept(int listener, ::sockaddr* address = nul
 internal::OperationAwaitable<void> Connect(int fd, const ::sockaddr* address, size_t address_size);
 
 // Waits until one of `events` (kPollReadable, kPollWritable) holds; gives those that do, and
-// kPollError or kPollHangUp.
+// kPollError or kPollHangUp. As poll(2) warns, what held need not hold any more: somebody else may
+// have read it, a packet turned out to be damaged, or, on io_uring, the system was late to tell of
+// what this very task has read since. So read or write without blocking, and poll again where there
+// was nothing.
 internal::OperationAwaitable<uint32_t> Poll(int fd, uint32_t events);
 
 // One message of a datagram socket, or a part of a stream, with what comes along (addresses,

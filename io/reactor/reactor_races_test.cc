@@ -329,19 +329,26 @@ TEST_P(ReactorRaces, PollsAgainstCancels) {
     }
   });
   uint64_t received = 0;
+  uint64_t found_nothing = 0;
   for (int i = 0, races = Races(7'000); i < races; ++i) {
     PollOperation poll(pair.first.get(), kPollReadable);
     const int32_t events = Race(poll);
     ASSERT_TRUE(events == static_cast<int32_t>(kPollReadable) || events == -ECANCELED) << events;
     if (events < 0) continue;
     const std::string data = Drain(pair.first.get());
-    ASSERT_FALSE(data.empty()) << "it said that there was something";
+    if (data.empty()) ++found_nothing;
     received += data.size();
     Took(data.size());
   }
   writer.Join();
   received += Drain(pair.first.get()).size();
   EXPECT_EQ(received, sent);
+  // io_uring takes the kernel's word, and that gives it once for each byte: after the byte can be
+  // read, so that a poll which began in between, when the byte was taken, may be told of it still.
+  // The others ask before they deliver, and nobody else reads here.
+  RecordProperty("found_nothing", static_cast<int64_t>(found_nothing));
+  const bool takes_its_word = reactor_->name() == "io_uring";
+  EXPECT_LE(found_nothing, takes_its_word ? sent : 0) << "it said that there was something";
   CloseIt(pair.first);
   ExpectBothOutcomes();
 }
