@@ -1,0 +1,166 @@
+#include "plait/io/io_uring/ring_reactor.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "plait/io/reactor/wait_time.h"
+#include "plait/io/system/sigpipe.h"
+#include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/check.h"
+
+namespace plait::internal {
+
+// --- the ring ---
+
+RingReactor::~RingReactor() {
+  PLAIT_CHECK(in_flight() == 0, "a reactor was destroyed with operations in flight");
+  blocking_.Retire();
+  multishots_.Abandon();
+  // Multishots that were stopped, and cancels: nobody waits for them, but their buffers are ours.
+  // On another thread than the ring's the kernel is left to end them.
+  constexpr int kPatience = 1000;
+  const bool owned = owner_ == ThreadSerial();
+  for (int i = 0; owned && i < kPatience && (multishots_.armed() > 0 || with_kernel_ > 0); ++i) {
+    const timespec moment{.tv_sec = 0, .tv_nsec = 10'000'000};
+    Enter(1, &moment);
+    Reap();
+  }
+  ring_.Close();
+  sys::Calls().Close(wake_);
+}
+
+void RingReactor::TakeOver() noexcept {
+  if (owner_ != 0) {
+    PLAIT_CHECK(
+        in_flight_ == undelivered_,
+        "a loop over io_uring was run on by another thread while operations were in flight");
+    // The kernel knows the old thread; it ends what that left behind. What came is kept.
+    multishots_.BeginMove();
+    Reap();
+    ring_.Close();
+    stalled_multishots_.clear();
+    stalled_cancels_.clear();
+    with_kernel_ = 0;
+    wake_armed_ = false;
+    const absl::Status opened = ring_.Open(options_);
+    PLAIT_CHECK(opened.ok(), opened.ToString());
+  }
+  const bool again = std::exchange(owner_, ThreadSerial()) != 0;
+  const absl::Status enabled = ring_.Enable();
+  PLAIT_CHECK(enabled.ok(), enabled.ToString());
+  multishots_.Probe(ring_, options_.without);
+  if (again) multishots_.Move(ring_);
+  ArmWake();
+}
+
+io_uring_sqe* RingReactor::NextEntry() noexcept {
+  io_uring_sqe* entry = ring_.NextEntry();
+  if (entry == nullptr) [[unlikely]] {
+    Enter(0, nullptr);
+    entry = ring_.NextEntry();
+  }
+  return entry;
+}
+
+void RingReactor::ArmWake() noexcept {
+  io_uring_sqe* const entry = NextEntry();
+  if (entry == nullptr) return;  // with the next Poll
+  io_uring_prep_poll_add(entry, wake_, POLLIN);
+  if (!options_.without.multishot) entry->len = IORING_POLL_ADD_MULTI;
+  entry->user_data = kWake;
+  wake_armed_ = true;
+}
+
+int RingReactor::Enter(unsigned wait_for, const timespec* timeout) noexcept {
+  armed_descriptors_.clear();
+  if (pipe_writes_ == 0) [[likely]]
+    return ring_.Enter(wait_for, timeout);
+  // The kernel raises SIGPIPE in this thread for a pipe that nobody reads.
+  return sys::WithoutSigpipe([&]() noexcept { return ring_.Enter(wait_for, timeout); });
+}
+
+void RingReactor::Reap() noexcept {
+  ring_.Reap([this](const io_uring_cqe& completion) { Handle(completion); });
+}
+
+void RingReactor::Handle(const io_uring_cqe& completion) noexcept {
+  const auto data = static_cast<uintptr_t>(completion.user_data);
+  void* const pointer = reinterpret_cast<void*>(data & ~uintptr_t{kTags});
+  switch (data & kTags) {
+    case kOperation:
+      return Ended(*static_cast<IoOperation*>(pointer), completion);
+    case kMultishot:
+      if (!stalled_cancels_.empty() && (completion.flags & IORING_CQE_F_MORE) == 0) [[unlikely]] {
+        std::erase(stalled_cancels_, data);
+      }
+      return multishots_.Completed(*static_cast<UringMultishot*>(pointer), completion);
+    case kWake:
+      if ((completion.flags & IORING_CQE_F_MORE) == 0) {
+        uint64_t wakes = 0;
+        sys::Calls().Read(wake_, &wakes, sizeof(wakes));
+        wake_armed_ = false;
+      }
+      return;
+    default:
+      --with_kernel_;
+  }
+}
+
+void RingReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept {
+  Own();
+  ServeBlocking();
+  if (!wake_armed_) ArmWake();
+  PutStalled();
+  Reap();
+  const bool must_not_block = !completed_.empty() || deadline == Deadline::Immediate() ||
+                              !wake_armed_ || !blocking_.PrepareToSleep();
+  const WaitTime wait = must_not_block ? WaitTime() : WaitTime(deadline, clock);
+  if (!wait.none() || ring_.has_work()) {
+    const int entered = Enter(wait.none() ? 0 : 1, wait.get());
+    Reap();
+    ServeBlocking();
+    // Nothing is lost: what was not submitted goes with the next Poll.
+    if (entered < 0) [[unlikely]] {
+      AfterFailedWait("io_uring reactor: io_uring_enter", entered,
+                      /*idle=*/completed_.empty() && deadline != Deadline::Immediate());
+    }
+  }
+  ready.Append(completed_);
+  in_flight_ -= std::exchange(undelivered_, size_t{0});
+}
+
+// --- multishots ---
+
+Multishot* RingReactor::StartMultishot(IoOpcode opcode, int fd, MultishotOwner& owner) noexcept {
+  Own();
+  const bool can = opcode == IoOpcode::kAccept
+                       ? multishots_.accepts()
+                       : opcode == IoOpcode::kRead && multishots_.receives();
+  return can ? multishots_.Start(ring_, opcode, fd, owner) : nullptr;
+}
+
+void RingReactor::Arm(UringMultishot& shots) noexcept {
+  io_uring_sqe* const entry = NextEntry();
+  if (entry == nullptr) {
+    stalled_multishots_.push_back(&shots);
+    return;
+  }
+  multishots_.Prepare(*entry, shots);
+  entry->user_data = reinterpret_cast<uintptr_t>(&shots) | kMultishot;
+  armed_descriptors_.push_back(shots.fd());
+}
+
+void RingReactor::Disarm(UringMultishot& shots) noexcept {
+  const auto stalled = std::find(stalled_multishots_.begin(), stalled_multishots_.end(), &shots);
+  if (stalled == stalled_multishots_.end()) {
+    return AskToCancel(reinterpret_cast<uintptr_t>(&shots) | kMultishot);
+  }
+  stalled_multishots_.erase(stalled);
+  io_uring_cqe cancelled{};
+  cancelled.res = -ECANCELED;
+  multishots_.Completed(shots, cancelled);
+}
+
+}  // namespace plait::internal

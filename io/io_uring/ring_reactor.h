@@ -1,0 +1,170 @@
+// RingReactor: what MakeIoUringReactor makes. Internal; see io_uring_reactor.h for what it
+// promises.
+//
+// It has three parts, each a file: the ring, which submits and polls (ring_reactor.cc); an
+// operation's way through it (ring_operations.cc); and multishots (multishots.h), which are a class
+// of their own.
+//
+// An operation's life:
+//
+//   Submit --others of its kind are there--> queued --its turn--> with the kernel <--> a poll is,
+//      |                                       |                    ^     |            in its place
+//      |                                       | cancel, close      |     |
+//      +-------- it is the only one ---------- | -------------------+     v
+//                                              +--------------------> (delivered)
+//
+// A request is an operation's address, with a tag in its lowest bits: user_data. What there is to
+// know of it besides is in its scratch: the list that it is in, and flags in the lowest bits.
+#ifndef PLAIT_IO_IO_URING_RING_REACTOR_H_
+#define PLAIT_IO_IO_URING_RING_REACTOR_H_
+
+#include <liburing.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "plait/io/io_uring/io_uring_reactor.h"
+#include "plait/io/io_uring/multishots.h"
+#include "plait/io/io_uring/ring.h"
+#include "plait/io/reactor/blocking_operations.h"
+#include "plait/io/reactor/failed_wait.h"
+#include "plait/io/reactor/operation_list.h"
+#include "plait/io/reactor/try_operation.h"
+#include "plait/runtime/core/multishot.h"
+#include "plait/runtime/core/reactor.h"
+#include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/core/work_item.h"
+
+namespace plait::internal {
+
+class RingReactor final : public Reactor, private MultishotHost {
+ public:
+  RingReactor(const IoUringOptions& options, int wake)
+      : options_(options),
+        wake_(wake),
+        blocking_(options.blocking, *this),
+        multishots_(*this, options) {}
+  ~RingReactor() override;
+
+  absl::Status Open() { return ring_.Open(options_); }
+
+  absl::string_view name() const override { return "io_uring"; }
+  void Submit(IoOperation& operation) noexcept override;
+  void Cancel(IoOperation& operation) noexcept override;
+  void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept override;
+  void Wake() noexcept override { SignalWake(wake_); }
+  size_t in_flight() const noexcept override { return in_flight_; }
+  bool expects_results() const noexcept override { return in_flight_ > 0 || multishots_.any(); }
+  const Multishots& multishots() const noexcept { return multishots_; }
+
+  Multishot* StartMultishot(IoOpcode opcode, int fd, MultishotOwner& owner) noexcept override;
+  void StopMultishot(Multishot& shots) noexcept override {
+    multishots_.Stop(static_cast<UringMultishot&>(shots));
+  }
+  void ReturnShot(Multishot& shots, Shot& shot) noexcept override {
+    multishots_.Return(static_cast<UringMultishot&>(shots), shot);
+  }
+
+ private:
+  // What a completion's user_data tells besides a pointer, in its lowest bits.
+  enum Tag : uintptr_t {
+    kOperation = 0,
+    kMultishot = 1,
+    kWake = 2,
+    kIgnored = 3,  // a cancel's own result
+    kTags = 7,
+  };
+  struct Direction {
+    IoOperation* active = nullptr;  // with the kernel
+    OperationList queued;           // behind it
+    int64_t position = 0;           // where a file was when it began
+  };
+  enum class Kind : uint8_t { kUnknown, kSocket, kFile, kStream };
+  struct Descriptor {
+    Direction input;
+    Direction output;
+    OperationList in_kernel;
+    IoOperation* close = nullptr;  // waits for those
+    Kind kind = Kind::kUnknown;
+    bool copies = false;  // zero-copy sending was found to copy all the same
+    bool unix_datagrams = false;
+  };
+
+  // --- the ring ---
+  void Own() noexcept {
+    if (owner_ != ThreadSerial()) [[unlikely]]
+      TakeOver();
+  }
+  void TakeOver() noexcept;
+  io_uring_sqe* NextEntry() noexcept;
+  void ArmWake() noexcept;
+  int Enter(unsigned wait_for, const timespec* timeout) noexcept;
+  void Reap() noexcept;
+  void Handle(const io_uring_cqe& completion) noexcept;
+
+  // --- operations ---
+  Descriptor* Find(int fd) noexcept;
+  int SetUp(int fd) noexcept;
+  static bool IsStreamSocket(int fd) noexcept;
+  // Serialised with those of its kind on its descriptor.
+  static bool IsOrdered(const IoOperation& operation) noexcept;
+  static Direction& DirectionOf(Descriptor& descriptor, const IoOperation& operation) noexcept {
+    return IsInput(operation) ? descriptor.input : descriptor.output;
+  }
+  void SubmitNamed(IoOperation& operation) noexcept;
+  void SubmitClose(IoOperation& operation) noexcept;
+  void FinishClose(IoOperation& operation) noexcept;
+  // False when it has ended already.
+  bool Start(Descriptor& descriptor, IoOperation& operation) noexcept;
+  static void MovePosition(const Direction& direction, const IoOperation& operation) noexcept;
+  void Put(Descriptor* descriptor, IoOperation& operation) noexcept;
+  void PutAgain(IoOperation& operation, uintptr_t flags) noexcept;
+  void Ended(IoOperation& operation, const io_uring_cqe& completion) noexcept;
+  void Finish(IoOperation& operation, int32_t result) noexcept;
+  bool SendsWithoutCopy(const Descriptor& descriptor, const IoOperation& operation) const noexcept;
+  static bool MayWaitInOpen(const IoOperation& operation) noexcept;
+  static bool RaisesSigpipe(Kind kind, const IoOperation& operation) noexcept;
+  void Complete(IoOperation& operation, int64_t result) noexcept;
+  void AskToEnd(IoOperation& operation) noexcept;
+  void AskToCancel(uintptr_t user_data) noexcept;
+  void ServeBlocking() noexcept;
+  void PutStalled() noexcept;
+
+  // MultishotHost.
+  void Arm(UringMultishot& shots) noexcept override;
+  void Disarm(UringMultishot& shots) noexcept override;
+  void Deliver(UringMultishot& shots) noexcept override { completed_.Push(shots); }
+
+  const IoUringOptions options_;
+  const int wake_;
+  Ring ring_;
+  uint64_t owner_ = 0;  // the thread, once there is one
+  BlockingOperations blocking_;
+  Multishots multishots_;
+
+  // By number. In blocks, as operations know the lists that they are in.
+  static constexpr size_t kPerBlock = 256;
+  std::vector<std::unique_ptr<Descriptor[]>> descriptors_;
+  OperationList named_;  // with the kernel, of no descriptor
+  WorkQueue completed_;
+  size_t in_flight_ = 0;
+  size_t undelivered_ = 0;  // in completed_
+  size_t with_kernel_ = 0;  // completions that will come: operations and cancels
+  size_t pipe_writes_ = 0;  // with the kernel, and might raise SIGPIPE
+  bool wake_armed_ = false;
+
+  // What found the queue full and the kernel unwilling to empty it: goes again with the next Poll.
+  std::vector<IoOperation*> stalled_operations_;
+  std::vector<UringMultishot*> stalled_multishots_;
+  std::vector<uintptr_t> stalled_cancels_;
+  // Of the multishots that were begun since the last Enter: the kernel does not know them yet.
+  std::vector<int> armed_descriptors_;
+};
+
+}  // namespace plait::internal
+
+#endif  // PLAIT_IO_IO_URING_RING_REACTOR_H_
