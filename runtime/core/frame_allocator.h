@@ -2,7 +2,8 @@
 // state a task costs a pop and a push, inline, instead of two trips to malloc.
 //
 // Any thread may free what another allocated; the block then serves the thread that freed it. A
-// thread keeps at most kMaxCachedBytes per size and gives them back to the system when it ends.
+// thread keeps at most kMaxCachedBytes per size, and gives them back to the allocator when it has
+// been idle for a while (idle_frames.h) and when it ends.
 // Sizes above kMaxPooledFrame go to operator new. Under AddressSanitizer and ThreadSanitizer
 // everything does, so that they see every use after free.
 #ifndef PLAIT_RUNTIME_CORE_FRAME_ALLOCATOR_H_
@@ -43,19 +44,26 @@ struct FreeFrameBlock {
 struct FramePool {
   struct List {
     FreeFrameBlock* first = nullptr;
-    uint32_t count = 0;
-    uint32_t limit = 0;  // 0: not in use yet, or the thread is ending
+    int32_t room = 0;  // how many more it keeps; 0 also where it is not in use
   };
   List lists[FrameList(kMaxPooledFrame) + 1];
+  bool in_use = false;  // one of them is
 };
 
 // Plain data, so that it is reached without a guard and stays usable while other thread-locals are
 // destroyed.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local FramePool frame_pool;
 
-// Keeps the block where a list was not in use yet; gives it to the system where it is full or the
-// thread is ending.
+// With the list's room at -1. Keeps the block where the list was not in use; gives it to the
+// allocator where it is full or the thread is ending.
 void FreeFrameSlow(void* frame, size_t list) noexcept;
+
+// What the calling thread keeps, in bytes.
+size_t KeptFrameBytes() noexcept;
+// Whether that may be more than nothing. A load.
+inline bool KeepsFrames() noexcept { return frame_pool.in_use; }
+// Gives back all that the calling thread keeps.
+void GiveBackFrames() noexcept;
 
 // Never null: out of memory ends in std::bad_alloc, or in std::terminate without exceptions.
 // Aligned for any scalar.
@@ -68,7 +76,7 @@ void FreeFrameSlow(void* frame, size_t list) noexcept;
   if (block == nullptr) [[unlikely]]
     return ::operator new(FrameBlockSize(index));
   list.first = block->next;
-  --list.count;
+  ++list.room;
   return block;
 }
 
@@ -78,18 +86,20 @@ inline void FreeFrame(void* frame, size_t size) noexcept {
     return ::operator delete(frame);
   const size_t index = FrameList(size);
   FramePool::List& list = frame_pool.lists[index];
-  if (list.count >= list.limit) [[unlikely]]
+  if (--list.room < 0) [[unlikely]]
     return FreeFrameSlow(frame, index);
   auto* const block = static_cast<FreeFrameBlock*>(frame);
   block->next = list.first;
   list.first = block;
-  ++list.count;
 }
 
 #else
 
 [[nodiscard]] inline void* AllocateFrame(size_t size) { return ::operator new(size); }
 inline void FreeFrame(void* frame, size_t) noexcept { ::operator delete(frame); }
+inline size_t KeptFrameBytes() noexcept { return 0; }
+inline bool KeepsFrames() noexcept { return false; }
+inline void GiveBackFrames() noexcept {}
 
 #endif
 

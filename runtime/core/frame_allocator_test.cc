@@ -1,5 +1,6 @@
 #include "plait/runtime/core/frame_allocator.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -43,6 +44,29 @@ TEST(FrameAllocatorTest, AFreedBlockServesTheNextOfItsSize) {
     void* const second = AllocateFrame(size);
     EXPECT_EQ(second, first) << size;
     FreeFrame(second, size);
+  }
+}
+
+TEST(FrameAllocatorTest, AThreadKeepsSoMuchOfASizeAndNoMore) {
+  for (const size_t size : {size_t{1}, size_t{64}, size_t{200}, kMaxPooledFrame}) {
+    SCOPED_TRACE(size);
+    const size_t block = FrameBlockSize(FrameList(size));
+    std::vector<void*> blocks;
+    for (size_t i = 0; i < 2 * kMaxCachedBytes / block; ++i) blocks.push_back(AllocateFrame(size));
+    GiveBackFrames();
+    EXPECT_EQ(KeptFrameBytes(), 0u);
+    size_t freed = 0;
+    for (void* one : blocks) {
+      FreeFrame(one, size);
+      freed += block;
+      ASSERT_EQ(KeptFrameBytes(), std::min(freed, kMaxCachedBytes / block * block));
+    }
+    // What is taken makes room again.
+    FreeFrame(AllocateFrame(size), size);
+    EXPECT_EQ(KeptFrameBytes(), kMaxCachedBytes / block * block);
+    GiveBackFrames();
+    EXPECT_EQ(KeptFrameBytes(), 0u);
+    EXPECT_FALSE(KeepsFrames());
   }
 }
 

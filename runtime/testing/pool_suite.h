@@ -34,6 +34,8 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/frame_allocator.h"
+#include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/test_clock.h"
@@ -83,6 +85,14 @@ inline Task<absl::Status> SpawnUntilCancelled(Atomic<int>* spawned, Atomic<int>*
     co_await Yield();
   }
   co_return absl::CancelledError("asked to");
+}
+
+// So many at once, so that as many frames are freed.
+inline Task<void> RunTasks(int count) {
+  std::vector<JoinHandle<void>> tasks;
+  for (int i = 0; i < count; ++i)
+    tasks.push_back(Spawn([]() -> Task<void> { co_await Yield(); }()));
+  for (auto& task : tasks) co_await task;
 }
 
 }  // namespace pool_programs
@@ -135,6 +145,23 @@ TYPED_TEST_P(PoolSuite, AnObserverIsToldOfItsTasksOnAllOfItsThreads) {
   EXPECT_EQ(counter.ok.load(), 91);
   EXPECT_EQ(counter.failed.load(), 10);
   EXPECT_EQ(reports.load(), 10);
+}
+
+// By real time, in which alone a thread is idle.
+TYPED_TEST_P(PoolSuite, AThreadThatIsIdleForAWhileKeepsNoFrames) {
+  TypeParam pool({.threads = 1});
+  for (int burst = 0; burst < 2; ++burst) {
+    BlockOn(pool, []() -> Task<void> {
+      co_await pool_programs::RunTasks(1000);
+      if (internal::kFramesArePooled) {
+        EXPECT_GT(internal::KeptFrameBytes(), 50'000u);
+      }
+      while (internal::KeptFrameBytes() > 0) {  // or for ever
+        const absl::Status slept = co_await Sleep(2 * internal::kIdleUntilFramesGo);
+        EXPECT_TRUE(slept.ok()) << slept;
+      }
+    }());
+  }
 }
 
 TYPED_TEST_P(PoolSuite, ByDefaultItHasAThreadForEachThatTheMachineRunsAtOnce) {
@@ -304,8 +331,8 @@ TYPED_TEST_P(PoolDeathTest, SchedulingInAForkedChildIsAProgrammingError) {
 
 REGISTER_TYPED_TEST_SUITE_P(
     PoolSuite, AsManyTasksRunAtOnceAsItHasThreads, AnObserverIsToldOfItsTasksOnAllOfItsThreads,
-    ByDefaultItHasAThreadForEachThatTheMachineRunsAtOnce, ThreadCountsThatMakeNoSenseAreRefused,
-    Line66CloseWakesWorkersThatAreParkedOrSpinOrSleep,
+    AThreadThatIsIdleForAWhileKeepsNoFrames, ByDefaultItHasAThreadForEachThatTheMachineRunsAtOnce,
+    ThreadCountsThatMakeNoSenseAreRefused, Line66CloseWakesWorkersThatAreParkedOrSpinOrSleep,
     Line67EveryTaskThatIsSpawnedWhileThePoolClosesEndsBeforeCloseReturns,
     CancelTasksEndsTheTasksAndLeavesThePoolOpen, CloseAndCancelTasksOnAThreadOfItsOwnAreRefused,
     OffloadHasAPoolOfItsOwnSoThatNoWorkerBlocks, TimersAndPostedWorkTakeTurns,

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/task_state.h"
@@ -329,9 +330,13 @@ void EventLoop::Wait() {
   }
   if (!SpinForPost(deadline) && inbox_.PrepareToSleep()) {
     const Deadline asleep = clock_.Now();
-    reactor_->Poll(deadline, clock_, ready_);
+    const Deadline until = internal::SleepUntilFramesGo(clock_, deadline, asleep);
+    reactor_->Poll(until, clock_, ready_);
     const bool by_reactor = !ready_.empty();
     inbox_.Drain(ready_);
+    if (ready_.empty() && until < deadline) {
+      internal::SleptInVain(clock_, asleep, clock_.Now());
+    }
     // Woken by another thread, and soon: the next time it may be worth spinning.
     if (!by_reactor && !ready_.empty() && clock_.Now() < asleep + 2 * kSpin) {
       spins_ = kSpinsOnTrust;

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/deadline.h"
+#include "plait/runtime/core/frame_allocator.h"
+#include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/timer.h"
@@ -192,9 +194,10 @@ WorkItem* ThreadPool::Next(PoolWorker& self) {
       return item;
     }
     if (closed_) return nullptr;
-    if (!Spin(lock, self)) Park(lock, self);
+    const bool woken = Spin(lock, self) || Park(lock, self);
     lock.unlock();
     self.AdvanceTimers();
+    if (!woken && self.ready_.empty()) internal::GiveBackFrames();  // it has been idle so long
     lock.lock();
   }
 }
@@ -244,7 +247,7 @@ bool ThreadPool::Spin(std::unique_lock<std::mutex>& lock, PoolWorker& self) {
   return !queue_.empty() || !self.posted_.empty();
 }
 
-void ThreadPool::Park(std::unique_lock<std::mutex>& lock, PoolWorker& self) {
+bool ThreadPool::Park(std::unique_lock<std::mutex>& lock, PoolWorker& self) {
   // Waits no longer than this at once, as the system's clock could not count every deadline.
   constexpr absl::Duration kLongest = absl::Hours(24);
   self.parked_ = true;
@@ -253,13 +256,18 @@ void ThreadPool::Park(std::unique_lock<std::mutex>& lock, PoolWorker& self) {
   if (draining_) drained_.notify_one();
   if (clock_.is_virtual()) PassVirtualTime();
   const auto woken = [&self] { return !self.parked_; };
-  if (self.wake_at_.is_infinite() || clock_.is_virtual()) {
+  bool in_time = true;
+  const Deadline now = clock_.Now();
+  const Deadline until = internal::SleepUntilFramesGo(clock_, self.wake_at_, now);
+  if (until.is_infinite() || clock_.is_virtual()) {
     self.wake_.wait(lock, woken);
   } else {
-    const absl::Duration left = std::min(self.wake_at_.Since(clock_.Now()), kLongest);
-    if (!self.wake_.wait_for(lock, absl::ToChronoNanoseconds(left), woken)) Unpark(self);
+    const absl::Duration left = std::min(until.Since(now), kLongest);
+    in_time = self.wake_.wait_for(lock, absl::ToChronoNanoseconds(left), woken);
+    if (!in_time) Unpark(self);
   }
   --waking_;
+  return in_time;
 }
 
 void ThreadPool::PassVirtualTime() {

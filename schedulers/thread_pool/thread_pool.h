@@ -119,7 +119,8 @@ class ThreadPool final : public Executor {
   WorkItem* Take(PoolWorker& self);
   // True when there may be something for `self`.
   bool Spin(std::unique_lock<std::mutex>& lock, PoolWorker& self);
-  void Park(std::unique_lock<std::mutex>& lock, PoolWorker& self);
+  // True when it was woken; false when the time has come for something of its own.
+  bool Park(std::unique_lock<std::mutex>& lock, PoolWorker& self);
   void PassVirtualTime();
   bool Drained();
   // Takes a worker out of parked_; it is to be notified.

@@ -224,7 +224,7 @@ class PoolWorker final : public Worker {
   bool Spin() noexcept;
   void Park() noexcept;
   // True when it has slept.
-  bool Sleep() noexcept;
+  bool Sleep(Deadline now) noexcept;
 
   PoolShared& shared_;
   const int number_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/schedulers/work_stealing/pool_worker.h"
@@ -169,7 +170,7 @@ void PoolWorker::Park() noexcept {
   if (inbox_.PrepareToSleep()) {
     const bool helping = helps();  // and to be woken for work
     if (helping) shared_.idle.PreparePark(number_);
-    if (!(helping && shared_.HasWork()) && !shared_.closed()) slept = Sleep();
+    if (!(helping && shared_.HasWork()) && !shared_.closed()) slept = Sleep(before);
     by_work = inbox_.has_items();
     // Where it was claimed, it searches; either way it looks now.
     if (helping && !shared_.idle.CancelPark(number_)) by_work = true;
@@ -178,9 +179,10 @@ void PoolWorker::Park() noexcept {
   last_look_ = clock().Now();
   timers_.Advance(last_look_, ready_);
   if (slept) spinner_.Slept(last_look_.Since(before), by_work);
+  if (slept && !by_work && !HasLocalWork()) SleptInVain(clock(), before, last_look_);
 }
 
-bool PoolWorker::Sleep() noexcept {
+bool PoolWorker::Sleep(Deadline now) noexcept {
   const Deadline deadline = timers_.NextWake();
   const bool in_reactor = reactor_ != nullptr && reactor_->expects_results();
   if (clock().is_virtual()) {
@@ -195,7 +197,8 @@ bool PoolWorker::Sleep() noexcept {
   }
   if (!sleep_.Begin(in_reactor)) return false;
   shared_.OnAsleep();
-  sleep_.Block(clock().is_virtual() ? Deadline::Infinite() : deadline, clock(), ready_);
+  const Deadline until = SleepUntilFramesGo(clock(), deadline, now);
+  sleep_.Block(clock().is_virtual() ? Deadline::Infinite() : until, clock(), ready_);
   sleep_.End();
   shared_.monitor.NoteAwake();
   return true;
