@@ -83,7 +83,7 @@ int UnlinkIfThere(int directory, const std::string& name, int flags) {
   return result == -ENOENT ? 0 : result;
 }
 
-// 0 or -errno.
+// 0 or -errno. An empty path: `directory` itself.
 int List(int directory, const char* path, std::vector<DirectoryEntry>& entries) {
   sys::SystemCalls& calls = sys::Calls();
   Listing listing;
@@ -91,8 +91,7 @@ int List(int directory, const char* path, std::vector<DirectoryEntry>& entries) 
   if (result < 0) return result;
   for (const size_t place : listing.unknown) {
     DirectoryEntry& entry = listing.entries[place];
-    const bool here = path[0] == '.' && path[1] == '\0';
-    const std::string name = here ? entry.name : JoinPath(path, entry.name);
+    const std::string name = *path == '\0' ? entry.name : JoinPath(path, entry.name);
     sys::RawFileStatus raw;
     // One that is gone by now stays as it is.
     if (calls.Status(directory, name.c_str(), AT_SYMLINK_NOFOLLOW, &raw) == 0) {
@@ -108,7 +107,8 @@ int List(int directory, const char* path, std::vector<DirectoryEntry>& entries) 
 // The removal of a tree. It goes from directory to directory by descriptors, never by a path and
 // never through a link: whoever renames directories or puts links in their place meanwhile cannot
 // have it remove anything elsewhere. One descriptor is open at a time, whatever the depth: the way
-// back up is "..", which must be the directory that it came from.
+// back up is "..", which must be the directory that it came from. A directory that is empty is not
+// entered, as that, and the way back, would need a permission that its removal does not.
 class TreeRemoval {
  public:
   explicit TreeRemoval(const std::string& path) : path_(path) {}
@@ -150,7 +150,12 @@ class TreeRemoval {
     }
     Level level{.name = name, .path = path, .device = 0, .inode = 0, .entries = {}};
     if (result >= 0) result = Identify(child.fd(), level.device, level.inode);
-    if (result >= 0) result = List(child.fd(), ".", level.entries);
+    if (result >= 0) result = List(child.fd(), "", level.entries);
+    if (result >= 0 && level.entries.empty()) {
+      return Said(UnlinkIfThere(at, name, AT_REMOVEDIR), path);
+    }
+    // One that may not be looked into may be empty, too.
+    if (result == -EACCES && UnlinkIfThere(at, name, AT_REMOVEDIR) == 0) return absl::OkStatus();
     if (result < 0) return Said(result, path);
     here_ = std::move(child);
     levels_.push_back(std::move(level));
@@ -178,7 +183,7 @@ class TreeRemoval {
 
   static int Identify(int fd, uint64_t& device, uint64_t& inode) {
     sys::RawFileStatus raw;
-    const int result = sys::Calls().Status(fd, ".", AT_SYMLINK_NOFOLLOW, &raw);
+    const int result = sys::Calls().Status(fd, "", AT_SYMLINK_NOFOLLOW, &raw);
     if (result < 0) return result;
     const FileStatus status = sys::Decode(raw);
     device = status.device;
@@ -190,6 +195,24 @@ class TreeRemoval {
   Directory here_;  // of the last of the levels
   std::vector<Level> levels_;
 };
+
+// "link/." would be the directory that the link leads to, and the system would refuse to take it
+// away only once it was empty. `path` is without slashes at its end.
+absl::Status RefuseDots(const std::string& given, const std::string& path) {
+  const std::string last = path.substr(path.rfind('/') + 1);
+  if (last != "." && last != "..") return absl::OkStatus();
+  return absl::InvalidArgumentError(Naming("remove", given) + ": it ends in \"" + last +
+                                    "\", which is no name of an entry");
+}
+
+absl::Status RefuseRoot(const std::string& given, const FileStatus& top) {
+  sys::RawFileStatus raw;
+  const int known = sys::Calls().Status(AT_FDCWD, "/", AT_SYMLINK_NOFOLLOW, &raw);
+  if (known < 0) return ErrnoToStatus(known, Naming("remove", given));
+  const FileStatus root = sys::Decode(raw);
+  if (root.device != top.device || root.inode != top.inode) return absl::OkStatus();
+  return absl::InvalidArgumentError(Naming("remove", given) + ": it is the root of all files");
+}
 
 }  // namespace
 
@@ -205,13 +228,16 @@ absl::Status RemoveTreeNow(const std::string& given, bool (*stopped)(const void*
   // A slash at the end would have the system follow a link there.
   std::string path = given;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
+  if (const absl::Status refused = RefuseDots(given, path); !refused.ok()) return refused;
   // A link to a directory, or a file, is no tree.
   sys::RawFileStatus raw;
   const int known = sys::Calls().Status(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, &raw);
   if (known < 0) return ErrnoToStatus(known, Naming("remove", path));
-  if (sys::Decode(raw).kind != FileKind::kDirectory) {
+  const FileStatus top = sys::Decode(raw);
+  if (top.kind != FileKind::kDirectory) {
     return ErrnoToStatus(UnlinkIfThere(AT_FDCWD, path, 0), Naming("remove", path));
   }
+  if (const absl::Status refused = RefuseRoot(given, top); !refused.ok()) return refused;
   // Not by recursion: a tree may be deeper than a stack.
   TreeRemoval removal(path);
   absl::Status status = removal.Begin();

@@ -2,6 +2,10 @@
 #ifndef PLAIT_IO_FILE_FILE_FIXTURE_H_
 #define PLAIT_IO_FILE_FILE_FIXTURE_H_
 
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +18,7 @@
 #include "gtest/gtest.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/task/spawn.h"
+#include "plait/runtime/task/task.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/test_folder.h"
 #include "plait/runtime/testing/thread_executor.h"
@@ -55,6 +60,20 @@ class FileTest : public testing::TestWithParam<ReactorFactory> {
   template <class Body>
   auto RunTask(Body body) {
     return RunOn(loop(), std::move(body));
+  }
+
+  absl::Status Do(Task<absl::Status> task) { return BlockOn(loop(), std::move(task)); }
+
+  std::string MakeFolder(absl::string_view name, mode_t permissions = 0700) const {
+    const std::string path = folder() / name;
+    EXPECT_EQ(::mkdir(path.c_str(), 0700), 0);
+    EXPECT_EQ(::chmod(path.c_str(), permissions), 0);
+    return path;
+  }
+  std::string Link(const std::string& target, absl::string_view name) const {
+    const std::string path = folder() / name;
+    EXPECT_EQ(::symlink(target.c_str(), path.c_str()), 0);
+    return path;
   }
 
   // `calls` is in force while this lives; then the blocking threads, too, are done with it: they

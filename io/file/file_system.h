@@ -39,10 +39,15 @@ Task<absl::Status> Remove(std::string path);
 // A directory that is empty.
 Task<absl::Status> RemoveDirectory(std::string path);
 // `path` and all that is below it; symbolic links are not followed, also not those that somebody
-// puts in a directory's place meanwhile. What is not there any more is no error, but for `path`
-// itself; a directory that somebody moves elsewhere while it is being removed is
-// FailedPrecondition. As deep as it likes; one descriptor is open at a time, and another in
-// between.
+// puts in a directory's place meanwhile; of those on the way to `path` only. What is not there any
+// more is no error, but for `path` itself; a directory that somebody moves elsewhere while it is
+// being removed is FailedPrecondition. The first error ends it. As deep as it likes; one descriptor
+// is open at a time, and another in between.
+//
+// Permissions are the system's: in a directory that holds something one needs to read it, to enter
+// it and to write to it, while an empty one goes whatever its permissions are. The root, and a path
+// whose last part is "." or "..", is InvalidArgument, as with rm, before anything is removed:
+// "link/." would otherwise be what the link leads to.
 Task<absl::Status> RemoveTree(std::string path);
 
 // The directory that it is made in exists. `permissions`: less what the process's umask takes away.

@@ -3,14 +3,12 @@
 #include "plait/io/file/file_system.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -39,23 +37,12 @@ using Entries = std::vector<DirectoryEntry>;
 
 class FileSystemTest : public FileTest {
  protected:
-  absl::Status Do(Task<absl::Status> task) { return BlockOn(loop(), std::move(task)); }
   absl::StatusOr<FileStatus> Stat(const std::string& path,
                                   SymbolicLinks links = SymbolicLinks::kFollow) {
     return BlockOn(loop(), StatusOf(path, links));
   }
   absl::StatusOr<Entries> List(const std::string& path) {
     return BlockOn(loop(), ListDirectory(path));
-  }
-  std::string MakeFolder(absl::string_view name) const {
-    const std::string path = folder() / name;
-    EXPECT_EQ(::mkdir(path.c_str(), 0700), 0);
-    return path;
-  }
-  std::string Link(const std::string& target, absl::string_view name) const {
-    const std::string path = folder() / name;
-    EXPECT_EQ(::symlink(target.c_str(), path.c_str()), 0);
-    return path;
   }
   // Two symbolic links, each of which leads to the other.
   std::string MakeLinkLoop() const {
@@ -467,176 +454,7 @@ TEST_P(FileSystemTest, KindsAreAskedForWhereAListingDoesNotTell) {
   EXPECT_TRUE(removed.ok()) << removed;
 }
 
-// --- trees ---
-
-TEST_P(FileSystemTest, ATreeGoesWithAllThatIsInItAndNothingThatItsLinksLeadTo) {
-  const std::string outside = MakeFolder("outside");
-  folder().Write("outside/file", "x");
-  const std::string tree = MakeFolder("tree");
-  for (const char* path : {"tree/a", "tree/a/b", "tree/c", "tree/\xFF"}) MakeFolder(path);
-  for (const char* path : {"tree/file", "tree/a/file", "tree/a/b/file", "tree/a/b/.hidden"}) {
-    folder().Write(path, "x");
-  }
-  Link(outside, "tree/link");
-  Link(outside, "tree/a/b/link");
-  Link(tree, "tree/loop");
-  Link("nowhere", "tree/broken");
-  ASSERT_EQ(::mkfifo((folder() / "tree/pipe").c_str(), 0600), 0);
-  const absl::Status removed = Do(RemoveTree(tree));
-  EXPECT_TRUE(removed.ok()) << removed;
-  EXPECT_EQ(folder().Names(), std::vector<std::string>{"outside"});
-  EXPECT_EQ(folder().Content("outside/file"), "x");
-}
-
-TEST_P(FileSystemTest, WhatIsNoDirectoryIsATreeOfOne) {
-  const std::string outside = MakeFolder("outside");
-  for (const std::string& path : {folder().Write("file", "x"), Link(outside, "link")}) {
-    const absl::Status removed = Do(RemoveTree(path));
-    EXPECT_TRUE(removed.ok()) << removed;
-  }
-  EXPECT_EQ(folder().Names(), std::vector<std::string>{"outside"});
-}
-
-TEST_P(FileSystemTest, ALinkIsATreeOfOneAlsoWithASlashBehindIt) {
-  const std::string outside = MakeFolder("outside");
-  folder().Write("outside/file", "x");
-  for (const char* slashes : {"/", "//"}) {
-    const absl::Status link = Do(RemoveTree(Link(outside, "link") + slashes));
-    EXPECT_TRUE(link.ok()) << link;
-    EXPECT_EQ(folder().Names(), std::vector<std::string>{"outside"});
-    EXPECT_EQ(folder().Content("outside/file"), "x");
-  }
-  MakeFolder("tree");
-  folder().Write("tree/file", "x");
-  const absl::Status tree = Do(RemoveTree(folder() / "tree//"));
-  EXPECT_TRUE(tree.ok()) << tree;
-  EXPECT_EQ(folder().Names(), std::vector<std::string>{"outside"});
-}
-
-TEST_P(FileSystemTest, ATreeMayBeAsDeepAsPathsAreLong) {
-  std::string path = folder() / "tree";
-  ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
-  while (path.size() + 10 < 4095) {
-    path += "/directory";
-    ASSERT_EQ(::mkdir(path.c_str(), 0700), 0) << path.size();
-  }
-  const int before = OpenDescriptors();
-  const absl::Status removed = Do(RemoveTree(folder() / "tree"));
-  EXPECT_TRUE(removed.ok()) << removed;
-  EXPECT_FALSE(PathExists(folder() / "tree"));
-  EXPECT_EQ(OpenDescriptors(), before);
-}
-
-std::string PathOf(int fd) {
-  char path[4096];
-  const ssize_t size = ::readlink(absl::StrCat("/proc/self/fd/", fd).c_str(), path, sizeof(path));
-  return std::string(path, static_cast<size_t>(std::max<ssize_t>(size, 0)));
-}
-
-// Calls `before` with each path before its name is taken away.
-class WatchedRemovals final : public sys::SystemCalls {
- public:
-  explicit WatchedRemovals(std::function<void(const std::string& path)> before)
-      : before_(std::move(before)) {}
-
-  int Unlink(int directory, const char* path, int flags) noexcept override {
-    before_(directory == AT_FDCWD ? path : absl::StrCat(PathOf(directory), "/", path));
-    return SystemCalls::Unlink(directory, path, flags);
-  }
-
- private:
-  const std::function<void(const std::string& path)> before_;
-};
-
-TEST_P(FileSystemTest, WhatSomebodyElseRemovesMeanwhileIsNoError) {
-  const std::string tree = MakeFolder("tree");
-  MakeFolder("tree/empty");
-  for (int i = 0; i < 5; ++i) folder().Write(absl::StrCat("tree/", i), "x");
-  WatchedRemovals rival([&](const std::string& path) {
-    if (path != tree) ::remove(path.c_str());
-  });
-  const CallsInForce scope(*this, rival);
-  const absl::Status removed = Do(RemoveTree(tree));
-  EXPECT_TRUE(removed.ok()) << removed;
-  EXPECT_FALSE(PathExists(tree));
-}
-
-TEST_P(FileSystemTest, WhatSomebodyElseAddsMeanwhileIsAnErrorThatNamesTheDirectory) {
-  const std::string tree = MakeFolder("tree");
-  folder().Write("tree/file", "x");
-  WatchedRemovals rival([&](const std::string& path) {
-    if (path == tree) folder().Write("tree/late", "x");
-  });
-  const CallsInForce scope(*this, rival);
-  EXPECT_TRUE(IsError(Do(RemoveTree(tree)), StatusCode::kFailedPrecondition, tree, "ENOTEMPTY"));
-}
-
-// Calls `before` with the name of each directory that is about to be opened.
-class WatchedOpens final : public sys::SystemCalls {
- public:
-  explicit WatchedOpens(std::function<void(absl::string_view name)> before)
-      : before_(std::move(before)) {}
-
-  int Open(int directory, const char* path, int flags, unsigned mode) noexcept override {
-    before_(path);
-    return SystemCalls::Open(directory, path, flags, mode);
-  }
-
- private:
-  const std::function<void(absl::string_view name)> before_;
-};
-
-TEST_P(FileSystemTest, ALinkThatIsPutInADirectorysPlaceLeadsNowhere) {
-  const std::string outside = MakeFolder("outside");
-  folder().Write("outside/file", "x");
-  const std::string tree = MakeFolder("tree");
-  const std::string victim = MakeFolder("tree/victim");
-  WatchedOpens rival([&](absl::string_view name) {
-    if (name != "victim") return;
-    ASSERT_EQ(::rename(victim.c_str(), (folder() / "moved").c_str()), 0);
-    ASSERT_EQ(::symlink(outside.c_str(), victim.c_str()), 0);
-  });
-  const CallsInForce scope(*this, rival);
-  const absl::Status removed = Do(RemoveTree(tree));
-  EXPECT_TRUE(removed.ok()) << removed;
-  EXPECT_FALSE(PathExists(tree));
-  EXPECT_EQ(folder().Content("outside/file"), "x");
-}
-
-TEST_P(FileSystemTest, ADirectoryThatIsMovedAwayMeanwhileTakesNothingElsewhereAlong) {
-  const std::string outside = MakeFolder("outside");
-  folder().Write("outside/file", "x");
-  MakeFolder("outside/moved");  // which a removal that went astray would take
-  const std::string tree = MakeFolder("tree");
-  const std::string moved = MakeFolder("tree/moved");
-  WatchedOpens rival([&](absl::string_view name) {
-    if (name != "..") return;
-    ASSERT_EQ(::rmdir((outside + "/moved").c_str()), 0);
-    ASSERT_EQ(::rename(moved.c_str(), (outside + "/moved").c_str()), 0);
-  });
-  const CallsInForce scope(*this, rival);
-  EXPECT_TRUE(
-      IsError(Do(RemoveTree(tree)), StatusCode::kFailedPrecondition, moved, "moved it elsewhere"));
-  EXPECT_TRUE(PathExists(outside + "/moved"));
-  EXPECT_EQ(folder().Content("outside/file"), "x");
-}
-
-TEST_P(FileSystemTest, ACancelStopsTheRemovalOfATreeBetweenTwoSteps) {
-  const std::string tree = MakeFolder("tree");
-  for (int i = 0; i < 10; ++i) folder().Write(absl::StrCat("tree/", i), "x");
-  JoinHandle<absl::Status> removing;
-  int removals = 0;
-  WatchedRemovals canceller([&](const std::string&) {
-    if (++removals == 4) removing.Cancel();
-  });
-  const CallsInForce scope(*this, canceller);
-  const auto body = [&]() -> Task<absl::Status> {
-    removing = Spawn(RemoveTree(tree));
-    co_return co_await removing;
-  };
-  EXPECT_TRUE(IsError(RunTask(body), StatusCode::kCancelled, tree, "on the way"));
-  EXPECT_EQ(List(tree)->size(), 6u);
-}
+// --- cancellation ---
 
 TEST_P(FileSystemTest, ATaskThatWasCancelledBeforeTouchesNothing) {
   const std::string path = folder().Write("file", "x");

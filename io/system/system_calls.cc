@@ -163,7 +163,9 @@ int SystemCalls::MakeDirectory(int directory, const char* path, unsigned mode) n
 int SystemCalls::ListDirectory(int at, const char* path,
                                void (*visit)(void* context, const dirent& entry),
                                void* context) noexcept {
-  const int fd = ::openat(at, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC;
+  const bool itself = at >= 0 && *path == '\0';
+  const int fd = itself ? ::fcntl(at, F_DUPFD_CLOEXEC, 0) : ::openat(at, path, kFlags);
   if (fd < 0) return -errno;
   DIR* const directory = ::fdopendir(fd);
   if (directory == nullptr) {

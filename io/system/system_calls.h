@@ -77,11 +77,13 @@ class SystemCalls {
   virtual int Truncate(int fd, int64_t size) noexcept;
   // Asks the system to forget what it keeps of the file in memory; 0 where there is no such call.
   virtual int DropCache(int fd) noexcept;
+  // An empty path: the file that the descriptor `directory` is, without any permission.
   virtual int Status(int directory, const char* path, int flags, RawFileStatus* out) noexcept;
   virtual int Rename(int directory, const char* path, const char* new_path) noexcept;
   virtual int Unlink(int directory, const char* path, int flags) noexcept;
   virtual int MakeDirectory(int directory, const char* path, unsigned mode) noexcept;
-  // Calls `visit(context, entry)` for each entry of `path` but "." and "..".
+  // Calls `visit(context, entry)` for each entry of `path` but "." and "..". An empty path: of the
+  // descriptor `directory`, which only has to be open for reading, and is at its end afterwards.
   virtual int ListDirectory(int directory, const char* path,
                             void (*visit)(void* context, const dirent& entry),
                             void* context) noexcept;
