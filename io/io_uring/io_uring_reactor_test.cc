@@ -215,7 +215,7 @@ TEST_F(IoUringTest, AResetEndsAMultishotWithIt) {
 TEST_F(IoUringTest, APeerThatIsNotReadFromIsNotReadForEver) {
   FdPair pair = MakeTcpPair();
   Collector collector(*reactor_, /*take=*/false);
-  Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+  Multishot* shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
   ASSERT_NE(shots, nullptr);
   // Far more than kMaxUntaken buffers hold.
   size_t sent = 0;
@@ -225,10 +225,18 @@ TEST_F(IoUringTest, APeerThatIsNotReadFromIsNotReadForEver) {
   }
   const size_t stuck = FillUp(pair.second.get());
   EXPECT_EQ(stuck, 0u) << "the peer still gets rid of its data";
-  // Taken, it goes on, and all of it arrives.
+  EXPECT_TRUE(shots->ended());
+  EXPECT_EQ(shots->end(), -ENOBUFS) << "it has had its share of the buffers";
+  // Taken, and begun again, all of it arrives.
   while (collector.text().size() < sent) {
     collector.Take(*shots);
     PollOnce(Deadline::Immediate());
+    if (!shots->ended()) continue;
+    ASSERT_EQ(shots->end(), -ENOBUFS);
+    collector.Take(*shots);
+    reactor_->StopMultishot(*shots);
+    shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+    ASSERT_NE(shots, nullptr);
   }
   EXPECT_EQ(collector.text().size(), sent);
   reactor_->StopMultishot(*shots);

@@ -179,11 +179,8 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
   }
   if (result == -ECANCELED && !asked) return End(shots, result);
   if (asked || result == -ECANCELED) {
-    // Paused. What it waits for may have happened meanwhile.
-    if (shots.lent_ > Multishot::kMaxUntaken / 2) {
-      shots.state_ = UringMultishot::State::kPaused;
-      return;
-    }
+    // Its owner may have taken enough meanwhile. If not he is slow, or gone: it has had its share.
+    if (shots.lent_ > Multishot::kMaxUntaken / 2) return End(shots, -ENOBUFS);
   }
   if (result == -ENOBUFS && buffers_with_kernel() == 0) {
     // To wait for one that is returned would be to wait for others' readers.
@@ -219,10 +216,6 @@ void Multishots::End(UringMultishot& shots, int32_t end) noexcept {
 void Multishots::Return(UringMultishot& shots, Shot& shot) noexcept {
   --shots.lent_;
   GiveBack(shot);
-  if (shots.state_ == UringMultishot::State::kPaused && shots.owner_ != this &&
-      shots.lent_ <= Multishot::kMaxUntaken / 2) {
-    Armed(shots);
-  }
   FreeIfDone(shots);
 }
 
@@ -287,7 +280,8 @@ void Multishots::Move(Ring& ring) noexcept {
       End(shots, -ENOMEM);
     } else if (was_armed && shots.cancelling_ && shots.lent_ > Multishot::kMaxUntaken / 2) {
       shots.cancelling_ = false;
-      shots.state_ = UringMultishot::State::kPaused;
+      shots.state_ = UringMultishot::State::kEnded;
+      End(shots, -ENOBUFS);
     } else if (was_armed) {
       Armed(shots);
     }

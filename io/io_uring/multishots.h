@@ -6,9 +6,8 @@
 //   (free) --------> armed  <----------------------------------------+
 //                      |  |-- end of stream, error --> ended         |
 //                      |  |-- no buffer is left --> ended, with -ENOBUFS
-//                      |  |-- too many untaken --> (cancelled) --> paused -- enough returned -->
-//                      armed
-//                      |
+//                      |  +-- too many untaken --> (cancelled) --> enough were returned meanwhile:
+//                      |                                           armed; else as without a buffer
 //                      +-- Stop --> stopped; freed when neither the kernel nor a queue has it
 //
 // Buffers are given to the kernel through a ring of their own. Few are in use at first, as those
@@ -39,7 +38,7 @@ class UringMultishot final : public Multishot {
 
  private:
   friend class Multishots;
-  enum class State : uint8_t { kFree, kArmed, kPaused, kEnded };
+  enum class State : uint8_t { kFree, kArmed, kEnded };
 
   IoOpcode opcode_ = IoOpcode::kRead;
   State state_ = State::kFree;

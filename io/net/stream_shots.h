@@ -35,8 +35,10 @@ class StreamShots : private MultishotOwner {
   // Appends what there is, until `into` has `enough`; how many.
   size_t TakeInto(ByteBuffer& into, size_t enough) noexcept;
 
-  // Nothing is left, nor will more come. Then end() is 0 for the end of the stream, or -errno.
-  bool ended() const noexcept { return shots_->ended() && !shots_->has_shots(); }
+  // No more will come than what is there. Then end() is 0 for the end of the stream, or -errno.
+  bool ending() const noexcept { return shots_->ended(); }
+  // And nothing is there.
+  bool ended() const noexcept { return ending() && !shots_->has_shots(); }
   int end() const noexcept { return shots_->end(); }
 
  private:

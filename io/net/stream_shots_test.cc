@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cstddef>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_fixture.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/reactor.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
@@ -296,6 +298,39 @@ TEST(StreamShotsOfFewBuffersTest, ConnectionsThatNobodyReadsKeepNobodyWaiting) {
     }
   };
   BlockOn(loop, body());
+}
+
+// Whatever the multishot is at: with the kernel, about to be ended there, as nobody has read for
+// long, or at its end. Traps: a buffer that is lent, or still the kernel's, when its stream goes; a
+// cancel (by the reactor) that races completion.
+TEST(StreamShotsBuffersTest, WhatAStreamHeldThatIsDroppedWhereItsLoopDoesNotRunComesBack) {
+  absl::StatusOr<std::unique_ptr<Reactor>> made = MakeIoUringReactor();
+  ASSERT_TRUE(made.ok()) << made.status();
+  const Reactor& reactor = **made;
+  EventLoop loop(std::move(made));
+  enum Peer { kSilent, kFloods, kFloodsAndEnds, kFloodsAndResets };
+  for (const Peer peer : {kSilent, kFloods, kFloodsAndEnds, kFloodsAndResets}) {
+    for (int turns = 0; turns < 8; ++turns) {
+      SCOPED_TRACE(testing::Message() << "peer " << peer << ", dropped after turn " << turns);
+      FdPair pair = MakeTcpPair();
+      {
+        Stream stream = MakeStream(pair.first);
+        BlockOn(loop, WaitOften(&stream, pair.second.get()));
+        if (peer != kSilent) FillUp(pair.second.get());
+        if (peer == kFloodsAndResets) {
+          const linger at_once{.l_onoff = 1, .l_linger = 0};
+          ASSERT_EQ(
+              ::setsockopt(pair.second.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+        }
+        if (peer >= kFloodsAndEnds) pair.second.Reset();
+        for (int turn = 0; turn < turns; ++turn) EXPECT_TRUE(loop.RunReady().ok());
+      }
+      for (int turn = 0; turn < 100; ++turn) EXPECT_TRUE(loop.RunReady().ok());
+      const IoUringMultishotUse use = MultishotUseOf(reactor);
+      EXPECT_EQ(use.buffers_with_kernel, use.buffers);
+      EXPECT_EQ(use.armed, 0u);
+    }
+  }
 }
 
 // Writes, reads of all kinds and cancels in random order against a string.

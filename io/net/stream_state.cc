@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/system/errno_status.h"
@@ -223,12 +224,18 @@ void StreamState::OnShots() noexcept {
   const StreamRef self(this);        // lives until the reader has gone on
   if (closed()) return DropShots();  // on another thread, which could not
   StreamRead* const reader = reader_.load(kRelaxed);
-  if (reader == nullptr || !reader->by_shots()) return;  // for the next one to take
-  if (!reader->TakeShots(*this)) {
-    if (!by_shots_->ended()) return;
-    reader->result = EndShots();
-    if (reader->result == -ENOBUFS) return reader->Start(*this);  // into its own memory
-    if (reader->result < 0) reader->PutBack(*this);
+  const bool waits = reader != nullptr && reader->by_shots();
+  const bool enough = waits && reader->TakeShots(*this);
+  const bool ended = by_shots_->ending();
+  // The reactor has its buffers back now: a read that takes the rest may never come, and a stream
+  // that is dropped where its loop does not run would keep them.
+  const int end = ended ? EndShots() : 0;
+  if (!waits) return;  // what has come is for the next one to take
+  if (!enough) {
+    if (!ended) return;
+    reader->result = end;
+    if (end == -ENOBUFS) return reader->Start(*this);  // into its own memory
+    if (end < 0) reader->PutBack(*this);
   }
   reader_.store(nullptr, kRelaxed);
   reader->Happened();  // last: it may use the stream, or drop it
@@ -236,6 +243,7 @@ void StreamState::OnShots() noexcept {
 
 int StreamState::EndShots() noexcept {
   const int end = by_shots_->end();
+  by_shots_->TakeInto(incoming_, std::numeric_limits<size_t>::max());
   DropShots();
   if (end == -ENOBUFS) {
     has_waited_ = false;  // they may pay again, in a while

@@ -361,7 +361,7 @@ class StreamState {
   void DropShots() noexcept;
   // Whether `reader`, which begins to wait, does so for a multishot: starts one where that pays.
   bool UsesShots(const StreamRead& reader) noexcept;
-  // It has ended. 0 or -errno, which the next read will find.
+  // It has ended: takes what there is of it. 0 or -errno, which the next read will find.
   int EndShots() noexcept;
   // Before the descriptor is closed.
   void StopShots() noexcept;
