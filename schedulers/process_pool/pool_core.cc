@@ -14,6 +14,20 @@
 #include "plait/schedulers/process_pool/worker_main.h"
 
 namespace plait::internal {
+namespace {
+
+// Where a keeper of this thread is to run; null where nothing says it.
+Executor* KeepersExecutor() {
+  if (thread_state.local_executor != nullptr) return thread_state.local_executor;
+  const TaskContext* const context = TaskContext::Current();
+  return context != nullptr ? context->executor : nullptr;
+}
+
+bool CanDrive(Worker* worker, Executor* executor) {
+  return worker != nullptr && worker->reactor() != nullptr && executor != nullptr;
+}
+
+}  // namespace
 
 absl::Status PoolCore::ClosedError() {
   return absl::FailedPreconditionError("the process pool was closed");
@@ -26,9 +40,11 @@ absl::StatusOr<std::unique_ptr<Zygote>> PoolCore::StartZygote(const FunctionTabl
 absl::StatusOr<std::shared_ptr<PoolCore>> PoolCore::Create(ProcessPoolOptions options) {
   if (!options.functions.status().ok()) return options.functions.status();
   if (options.workers < 0 || options.max_payload == 0 || options.calls_per_worker < 1 ||
-      options.calls_per_worker >= static_cast<int>(CallBoard::kSlots)) {
+      options.calls_per_worker >= static_cast<int>(CallBoard::kSlots) ||
+      options.zygote_grace <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(
-        "a process pool needs workers >= 0, max_payload > 0 and calls_per_worker from 1 to 255");
+        "a process pool needs workers >= 0, max_payload > 0, calls_per_worker from 1 to 255 and "
+        "zygote_grace > 0");
   }
   if (options.workers == 0) options.workers = HardwareThreads();
   std::shared_ptr<PoolCore> core(new PoolCore(std::move(options)));
@@ -46,11 +62,12 @@ absl::StatusOr<std::shared_ptr<PoolCore>> PoolCore::Create(ProcessPoolOptions op
 PoolCore::PoolCore(ProcessPoolOptions options)
     : options_(std::move(options)),
       generation_(ProcessGeneration()),
+      zygote_end_(*this),
       workers_(static_cast<size_t>(options_.workers)),
       records_(options_.functions.size()),
       spins_(SpinsAtFirst()) {
   visit_.core = pump_.core = close_.core = close_now_.core = this;
-  restart_.core = trim_.core = stall_.core = this;
+  restart_.core = trim_.core = stall_.core = zygote_alarm_.core = this;
   visit_.run = [](WorkItem& item) noexcept {
     PoolCore& core = *static_cast<Item&>(item).core;
     WorkQueue arrived;
@@ -89,6 +106,16 @@ PoolCore::PoolCore(ProcessPoolOptions options)
     PoolCore& core = *static_cast<Alarm&>(static_cast<Timer&>(item)).core;
     core.trim_set_ = false;
     core.Trim();
+    core.FinishRelease();
+  };
+  zygote_alarm_.run = [](WorkItem& item) noexcept {
+    PoolCore& core = *static_cast<Alarm&>(static_cast<Timer&>(item)).core;
+    core.zygote_alarm_set_ = false;
+    if (core.releasing_.ok()) {
+      core.LookAtZygote();
+    } else {
+      core.LookAtEndingZygote();
+    }
     core.FinishRelease();
   };
 }
@@ -141,10 +168,7 @@ void PoolCore::Start(RemoteCall& remote) noexcept {
   Worker* const here = Worker::Current();
   if (here != nullptr && home_.load(kRelaxed) == here) return Accept(call);
 
-  // Where the keeper is to run.
-  const TaskContext* const context = TaskContext::Current();
-  Executor* executor = thread_state.local_executor;
-  if (executor == nullptr && context != nullptr) executor = context->executor;
+  Executor* const executor = KeepersExecutor();
   absl::Status refusal;
   {
     const std::lock_guard<std::mutex> hold(mutex_);
@@ -152,7 +176,7 @@ void PoolCore::Start(RemoteCall& remote) noexcept {
       refusal = ClosedError();
     } else if (home_.load(kRelaxed) != nullptr) {
       return SendHomeLocked(call.arrival);
-    } else if (here == nullptr || here->reactor() == nullptr || executor == nullptr) {
+    } else if (!CanDrive(here, executor)) {
       refusal = absl::FailedPreconditionError(
           "calling another process: the first call of a process pool comes from a thread with a "
           "reactor, an EventLoop's for example, which then drives the pool");
@@ -202,7 +226,9 @@ void PoolCore::Close(bool at_once) noexcept {
   // Its workers, and the memory shared with them, are the parent's; and the lock may be held.
   if (forked()) return;
   Worker* const here = Worker::Current();
+  Executor* const executor = KeepersExecutor();
   Item* item = nullptr;
+  bool adopts = false;
   {
     const std::lock_guard<std::mutex> hold(mutex_);
     const bool first = !std::exchange(refusing_, true);
@@ -216,12 +242,23 @@ void PoolCore::Close(bool at_once) noexcept {
     }
     if (home != nullptr && home != here) return SendHomeLocked(*item);
     if (home == nullptr && !first) return;
-    if (home == nullptr) item = nullptr;
+    if (home == nullptr && CanDrive(here, executor)) {
+      adopts = true;
+      home_.store(here, kRelaxed);
+    } else if (home == nullptr) {
+      item = nullptr;
+    }
+  }
+  if (adopts) {
+    // So that its loop does not wait for the processes.
+    closing_ = true;
+    Adopt(*here, *executor);
   }
   if (item != nullptr) return item->run(*item);
   // Without a home there is no call, and from now on there will be neither.
   workers_.clear();
   zygote_.reset();
+  killed_zygotes_.clear();
   closed_event_.Set();
 }
 

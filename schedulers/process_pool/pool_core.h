@@ -149,6 +149,9 @@ class PoolCore final : public RemoteExecutor,
   void SetAlarm(WorkerSeat& worker, absl::Duration after) noexcept;
   void CancelAlarm(WorkerSeat& worker) noexcept;
   void Kill(WorkerSeat& worker) noexcept;
+  void KillDamaged(WorkerSeat& worker) noexcept;
+  // How it has ended, where it has; its number, where that is known now.
+  void TakeReport(WorkerSeat& worker) noexcept;
   void OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept;
   void OnCallsDeath(PoolCall& call, WorkerSeat& worker, const WorkerExit& exit) noexcept;
   void OnStartFailed(absl::Status status) noexcept;
@@ -162,6 +165,22 @@ class PoolCore final : public RemoteExecutor,
   void BeginRelease(absl::Status why) noexcept;
   void FinishRelease() noexcept;
   void EndWorkers() noexcept;
+  void EndIfClosed() noexcept;
+
+  // --- at home: the process that starts workers ---
+  // Starts one where there is none.
+  absl::Status RequireZygote();
+  static bool Owes(const WorkerSeat& worker) noexcept;
+  bool ZygoteOwes() const noexcept;
+  void SetZygoteAlarm() noexcept;
+  void CancelZygoteAlarm() noexcept;
+  void LookAfterZygote() noexcept;
+  void LookAtZygote() noexcept;
+  void LoseZygote() noexcept;
+  void GiveUpZygote() noexcept;
+  void ReapKilledZygotes() noexcept;
+  bool ZygoteHasEnded() noexcept;
+  void LookAtEndingZygote() noexcept;
 
   // WorkerSeat::Listener, PoolWatch::Owner.
   void OnReady(WorkerSeat& worker) noexcept override;
@@ -196,7 +215,16 @@ class PoolCore final : public RemoteExecutor,
     using Timer::Timer;
     PoolCore* core = nullptr;
   };
-  std::unique_ptr<Zygote> zygote_;
+  struct KilledZygote {
+    std::unique_ptr<Zygote> zygote;
+    int looks = 0;
+  };
+  std::unique_ptr<Zygote> zygote_;    // null where it was lost and there is no other yet
+  bool zygote_loss_counted_ = false;  // as a failure to start workers
+  bool zygote_ending_ = false;
+  int zygote_silent_ = 0;                             // looks without a sign of life
+  std::vector<KilledZygote> killed_zygotes_;          // to be reaped
+  PoolWatch zygote_end_;                              // while zygote_ending_
   std::vector<std::unique_ptr<WorkerSeat>> workers_;  // a place for each; null while it is empty
   std::vector<std::unique_ptr<WorkerSeat>> retired_;  // to be dropped when nothing refers to them
   std::vector<Record> records_;                       // of the functions
@@ -221,9 +249,11 @@ class PoolCore final : public RemoteExecutor,
   Alarm restart_;
   Alarm trim_;
   Alarm stall_;
+  Alarm zygote_alarm_;
   bool restart_set_ = false;
   bool trim_set_ = false;
   bool stall_set_ = false;
+  bool zygote_alarm_set_ = false;
 };
 
 }  // namespace plait::internal

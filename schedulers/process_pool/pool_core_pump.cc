@@ -1,6 +1,4 @@
 // Giving calls to the workers and taking their answers.
-#include <signal.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -98,7 +96,7 @@ bool PoolCore::TakeAnswers() noexcept {
     const bool took = worker->TakeAnswers(*this);
     any |= took;
     if (worker->corrupt()) {
-      worker->process().Signal(SIGKILL);  // its death is seen to as any other
+      KillDamaged(*worker);
       continue;
     }
     if (!took) continue;
@@ -119,8 +117,7 @@ bool PoolCore::TakeAnswers() noexcept {
 WorkerSeat* PoolCore::PickWorker() noexcept {
   WorkerSeat* best = nullptr;
   for (const auto& worker : workers_) {
-    if (worker == nullptr || worker->state != WorkerSeat::State::kReady || worker->full ||
-        worker->corrupt() || worker->live() >= worker->ahead ||
+    if (worker == nullptr || !worker->usable() || worker->full || worker->live() >= worker->ahead ||
         (options_.max_tasks_per_worker > 0 && worker->given() >= options_.max_tasks_per_worker)) {
       continue;
     }
@@ -153,6 +150,9 @@ void PoolCore::Dispatch() noexcept {
       case WorkerSeat::Given::kFailed:
         queue_.Remove(*call);
         End(*call, std::move(status));
+        continue;
+      case WorkerSeat::Given::kCorrupt:
+        KillDamaged(*worker);
         continue;
     }
   }
@@ -201,8 +201,7 @@ void PoolCore::LookForStalls() noexcept {
 void PoolCore::Rebalance() noexcept {
   if (!queue_.empty()) return;
   const auto idle = std::count_if(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker != nullptr && worker->state == WorkerSeat::State::kReady &&
-           worker->outstanding() == 0;
+    return worker != nullptr && worker->usable() && worker->outstanding() == 0;
   });
   if (idle == 0) return;
   WorkerSeat* most = nullptr;

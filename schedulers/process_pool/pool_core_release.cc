@@ -87,6 +87,10 @@ void PoolCore::EndWorkers() noexcept {
   if (!any) BeginRelease(ClosedError());
 }
 
+void PoolCore::EndIfClosed() noexcept {
+  if (closing_ && calls_ == 0 && !AnyAlive()) BeginRelease(ClosedError());
+}
+
 void PoolCore::BeginRelease(absl::Status why) noexcept {
   if (!releasing_.ok()) return;
   releasing_ = std::move(why);
@@ -95,6 +99,7 @@ void PoolCore::BeginRelease(absl::Status why) noexcept {
   if (restart_set_ && home.CancelTimer(restart_)) restart_set_ = false;
   if (trim_set_ && home.CancelTimer(trim_)) trim_set_ = false;
   if (stall_set_ && home.CancelTimer(stall_)) stall_set_ = false;
+  CancelZygoteAlarm();
   for (size_t i = 0; i < workers_.size(); ++i) {
     WorkerSeat* const worker = workers_[i].get();
     if (worker == nullptr) continue;
@@ -131,6 +136,7 @@ void PoolCore::FinishRelease() noexcept {
       return;
     }
   }
+  if (closing_ ? !ZygoteHasEnded() : zygote_alarm_set_) return;
   std::shared_ptr<Tenure> tenure;
   bool closing = false;
   {
@@ -143,7 +149,6 @@ void PoolCore::FinishRelease() noexcept {
   // From here on another thread may be the home, and all is its; but not of a pool that closes.
   if (closing) {
     workers_.clear();
-    zygote_.reset();
     closed_event_.Set();
   }
   tenure->ended = true;

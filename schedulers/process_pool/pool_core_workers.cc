@@ -45,6 +45,7 @@ void PoolCore::Adopt(Worker& home, Executor& executor) noexcept {
 }
 
 absl::StatusOr<std::unique_ptr<WorkerSeat>> PoolCore::StartWorker() {
+  if (absl::Status status = RequireZygote(); !status.ok()) return status;
   absl::StatusOr<std::shared_ptr<LinkMemory>> link = LinkMemory::Create(kRingBytes);
   if (!link.ok()) return std::move(link).status();
   absl::StatusOr<std::shared_ptr<PayloadMemory>> payload =
@@ -79,13 +80,10 @@ void PoolCore::StartWorkers() noexcept {
   for (std::unique_ptr<WorkerSeat>& place : workers_) {
     if (place != nullptr || restart_set_ || (closing_ && calls_ == 0)) continue;
     absl::StatusOr<std::unique_ptr<WorkerSeat>> worker = StartWorker();
-    if (absl::IsUnavailable(worker.status())) {
-      // The zygote is gone. A new one is as good, where the program can still have one.
-      absl::StatusOr<std::unique_ptr<Zygote>> zygote = StartZygote(functions());
-      if (zygote.ok()) {
-        zygote_ = *std::move(zygote);
-        worker = StartWorker();
-      }
+    if (zygote_ != nullptr && absl::IsUnavailable(worker.status())) {
+      // It is gone. Another is as good, where the program can still have one.
+      LoseZygote();
+      worker = StartWorker();
     }
     absl::Status status = worker.status();
     if (status.ok()) {
@@ -96,6 +94,7 @@ void PoolCore::StartWorkers() noexcept {
     }
     if (!status.ok()) OnStartFailed(std::move(status));
   }
+  LookAfterZygote();
   SchedulePump();  // which waits for them
 }
 
@@ -178,6 +177,12 @@ void PoolCore::CancelAlarm(WorkerSeat& worker) noexcept {
 void PoolCore::Kill(WorkerSeat& worker) noexcept {
   worker.killed = true;
   worker.process().Signal(SIGKILL);
+  LookAfterZygote();
+}
+
+void PoolCore::KillDamaged(WorkerSeat& worker) noexcept {
+  worker.process().Signal(SIGKILL);  // its death is seen to as any other
+  LookAfterZygote();
 }
 
 void PoolCore::GiveUpOn(WorkerSeat& worker, uint64_t number) noexcept {
@@ -210,6 +215,7 @@ void PoolCore::OnWorkerAlarm(WorkerSeat& worker) noexcept {
       worker.killed = true;
       worker.process().Signal(worker.stop_step++ == 0 ? SIGTERM : SIGKILL);
       if (worker.stop_step == 1) SetAlarm(worker, options_.terminate_grace);
+      LookAfterZygote();
     }
     Dispatch();
   }
@@ -219,15 +225,14 @@ void PoolCore::OnWorkerAlarm(WorkerSeat& worker) noexcept {
 void PoolCore::OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept {
   const bool started = worker.state != WorkerSeat::State::kStarting;
   worker.TakeAnswers(*this);  // what it said before
-  const uint64_t begun = worker.begun();
   worker.state = WorkerSeat::State::kDead;
   std::vector<PoolCall*> again;
   for (uint64_t n = worker.first(); n != worker.next(); ++n) {
     PoolCall* const call = worker.Take(n);
     if (call == nullptr) continue;
     // Where it was next, who has only the worker's word for it believes that a few times.
-    const bool untouched =
-        n > begun && (n != worker.first() || ++call->deaths_before_it <= kMostDeathsBefore);
+    const bool untouched = worker.NeverBegins(n) &&
+                           (n != worker.first() || ++call->deaths_before_it <= kMostDeathsBefore);
     if (untouched) {
       --call->call.attempts;
       again.push_back(call);
@@ -246,13 +251,15 @@ void PoolCore::OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept {
   for (auto call = again.rbegin(); call != again.rend(); ++call) queue_.PushFront(**call);
   Retire(worker);
   UpdatePids();
-  if (!started) {
-    OnStartFailed(absl::UnavailableError(absl::StrCat(
-        "a worker process ", exit.ToString(), exit.reason.empty() ? "" : ": ", exit.reason,
-        worker.killed ? absl::StrCat(" as it was not ready after ",
-                                     absl::FormatDuration(options_.start_grace))
-                      : "",
-        exit.error_tail.empty() ? "" : "; its last words: ", exit.error_tail)));
+  // Those that were starting when their zygote was lost are one failure.
+  if (!started &&
+      (exit.kind != WorkerExit::Kind::kLost || !std::exchange(zygote_loss_counted_, true))) {
+    OnStartFailed(absl::UnavailableError(
+        absl::StrCat("a worker process ", exit.ToString(),
+                     worker.killed ? absl::StrCat(" as it was not ready after ",
+                                                  absl::FormatDuration(options_.start_grace))
+                                   : "",
+                     exit.error_tail.empty() ? "" : "; its last words: ", exit.error_tail)));
   } else {
     StartWorkers();
   }
@@ -285,17 +292,29 @@ void PoolCore::SweepRetired() noexcept {
 }
 
 void PoolCore::OnReadable(PoolWatch& watch) noexcept {
+  if (&watch == &zygote_end_) {
+    watch.Stop();
+    return SchedulePump();
+  }
   WorkerSeat& worker = *static_cast<WorkerSeat::Watch&>(watch).worker;
   if (&watch == &worker.event) {
     // It stays readable where the worker is gone, which its end will tell.
-    if (!worker.link().TakeSignals()) worker.event.Stop();
+    if (!worker.link().TakeSignals()) {
+      worker.event.Stop();
+      worker.let_go = true;
+      LookAfterZygote();
+    }
     return SchedulePump();
   }
+  TakeReport(worker);
+}
+
+void PoolCore::TakeReport(WorkerSeat& worker) noexcept {
   const std::optional<WorkerExit> exit = worker.process().TakeExit();
   if (worker.state == WorkerSeat::State::kDead) return;
   if (!exit.has_value()) return UpdatePids();  // its number is known now
   OnDeath(worker, *exit);
-  if (closing_ && calls_ == 0 && !AnyAlive()) BeginRelease(ClosedError());
+  EndIfClosed();
 }
 
 void PoolCore::OnStopped(PoolWatch& watch) noexcept {

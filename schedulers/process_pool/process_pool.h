@@ -25,6 +25,8 @@
 //   - A call that is cancelled (absl::CancelledError) or late (DeadlineExceeded) ends at once. One
 //     that has not begun never does. Where it runs, WorkerContext::cancelled() says so; a function
 //     that goes on all the same has its process ended, by SIGTERM and then SIGKILL, and replaced.
+//   - Where the process that starts workers dies or hangs, it and all of them are replaced: as many
+//     calls fail as ran, with absl::AbortedError that says so.
 //   - A function that ends its workers again and again is called no more for a while.
 //   - However many calls there are, processes and memory do not grow: callers are suspended until
 //     it is their turn.
@@ -33,9 +35,10 @@
 // from: the thread that makes it, which needs a reactor (an EventLoop has one); others' calls are
 // carried there. EventLoop::Run goes on while the pool is open, as with a server. When that loop is
 // closed first, calls of other loops that are in the pool fail with Unavailable, and the next call
-// makes its thread the one. Nothing blocks a loop but Create and the end of the pool, some
-// milliseconds, and the encoding and decoding of large values, at the speed of memory: for 1 GiB,
-// seconds' tenths.
+// makes its thread the one. Nothing blocks a loop but Create, some milliseconds, and the encoding
+// and decoding of large values, at the speed of memory: for 1 GiB, seconds' tenths. (A pool that
+// ends on a thread without a reactor, and that no loop drives, has that thread wait for its
+// processes.)
 //
 // Arguments and results go through codecs (codec.h). Arguments are kept until the call has ended,
 // as values: of large ones give a view (absl::string_view, absl::Span) that outlives the co_await.

@@ -33,6 +33,11 @@ struct ProcessPoolOptions {
   // How long a process may take until it is ready, its initializer included; then it is killed, and
   // another is started.
   absl::Duration start_grace = absl::Minutes(1);
+  // The processes are started, killed and reaped by one that does nothing else. While it owes
+  // something and gives no sign of life (somebody debugs it), the others' ends are not known; after
+  // so long it is killed, and they with it: calls that run fail as by any death, and it and they
+  // are replaced. Where it was only stopped (SIGSTOP) it is told to go on, and nothing is lost.
+  absl::Duration zygote_grace = absl::Seconds(10);
   // A function that has ended its worker so often, with no success in between, is not called for a
   // while: its calls fail with Unavailable. 0: never.
   int quarantine_after = 5;

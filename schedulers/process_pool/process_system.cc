@@ -30,6 +30,7 @@ namespace plait::internal::pool_system {
 namespace {
 
 // Younger than some C libraries, so by number.
+constexpr long kPidfdSendSignal = 424;
 constexpr long kPidfdOpen = 434;
 
 // ThreadSanitizer has a thread of its own, which holds nothing of the program's.
@@ -185,11 +186,13 @@ int HasEnded(int pid) noexcept {
   return info.si_pid != 0 ? 1 : 0;
 }
 
-int TakeEnd(int pid, bool wait, ProcessEnd* out) noexcept {
+namespace {
+
+int Reap(idtype_t type, int id, int options, ProcessEnd* out) noexcept {
   siginfo_t info = {};
   int result = 0;
   do {
-    result = ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | (wait ? 0 : WNOHANG));
+    result = ::waitid(type, static_cast<id_t>(id), &info, WEXITED | options);
   } while (result < 0 && errno == EINTR);
   if (result < 0) return -errno;
   if (info.si_pid == 0) return 0;
@@ -201,7 +204,20 @@ int TakeEnd(int pid, bool wait, ProcessEnd* out) noexcept {
   return 1;
 }
 
+}  // namespace
+
+int TakeEnd(int pid, bool wait, ProcessEnd* out) noexcept {
+  return Reap(P_PID, pid, wait ? 0 : WNOHANG, out);
+}
+
+int TakeEndOfOpened(int process, ProcessEnd* out) noexcept {
+  return Reap(P_PIDFD, process, WNOHANG, out);
+}
+
 int SignalProcess(int pid, int signal) noexcept { return ::kill(pid, signal) < 0 ? -errno : 0; }
+int SignalOpened(int process, int signal) noexcept {
+  return ::syscall(kPidfdSendSignal, process, signal, nullptr, 0) < 0 ? -errno : 0;
+}
 int SignalGroup(int leader, int signal) noexcept {
   return ::kill(-leader, signal) < 0 ? -errno : 0;
 }

@@ -60,7 +60,12 @@ struct ProcessEnd {
 int HasEnded(int pid) noexcept;
 // Takes the end of a child: 1, or 0 where it runs. With `wait` it waits.
 int TakeEnd(int pid, bool wait, ProcessEnd* out) noexcept;
+// The same, without waiting, of a child by what OpenProcess gave. Negative also where somebody else
+// has taken it.
+int TakeEndOfOpened(int process, ProcessEnd* out) noexcept;
 int SignalProcess(int pid, int signal) noexcept;
+// By what OpenProcess gave, so that it is never another that has its number.
+int SignalOpened(int process, int signal) noexcept;
 // All processes of the group that `leader` leads.
 int SignalGroup(int leader, int signal) noexcept;
 

@@ -21,7 +21,8 @@ std::string WorkerExit::ToString() const {
     case Kind::kLost:
       break;
   }
-  return "was killed, as the process that starts workers has died";
+  return absl::StrCat("was killed, as the process that starts workers ",
+                      reason.empty() ? "has died" : reason);
 }
 
 }  // namespace plait::internal

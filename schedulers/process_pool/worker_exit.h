@@ -12,7 +12,7 @@ struct WorkerExit {
     kExited,      // by itself, with `code`
     kSignalled,   // by `signal`
     kNotStarted,  // never ran; `reason` says why
-    kLost,        // its zygote died, and took it along
+    kLost,        // its zygote died, and took it along; or hung, and `reason` says so
   };
 
   Kind kind = Kind::kLost;

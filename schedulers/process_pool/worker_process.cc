@@ -60,8 +60,7 @@ std::optional<WorkerExit> WorkerProcess::TakeExit() {
     } else {
       exit_ = ExitOf(report,
                      std::string(report.text, static_cast<size_t>(size) - WorkerReport::Size(0)));
-      exit_->asked_for =
-          report.signal > 0 && report.signal < 64 && ((signals_ >> report.signal) & 1) != 0;
+      exit_->asked_for = report.signal > 0 && report.signal < 64 && was_sent(report.signal);
     }
   }
   return exit_;

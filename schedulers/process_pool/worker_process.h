@@ -48,6 +48,8 @@ class WorkerProcess {
   // Sends it a signal, SIGTERM say; SIGKILL also to the processes that it has started. Nothing
   // happens where it has ended.
   void Signal(int signal) noexcept;
+  // Whether it was sent that.
+  bool was_sent(int signal) const noexcept { return ((signals_ >> signal) & 1) != 0; }
 
  private:
   explicit WorkerProcess(int channel) : channel_(channel) {}

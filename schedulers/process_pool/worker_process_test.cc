@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -305,6 +306,33 @@ TEST(WorkerProcessTest, AZygoteThatIsDroppedLeavesNothing) {
               "was killed, as the process that starts workers has died");
   }
   EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST(WorkerProcessTest, AStoppedZygoteGivesNoSignOfLifeUntilItGoesOn) {
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  EXPECT_TRUE(zygote->Answers()) << "it owes nothing yet";
+  while (!zygote->Answers()) ::sched_yield();
+  ::kill(zygote->pid(), SIGSTOP);
+  siginfo_t info = {};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(zygote->pid()), &info, WSTOPPED | WNOWAIT), 0);
+  // What it was asked before that it may have answered.
+  static_cast<void>(zygote->Answers());
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(zygote->Answers());
+  zygote->Continue();
+  while (!zygote->Answers()) ::sched_yield();
+  EXPECT_EQ(RunWorker(*zygote, "exit 3").code, 3);
+}
+
+TEST(WorkerProcessTest, AStoppedZygoteThatIsDroppedLeavesNothing) {
+  std::unique_ptr<Zygote> zygote = StartZygote();
+  AnswerPipe answers;
+  const std::unique_ptr<WorkerProcess> worker = StartWorker(*zygote, "tell\nspin", answers.writer);
+  answers.CloseWriter();
+  EXPECT_EQ(answers.ReadLine(), "here");
+  ::kill(zygote->pid(), SIGSTOP);
+  zygote.reset();
+  EXPECT_TRUE(answers.WaitForEnd(20'000));
+  EXPECT_FALSE(HasChildren());
 }
 
 TEST(WorkerProcessTest, AZygoteThatIsKilledTakesItsWorkersAlongAndIsMissed) {

@@ -23,10 +23,21 @@ WorkerSeat::WorkerSeat(std::shared_ptr<LinkMemory> link, std::shared_ptr<Payload
   alarm.self = event.worker = end.worker = this;
 }
 
+// Of a worker that has nothing to do nobody looks at what it says, until it is given a call: this
+// is seen before that.
+bool WorkerSeat::LooksWell() {
+  if (!corrupt_ && outstanding() == 0) {
+    corrupt_ = link_.Peek().has_value() || payload_->board().begun() >= next_;
+  }
+  if (!link_.status().ok()) corrupt_ = true;
+  return !corrupt_;
+}
+
 WorkerSeat::Given WorkerSeat::Give(PoolCall& call, absl::Status& status) {
+  if (!LooksWell()) return Given::kCorrupt;
   if (outstanding() + 1 >= CallBoard::kSlots) return Given::kNoRoom;
   char* const to = link_.Reserve(sizeof(CallHeader) + kInlineBytes);
-  if (to == nullptr) return Given::kNoRoom;
+  if (to == nullptr) return LooksWell() ? Given::kNoRoom : Given::kCorrupt;
   char* const body = to + sizeof(CallHeader);
   Encoder out(absl::MakeSpan(body, kInlineBytes));
   call.call.encode(call.call, out);
@@ -157,6 +168,10 @@ bool WorkerSeat::Recall(PoolCall& call) {
   Take(call.number);
   --given_;
   return true;
+}
+
+bool WorkerSeat::NeverBegins(uint64_t number) {
+  return payload_->board().Withdraw(number) && number > begun();
 }
 
 PoolCall* WorkerSeat::Take(uint64_t number) {

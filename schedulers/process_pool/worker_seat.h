@@ -68,9 +68,9 @@ class WorkerSeat {
   WorkerSeat(const WorkerSeat&) = delete;
   WorkerSeat& operator=(const WorkerSeat&) = delete;
 
-  enum class Given : uint8_t { kGiven, kNoRoom, kFailed };
+  enum class Given : uint8_t { kGiven, kNoRoom, kFailed, kCorrupt };
   // Writes the call to the worker. kNoRoom: not before something was answered. kFailed: never, and
-  // `status` says why.
+  // `status` says why. kCorrupt: the worker has damaged what it shares; the call is untouched.
   Given Give(PoolCall& call, absl::Status& status);
   // Tells it to end; false where there is no room to say so.
   bool SayGoodbye();
@@ -86,7 +86,9 @@ class WorkerSeat {
   bool Recall(PoolCall& call);
   // The call with that number; null where it is nobody's any more.
   PoolCall* call(uint64_t number) const { return entries_[number % CallBoard::kSlots].call; }
-  // When it is dead: takes the call out, for another worker or to fail it.
+  // When it is dead, or counts as that: whether the call has not begun, and never does.
+  bool NeverBegins(uint64_t number);
+  // Takes the call out, for another worker or to fail it.
   PoolCall* Take(uint64_t number);
 
   uint64_t first() const noexcept { return first_; }
@@ -100,10 +102,12 @@ class WorkerSeat {
   // The last call that it has begun. What it has said once it cannot take back.
   uint64_t begun() noexcept { return begun_ = std::max(begun_, payload_->board().begun()); }
   bool corrupt() const noexcept { return corrupt_; }
+  // Whether calls may be given to it, as far as is known.
+  bool usable() const noexcept { return state == State::kReady && !corrupt_ && !let_go; }
 
   LinkEnd& link() noexcept { return link_; }
   PayloadWriter& arguments() noexcept { return arguments_; }
-  WorkerProcess& process() noexcept { return *process_; }
+  WorkerProcess& process() const noexcept { return *process_; }
   int event_descriptor() const noexcept { return link_memory_->event_descriptor(); }
 
   State state = State::kStarting;
@@ -113,6 +117,9 @@ class WorkerSeat {
   Alarm alarm;
   bool killed = false;  // by us: its death is nobody's fault
   bool alarm_set = false;
+  // It has closed its end of the event, as by dying; how often that was looked at since.
+  bool let_go = false;
+  int looks = 0;
   size_t ahead = 4;         // how many calls it is given at most
   uint64_t stall_mark = 0;  // first(), when that was last looked at
   bool full = false;        // while calls are given out: it has no room
@@ -126,6 +133,7 @@ class WorkerSeat {
     bool recalled = false;
   };
 
+  bool LooksWell();
   void TakeAnswer(const RingRecord& record, Listener& listener);
   void ReleaseFirst();
   void Commit(PoolCall& call, RecordKind kind, char* to, size_t size, const PayloadRef& elsewhere);

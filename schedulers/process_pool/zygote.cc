@@ -22,8 +22,10 @@
 namespace plait::internal {
 namespace {
 
-// How long the destructor waits before it does not ask any more.
+// How long the destructor waits before it does not ask any more, and then for the end of what was
+// killed.
 constexpr int kPatienceMs = 2000;
+constexpr int kKilledPatienceMs = 1000;
 
 absl::Status SystemError(int negative_errno, absl::string_view what) {
   return absl::ErrnoToStatus(-negative_errno, what);
@@ -98,29 +100,86 @@ absl::StatusOr<int> Zygote::StartByExec(const int (&channel)[2], uint64_t finger
   return pid;
 }
 
-void Zygote::Stop() noexcept { pool_system::EndSending(control_); }
-
 Zygote::Zygote(int pid, int control, Method method)
-    : pid_(pid), control_(control), method_(method), generation_(ProcessGeneration()) {}
+    : pid_(pid),
+      process_(pool_system::OpenProcess(pid)),
+      control_(control),
+      method_(method),
+      generation_(ProcessGeneration()) {}
 
 Zygote::~Zygote() {
-  // A copy, in a process that the program has forked: the zygote is not its own.
-  if (generation_ != ProcessGeneration()) {
-    pool_system::Close(control_);
-    return;
+  // In a copy, in a process that the program has forked, the zygote is not its own.
+  if (generation_ == ProcessGeneration() && !Gone()) {
+    Stop();
+    WaitForEnd(kPatienceMs);
+    if (!Gone()) {
+      Kill();
+      WaitForEnd(kKilledPatienceMs);
+    }
   }
-  Stop();
-  // It says nothing, so this is its end.
-  pollfd end = {.fd = control_, .events = POLLIN, .revents = 0};
-  int ready = 0;
-  do {
-    ready = pool_system::Poll(absl::MakeSpan(&end, 1), kPatienceMs);
-  } while (ready == -EINTR);
-  if (ready <= 0) pool_system::SignalProcess(pid_, SIGKILL);
-  pool_system::ProcessEnd how;
-  // Somebody may have reaped it: a program that waits for all of its children.
-  pool_system::TakeEnd(pid_, true, &how);
+  if (ping_ >= 0) pool_system::Close(ping_);
+  if (process_ >= 0) pool_system::Close(process_);
   pool_system::Close(control_);
+}
+
+void Zygote::Stop() noexcept {
+  pool_system::EndSending(control_);
+  Continue();
+}
+
+void Zygote::Kill() noexcept { Signal(SIGKILL); }
+
+void Zygote::Continue() noexcept { Signal(SIGCONT); }
+
+void Zygote::Signal(int signal) noexcept {
+  if (gone_) return;
+  if (process_ >= 0) {
+    pool_system::SignalOpened(process_, signal);
+  } else {
+    pool_system::SignalProcess(pid_, signal);
+  }
+}
+
+bool Zygote::Answers() noexcept {
+  if (ping_ >= 0) {
+    char nothing = 0;
+    if (pool_system::Receive(ping_, &nothing, 1, nullptr) == -EAGAIN) return false;
+    pool_system::Close(ping_);
+    ping_ = -1;
+  }
+  int channel[2];
+  // Without descriptors nothing is known against it.
+  if (pool_system::CreateChannel(true, channel) < 0) return true;
+  const int64_t sent = pool_system::Send(control_, &kPing, sizeof kPing, {channel[1]});
+  pool_system::Close(channel[1]);
+  if (sent == sizeof kPing) {
+    ping_ = channel[0];
+    return true;
+  }
+  pool_system::Close(channel[0]);
+  // There is no room as it takes nothing. Where it is gone its end says so.
+  return sent != -EAGAIN;
+}
+
+bool Zygote::Gone() noexcept {
+  if (gone_) return true;
+  // Somebody may have reaped it: a program that waits for all of its children.
+  pool_system::ProcessEnd how;
+  gone_ = process_ >= 0 ? pool_system::TakeEndOfOpened(process_, &how) != 0
+                        : pool_system::TakeEnd(pid_, false, &how) != 0;
+  return gone_;
+}
+
+void Zygote::WaitForEnd(int patience_ms) noexcept {
+  Clock& clock = Clock::Real();
+  const Deadline until = clock.Now() + absl::Milliseconds(patience_ms);
+  while (!Gone()) {
+    const absl::Duration left = until.Since(clock.Now());
+    if (left <= absl::ZeroDuration()) return;
+    // Without a descriptor of the process its channel tells, a moment before it can be reaped.
+    pollfd end = {.fd = end_descriptor(), .events = POLLIN, .revents = 0};
+    pool_system::Poll(absl::MakeSpan(&end, 1), static_cast<int>(absl::ToInt64Milliseconds(left)));
+  }
 }
 
 absl::Status Zygote::RequestWorker(const WorkerOptions& options, int channel,

@@ -28,6 +28,10 @@
 // not PR_SET_PDEATHSIG, which looks at the thread that forked), then kills and reaps the workers;
 // and those are killed by the system when the zygote, which has one thread, dies.
 //
+// A zygote may hang: somebody stops it (SIGSTOP), or debugs it. Nothing here waits for it but the
+// destructor, and that not for long; whoever needs it looks whether it Answers, has it Continue,
+// and in the end Kills it and starts another.
+//
 // Threads: Start on any; it and the destructor by one at a time. No reactor is involved.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_ZYGOTE_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_ZYGOTE_H_
@@ -55,13 +59,27 @@ class Zygote {
   Zygote(const Zygote&) = delete;
   Zygote& operator=(const Zygote&) = delete;
   // Kills all workers, and blocks until they and the zygote are gone: as a rule, some milliseconds;
-  // after Stop and once end_descriptor() is readable, not at all.
+  // not at all once Gone. One that hangs is killed after two seconds, and its workers with it,
+  // which nobody waits for then.
   ~Zygote();
 
-  // Begins to end it and its workers. Does not block.
+  // --- none of these blocks ---
+
+  // Begins to end it and its workers; goes on where it is stopped.
   void Stop() noexcept;
+  // Ends it at once, whatever it does. Its workers are then killed by the system; what those have
+  // started is not.
+  void Kill() noexcept;
+  // Nobody waits for its end any more, nor reaps it: the system does not end it, or not soon.
+  void Forget() noexcept { gone_ = true; }
+  // Where it was stopped (SIGSTOP), it goes on.
+  void Continue() noexcept;
+  // Asks for a sign of life, unless it still owes one: false where it does. Until Stop.
+  bool Answers() noexcept;
+  // Whether it is gone, and reaped.
+  bool Gone() noexcept;
   // Readable (or hung up) when it is gone.
-  int end_descriptor() const noexcept { return control_; }
+  int end_descriptor() const noexcept { return process_ >= 0 ? process_ : control_; }
 
   int pid() const noexcept { return pid_; }
   Method method() const noexcept { return method_; }
@@ -76,11 +94,18 @@ class Zygote {
 
   static absl::StatusOr<int> StartByFork(const int (&channel)[2], const WorkerBody& body);
   static absl::StatusOr<int> StartByExec(const int (&channel)[2], uint64_t fingerprint);
+  void Signal(int signal) noexcept;
+  void WaitForEnd(int patience_ms) noexcept;
 
   const int pid_;
+  // Of the process, as its number may be another's once somebody has reaped it; negative on systems
+  // without such descriptors.
+  const int process_;
   const int control_;
   const Method method_;
   const uint64_t generation_;  // of the process that it was made in
+  int ping_ = -1;              // hung up when it has answered
+  bool gone_ = false;
 };
 
 }  // namespace plait::internal

@@ -137,6 +137,7 @@ bool Zygote::TakeRequests() {
     const int64_t size = pool_system::Receive(control_, &request, sizeof request, &descriptors);
     if (size == -EAGAIN) return true;
     if (size <= 0) return false;
+    // What is no request is a ping, and closing what came with it is the answer.
     if (size != sizeof request || descriptors.empty()) {
       for (const int fd : descriptors) pool_system::Close(fd);
       continue;

@@ -23,6 +23,9 @@ struct StartRequest {
 };
 inline constexpr size_t kMaxWorkerDescriptors = 8;
 
+// To the zygote: a sign of life is wanted. With an end of a channel, which it closes.
+inline constexpr char kPing = 1;
+
 // To the zygote, in a worker's channel: send it this signal. The end of that channel kills it.
 struct WorkerCommand {
   int32_t signal = 0;
