@@ -55,52 +55,109 @@ Deadline Now() noexcept {
 
 }  // namespace
 
-// One that is being served; lives in the frame of its task.
-struct Server::Connection {
-  Connection(Server& of, const Stream& served, SemaphoreGuard its_place)
-      : server(of), place(std::move(its_place)), stream(served.state_) {
-    const internal::SpinLockHolder hold(server.lock_);
-    next = server.first_;
-    if (next != nullptr) next->previous = this;
-    server.first_ = this;
-    server.count_.fetch_add(1, internal::kRelaxed);
-  }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  ~Connection() {
-    {
-      const internal::SpinLockHolder hold(server.lock_);
-      (previous != nullptr ? previous->next : server.first_) = next;
-      if (next != nullptr) next->previous = previous;
-    }
-    server.count_.fetch_sub(1, internal::kRelaxed);
-    const bool last = server.unfinished_.fetch_sub(1, internal::kSeqCst) == 1;
-    if (last && server.ending_.load(internal::kSeqCst)) server.wake_.Set();
+// One that is being served: its task, whose coroutine is the handler's, and what the server has to
+// know of it. One block of memory, as there may be very many.
+//
+//   accepted --its task begins--> served --its handler ends--------------> over
+//                                    \                                     ^
+//                                     closing (CloseConnection) --both end-/
+class Server::Connection final : public internal::TaskState {
+ public:
+  Connection(Server& server, Stream stream) noexcept
+      : TaskState(&Begin), server_(server), stream_(std::move(stream.state_)) {
+    set_name(kConnection);
   }
 
-  // co_await: when its handler has ended, until it is closed, where that is under way.
-  Task<void> AwaitClosing() {
-    bool waits = false;
-    {
-      const internal::SpinLockHolder hold(server.lock_);
-      handled = true;
-      waits = closing;
-    }
-    if (!waits) co_return;
-    // What closes it is cancelled with it, and ends.
-    const absl::Status waited = co_await Uncancellable(closed.Wait());
-    static_cast<void>(waited);
-  }
-
-  Server& server;
-  const SemaphoreGuard place;
-  const internal::StreamRef stream;  // also when the handler's Stream has gone
-  Event closed;                      // by CloseConnection
   // Under the server's lock.
-  bool closing = false;  // CloseConnection has this
-  bool handled = false;  // and is not to have it any more
-  Connection* next;
-  Connection* previous = nullptr;
+  Connection* next() const noexcept { return next_; }
+  const internal::StreamRef& stream() const noexcept { return stream_; }
+  // True if CloseConnection is to be called, and is not to be a second time.
+  bool BeginClosing() noexcept { return !handled_ && !std::exchange(closing_, true); }
+
+  // From CloseConnection.
+  void Closed() noexcept {
+    {
+      const internal::SpinLockHolder hold(server_.lock_);
+      closing_ = false;
+      if (!handled_) return;
+      Unlink();
+    }
+    Count();
+  }
+
+  // How it ends is its server's to tell, and no failure of the group.
+  absl::Status error() const override { return absl::OkStatus(); }
+  std::exception_ptr exception() const override { return nullptr; }
+
+ private:
+  static void Begin(WorkItem& item) noexcept {
+    auto& self = static_cast<Connection&>(item);
+    self.Link();
+    const TaskContext* const outer = std::exchange(internal::thread_state.context, &self.context());
+    internal::TaskPromise<absl::Status>* const coroutine =
+        self.server_.Handle(Stream(self.stream_)).Release();
+    internal::thread_state.context = outer;
+    PLAIT_CHECK(coroutine != nullptr,
+                "a handler gave a Task that was moved from or awaited before");
+    coroutine->result = &self.result_;
+    self.StartWith(*coroutine);
+  }
+
+  bool SetStatusResult(absl::Status) override { return false; }
+  TaskObserver::Ending HowItEnded() override {
+    using Ending = TaskObserver::Ending;
+    if (!result_.has_value() || !result_.value().ok()) Report();
+    bool over = false;
+    {
+      const internal::SpinLockHolder hold(server_.lock_);
+      handled_ = true;
+      over = !closing_;
+      if (over) Unlink();
+    }
+    if (over) Count();
+    return cancel_requested() ? Ending::kCancelled : Ending::kOk;
+  }
+
+  void Report() noexcept {
+    const absl::Status ended =
+        result_.has_value() ? result_.value()
+                            : absl::InternalError(internal::DescribeException(result_.exception()));
+    if (absl::IsCancelled(ended)) return;
+    // The server's ear for errors may do what tasks may.
+    const TaskContext* const outer = std::exchange(internal::thread_state.context, &context());
+    const absl::StatusOr<SocketAddress> peer = stream_->PeerAddress();
+    server_.Report(ended, peer.ok() ? *peer : SocketAddress());
+    internal::thread_state.context = outer;
+  }
+
+  void Link() noexcept {
+    const internal::SpinLockHolder hold(server_.lock_);
+    next_ = server_.first_;
+    if (next_ != nullptr) next_->previous_ = this;
+    server_.first_ = this;
+    server_.count_.fetch_add(1, internal::kRelaxed);
+  }
+  // Under the lock.
+  void Unlink() noexcept {
+    (previous_ != nullptr ? previous_->next_ : server_.first_) = next_;
+    if (next_ != nullptr) next_->previous_ = previous_;
+  }
+  // It is over. The server may be gone after this, but for the group's task that this runs in.
+  void Count() noexcept {
+    server_.count_.fetch_sub(1, internal::kRelaxed);
+    if (server_.options_.max_connections > 0) server_.places_.Release();
+    const bool last = server_.unfinished_.fetch_sub(1, internal::kSeqCst) == 1;
+    if (last && server_.ending_.load(internal::kSeqCst)) server_.wake_.Set();
+  }
+
+  Server& server_;
+  const internal::StreamRef stream_;  // also when the handler's Stream has gone
+  internal::Result<absl::Status> result_;
+  // Under the server's lock.
+  Connection* next_ = nullptr;
+  Connection* previous_ = nullptr;
+  bool closing_ = false;  // CloseConnection has this
+  bool handled_ = false;  // the handler has ended
 };
 
 Server::Server(Listener listener, internal::ConnectionHandler handler, ServerOptions options, Made)
@@ -173,35 +230,38 @@ void Server::CloseOrAbort(TaskGroup& group) {
       requests_.fetch_and(static_cast<uint8_t>(~(kClose | kAbort)), internal::kAcqRel);
   if ((asked & (kClose | kAbort)) == 0) return;
   std::vector<internal::StreamRef> aborted;
-  std::vector<Connection*> closed;  // which are there until CloseConnection is done with them
+  std::vector<internal::TaskRef<Connection>> closed;
   // Memory is had without the lock.
   aborted.reserve(connections());
   closed.reserve(connections());
   {
     const internal::SpinLockHolder hold(lock_);
-    for (Connection* each = first_; each != nullptr; each = each->next) {
-      if (each->stream->fd() < 0) continue;  // closed already
+    for (Connection* each = first_; each != nullptr; each = each->next()) {
+      if (each->stream()->fd() < 0) continue;  // closed already
       if ((asked & kAbort) != 0) {
-        aborted.push_back(each->stream);
-      } else if (!each->closing && !each->handled) {
-        each->closing = true;
-        closed.push_back(each);
+        aborted.push_back(each->stream());
+      } else if (each->BeginClosing()) {
+        each->Ref();
+        closed.emplace_back(each);
       }
     }
   }
   // Eager: from here on the handler's Stream, where it goes, drops nothing.
   const SpawnOptions options{.name = "close", .eager = true};
   for (internal::StreamRef& each : aborted) group.Spawn(AbortConnection(std::move(each)), options);
-  for (Connection* const each : closed) group.Spawn(CloseConnection(*each), options);
+  for (internal::TaskRef<Connection>& each : closed) {
+    group.Spawn(CloseConnection(std::move(each)), options);
+  }
 }
 
-Task<void> Server::CloseConnection(Connection& connection) {
-  const absl::Status closed = co_await internal::StreamState::CloseForOwner(connection.stream);
+Task<void> Server::CloseConnection(internal::TaskRef<Connection> connection) {
+  const absl::Status closed = co_await internal::StreamState::CloseForOwner(connection->stream());
   static_cast<void>(closed);  // its handler hears of it, if anybody
-  connection.closed.Set();
+  connection->Closed();
 }
 
 Task<void> Server::AcceptConnections(TaskGroup& group) {
+  static_assert(sizeof(Connection) <= 200, "there may be very many");
   const Listener::ErrorHandler on_error = [this](const absl::Status& error) {
     Report(error, SocketAddress());
   };
@@ -220,18 +280,10 @@ Task<void> Server::AcceptConnections(TaskGroup& group) {
       co_return Ask(kFailed);
     }
     unfinished_.fetch_add(1, internal::kSeqCst);
-    group.Spawn(RunConnection(*std::move(stream), std::move(place)),
-                {.lasting_name = &kConnection});
+    place.Keep();  // the connection gives it back
+    const internal::TaskRef<Connection> connection(new Connection(*this, *std::move(stream)));
+    group.StartChild(*connection, {});
   }
-}
-
-Task<void> Server::RunConnection(Stream stream, SemaphoreGuard place) {
-  Connection connection(*this, stream, std::move(place));
-  internal::Result<absl::Status> result;
-  co_await internal::AwaitInto<absl::Status>(Handle(std::move(stream)), TaskContext::Current(),
-                                             result);
-  co_await connection.AwaitClosing();
-  if (!result.has_value() || !result.value().ok()) ReportEnd(connection, result);
 }
 
 Task<absl::Status> Server::Handle(Stream stream) {
@@ -240,15 +292,6 @@ Task<absl::Status> Server::Handle(Stream stream) {
   made.Capture([&] { return handler_(std::move(stream)); });
   if (made.has_value()) return made.Take();
   return Failed(absl::InternalError(internal::DescribeException(made.exception())));
-}
-
-void Server::ReportEnd(const Connection& connection, const internal::Result<absl::Status>& result) {
-  const absl::Status ended =
-      result.has_value() ? result.value()
-                         : absl::InternalError(internal::DescribeException(result.exception()));
-  if (absl::IsCancelled(ended)) return;
-  const absl::StatusOr<SocketAddress> peer = connection.stream->PeerAddress();
-  Report(ended, peer.ok() ? *peer : SocketAddress());
 }
 
 void Server::Report(const absl::Status& error, const SocketAddress& peer) {

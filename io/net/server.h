@@ -30,8 +30,8 @@
 // over them; handlers then run side by side, and so does what `handler` does before it gives a
 // Task. Stop, CloseClients and AbortClients may be called from any thread, also where nobody serves
 // yet or any more. For several executors run a Server in each, with ListenOptions::reuse_port.
-// Cost: a connection is a
-// task, and with it one more frame; one that ended leaves nothing.
+// Cost: a connection is a task, whose coroutine is the handler's own, and so two blocks of memory
+// and what its Stream has; one that ended leaves nothing.
 #ifndef PLAIT_IO_NET_SERVER_H_
 #define PLAIT_IO_NET_SERVER_H_
 
@@ -57,6 +57,7 @@
 #include "plait/runtime/task/result.h"
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_group.h"
+#include "plait/runtime/task/task_state.h"
 
 namespace plait {
 
@@ -137,7 +138,7 @@ class Server {
 
  private:
   struct Made {};
-  struct Connection;
+  class Connection;
   // kFailed: accept_error_ is there.
   enum Request : uint8_t { kStop = 1, kCancel = 2, kClose = 4, kAbort = 8, kFailed = 16 };
 
@@ -151,15 +152,12 @@ class Server {
 
   Task<absl::Status> Run();
   Task<void> AcceptConnections(TaskGroup& group);
-  Task<void> RunConnection(Stream stream, SemaphoreGuard place);
   Task<absl::Status> Handle(Stream stream);
   // co_await: until `done`, and true; or until `grace` is over, and false.
   template <class Done>
   Task<bool> RunUntil(TaskGroup& group, absl::Duration grace, Done done);
   void CloseOrAbort(TaskGroup& group);
-  static Task<void> CloseConnection(Connection& connection);
-  // Not in RunConnection, whose frame would have room for the address all the time.
-  void ReportEnd(const Connection& connection, const internal::Result<absl::Status>& result);
+  static Task<void> CloseConnection(internal::TaskRef<Connection> connection);
   void Report(const absl::Status& error, const SocketAddress& peer);
 
   Listener listener_;

@@ -89,12 +89,12 @@ struct IoArgs {
 struct IoOperation : WorkItem {
   using WorkItem::WorkItem;
 
-  IoOpcode opcode = IoOpcode::kPoll;
   int fd = -1;
-  IoArgs args;
   int32_t result = 0;  // >= 0: the value. < 0: -errno
+  IoArgs args;
   // The reactor's scratch, between Submit and delivery.
   void* reactor_slot[2] = {};
+  IoOpcode opcode = IoOpcode::kPoll;  // last: what derives from this goes on in its padding
 };
 
 // Whether `operation` is about what a path names, and so belongs to no descriptor.

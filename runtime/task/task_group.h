@@ -74,7 +74,8 @@ class TaskGroup : private internal::TaskLink {
   // Every failure so far, oldest first; an exception appears as Internal.
   std::vector<absl::Status> errors() const;
 
-  // For the runtime.
+  // For the runtime. StartChild is Spawn, of a task that is made already.
+  void StartChild(internal::TaskState& state, const SpawnOptions& options);
   internal::TaskRegistry& children() noexcept { return children_; }
   const TaskContext& context() const noexcept { return scope_.context(); }
   static void ChildDone(internal::TaskRegistry& children, internal::TaskState& child) noexcept;
@@ -91,7 +92,6 @@ class TaskGroup : private internal::TaskLink {
     TaskGroup* group = nullptr;
   };
 
-  void StartChild(internal::TaskState& state, const SpawnOptions& options);
   void Fail(const absl::Status& status, std::exception_ptr exception);
   // A child has ended: the next that waits for the limit, if any, takes its place.
   internal::TaskState* NextInLine() noexcept;

@@ -115,7 +115,7 @@ class TaskState : public WorkItem, public TaskLink {
 
   // The coroutine itself, until it ends; valid on the thread that runs it. Null when done.
   const PromiseBase* coroutine() const noexcept { return promise_; }
-  bool started() const noexcept { return run != &RunStart; }
+  bool started() const noexcept { return run == &RunDone; }
 
   // The task's own thread: a group that it opens, until it closes it.
   void AddGroup(TaskLink& group) noexcept;
@@ -136,16 +136,24 @@ class TaskState : public WorkItem, public TaskLink {
 
  protected:
   explicit TaskState(PromiseBase& promise) noexcept;
+  // One whose coroutine is made when it starts: `start`, which is run in place of that, calls
+  // StartWith.
+  explicit TaskState(RunFunction start) noexcept;
   virtual ~TaskState();
+
+  // Takes the coroutine, and runs it up to its first wait.
+  void StartWith(PromiseBase& coroutine) noexcept;
 
   // Ends a task without running it, with `status`; false if its type cannot carry one.
   virtual bool SetStatusResult(absl::Status status) = 0;
-  // Types that can't say that they were cancelled count as cancelled if that was asked.
-  virtual TaskObserver::Ending HowItEnded() const = 0;
+  // Called once, when the coroutine has ended, before anybody hears of it. Types that can't say
+  // that they were cancelled count as cancelled if that was asked.
+  virtual TaskObserver::Ending HowItEnded() = 0;
 
  private:
   static void RunStart(WorkItem& item) noexcept;
   static void RunDone(WorkItem& item) noexcept;
+  void Take(PromiseBase& coroutine) noexcept;
   void Finish() noexcept;
   // Puts the reason of a cancel into the status that the task ends with.
   void AppendReason();
@@ -182,7 +190,7 @@ class TaskState : public WorkItem, public TaskLink {
   StopState stop_;
   Atomic<WorkItem*> waiters_{nullptr};  // newest first
   TaskRegistry* registry_ = nullptr;
-  PromiseBase* promise_;  // the coroutine, until it ends
+  PromiseBase* promise_ = nullptr;  // the coroutine, until it ends
   uint64_t id_;
   Atomic<uintptr_t> extras_{0};
 };
@@ -214,7 +222,7 @@ class TaskStateOf final : public TaskState {
       return false;
     }
   }
-  TaskObserver::Ending HowItEnded() const override {
+  TaskObserver::Ending HowItEnded() override {
     using Ending = TaskObserver::Ending;
     if (!result_.has_value()) return Ending::kFailed;  // an exception
     if constexpr (kCarriesStatus<T>) {
