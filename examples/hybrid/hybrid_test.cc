@@ -1,9 +1,5 @@
 #include <string>
-#include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/examples/support/manners.h"
@@ -16,18 +12,6 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 
 constexpr char kProgram[] = "examples/hybrid/hybrid";
-
-// The number behind `name=` in the last line.
-double Field(const ProgramRun& run, const std::string& name) {
-  const std::string line = run.lines().back();
-  for (const absl::string_view word : absl::StrSplit(line, ' ')) {
-    const std::pair<std::string, std::string> parts = absl::StrSplit(word, '=');
-    double value = 0;
-    if (parts.first == name && absl::SimpleAtod(parts.second, &value)) return value;
-  }
-  ADD_FAILURE() << name << " is not in " << run.output;
-  return 0;
-}
 
 TEST(HybridTest, TheServerAnswersWhileThePoolGrinds) {
   const ProgramRun run = RunProgram(kProgram, {"--jobs=4", "--limit=200000"});
@@ -42,7 +26,7 @@ TEST(HybridTest, TheServerAnswersWhileThePoolGrinds) {
   const ProgramRun loop = RunProgram(kProgram, {"--jobs=4", "--limit=200000", "--where=loop"});
   EXPECT_EQ(loop.exit_status, 0) << loop.output;
   EXPECT_THAT(loop.output, HasSubstr("71936 primes were found"));
-  EXPECT_GT(Field(run, "answers"), Field(loop, "answers"));
+  EXPECT_GT(run.Figure("answers"), loop.Figure("answers"));
 }
 
 TEST(HybridTest, ItHasManners) {

@@ -16,7 +16,10 @@
 #include <cstdio>
 #include <cstring>
 #include <iterator>
+#include <limits>
+#include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
@@ -97,6 +100,17 @@ void ReadAll(int first_fd, std::string* first, int second_fd, std::string* secon
 
 std::vector<std::string> ProgramRun::lines() const {
   return absl::StrSplit(absl::StripSuffix(output, "\n"), '\n');
+}
+
+double ProgramRun::Figure(absl::string_view name) const {
+  const std::vector<std::string> all = lines();
+  for (const absl::string_view word : absl::StrSplit(all.back(), ' ')) {
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(word, absl::MaxSplits('=', 1));
+    double value = 0;
+    if (parts.first == name && absl::SimpleAtod(parts.second, &value)) return value;
+  }
+  return std::numeric_limits<double>::quiet_NaN();
 }
 
 ProgramRun RunProgram(const std::string& path, const std::vector<std::string>& arguments,

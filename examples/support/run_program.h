@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
+
 namespace examples {
 
 struct ProgramRun {
@@ -18,6 +20,9 @@ struct ProgramRun {
 
   // The lines of `output`, without their ends.
   std::vector<std::string> lines() const;
+  // The number behind `name=` in the last of them, where programs sum up what they did; where there
+  // is none, not a number, which equals nothing.
+  double Figure(absl::string_view name) const;
 };
 
 struct ProgramOptions {

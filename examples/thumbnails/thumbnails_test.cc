@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,15 +39,6 @@ auto Line(const std::string& regex) { return MatchesRegex(kStamp + regex); }
 
 auto Made(const std::string& name, const std::string& from, const std::string& to) {
   return Line(absl::StrCat(name, ": ", from, " to ", to, ", ", kKib, " to ", kKib));
-}
-
-// The number behind `name=` in the last line.
-double Figure(const ProgramRun& run, const std::string& name) {
-  const std::string line = run.lines().back();
-  const size_t at = line.find(" " + name + "=");
-  EXPECT_NE(at, std::string::npos) << run.output;
-  if (at == std::string::npos) return -1;
-  return ::strtod(line.c_str() + at + name.size() + 2, nullptr);
 }
 
 // A folder of images and the flags to make thumbnails of it.
@@ -96,7 +86,7 @@ TEST_F(ThumbnailsTest, EachImageOfAFolderGetsItsThumbnail) {
   // Nothing but whole thumbnails is left.
   EXPECT_THAT(folder_.Names(), ElementsAre("images", "small"));
   EXPECT_EQ(plait::PathExists(folder_ / "small/tiny.jpg"), true);
-  EXPECT_EQ(Figure(run, "written"),
+  EXPECT_EQ(run.Figure("written"),
             static_cast<double>(Small("one.jpg").size() + Small("three.png").size() +
                                 Small("tiny.jpg").size()));
 }
@@ -237,9 +227,9 @@ TEST(ThumbnailsDemonstration, ItShowsEverythingAndLeavesNothingBehind) {
   EXPECT_THAT(run.lines().front(),
               StartsWith("A demonstration: 4 images, drawn into " + folder.path()));
   EXPECT_THAT(folder.Names(), IsEmpty());
-  EXPECT_LE(Figure(run, "both"), Figure(run, "files"));
-  EXPECT_LE(Figure(run, "both"), Figure(run, "scaling"));
-  EXPECT_LE(Figure(run, "scaling"), Figure(run, "seconds"));
+  EXPECT_LE(run.Figure("both"), run.Figure("files"));
+  EXPECT_LE(run.Figure("both"), run.Figure("scaling"));
+  EXPECT_LE(run.Figure("scaling"), run.Figure("seconds"));
 }
 
 TEST(ThumbnailsDemonstration, ItsThumbnailsCanBeKept) {

@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,15 +27,6 @@ constexpr char kProgram[] = "examples/wordcount/wordcount";
 constexpr char kStamp[] = " [0-9]+:[0-9]{2}:[0-9]{2}\\.[0-9]{6} ";
 
 auto Line(const std::string& regex) { return MatchesRegex(kStamp + regex); }
-
-// The number behind `name=` in the last line.
-double Figure(const ProgramRun& run, const std::string& name) {
-  const std::string line = run.lines().back();
-  const size_t at = line.find(" " + name + "=");
-  EXPECT_NE(at, std::string::npos) << run.output;
-  if (at == std::string::npos) return -1;
-  return ::strtod(line.c_str() + at + name.size() + 2, nullptr);
-}
 
 TEST(WordcountTest, WordsOfFilesAndOfDirectoriesAreCountedTwiceAlike) {
   const plait::TestFolder folder;
@@ -72,12 +62,12 @@ TEST(WordcountTest, AWordIsCountedOnceWhereverThePiecesOfItsFileEnd) {
   const ProgramRun run =
       RunProgram(kProgram, {"--paths=" + path + "," + path, "--piece-kib=1", "--readers=2"});
   EXPECT_EQ(run.exit_status, 0);
-  EXPECT_EQ(Figure(run, "files"), 2);
-  EXPECT_EQ(Figure(run, "words"), 10'000);
-  EXPECT_EQ(Figure(run, "distinct"), 5000);
+  EXPECT_EQ(run.Figure("files"), 2);
+  EXPECT_EQ(run.Figure("words"), 10'000);
+  EXPECT_EQ(run.Figure("distinct"), 5000);
   const ProgramRun long_word = RunProgram(kProgram, {"--paths=" + binary, "--piece-kib=1"});
   EXPECT_EQ(long_word.exit_status, 0);
-  EXPECT_EQ(Figure(long_word, "bytes"), 100'000);
+  EXPECT_EQ(long_word.Figure("bytes"), 100'000);
 }
 
 TEST(WordcountTest, TheDemonstrationOverlapsDiskAndProcessorsAndLeavesNothingBehind) {
@@ -91,12 +81,12 @@ TEST(WordcountTest, TheDemonstrationOverlapsDiskAndProcessorsAndLeavesNothingBeh
               Contains(StartsWith("A demonstration, with files of our own in " + folder.path())));
   EXPECT_THAT(run.lines(),
               Contains(Line(".*/text-0[0-3]\\.txt: [0-9]+ words, 64\\.0 KiB")).Times(8));
-  EXPECT_EQ(Figure(run, "bytes"), 4 * 64 * 1024);
+  EXPECT_EQ(run.Figure("bytes"), 4 * 64 * 1024);
   // 4 files of 8 pieces and an end: one after the other that is 36 times 25 ms. Four files at once
   // wait at the same time, which spares 0.675 s, whatever the counting takes.
-  EXPECT_GE(Figure(run, "one_by_one"), 0.900);
-  EXPECT_LT(Figure(run, "overlapped"), Figure(run, "one_by_one"));
-  EXPECT_GT(Figure(run, "gain"), 1.0);
+  EXPECT_GE(run.Figure("one_by_one"), 0.900);
+  EXPECT_LT(run.Figure("overlapped"), run.Figure("one_by_one"));
+  EXPECT_GT(run.Figure("gain"), 1.0);
   EXPECT_THAT(folder.Names(), IsEmpty());
 }
 
@@ -107,7 +97,7 @@ TEST(WordcountTest, TheResultIsTheSameOnEveryReactor) {
         RunProgram(kProgram, {"--reactor=" + reactor, "--demo-files=3", "--demo-kib=300",
                               "--piece-kib=7", "--slow-disk=0"});
     EXPECT_EQ(run.exit_status, 0) << reactor;
-    words.push_back(Figure(run, "words"));
+    words.push_back(run.Figure("words"));
     EXPECT_GT(words.back(), 0) << reactor;
     EXPECT_EQ(words.back(), words.front()) << reactor;
   }
