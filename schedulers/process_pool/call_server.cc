@@ -105,6 +105,7 @@ class CallServer {
     Encoder large(results_.Bytes(*ref));
     encode(large);
     if (!large.status().ok() || large.needed() != out.needed()) {
+      results_.Release(*ref).IgnoreError();
       return Refuse(number,
                     absl::InternalError("a codec writes a value otherwise the second time"));
     }

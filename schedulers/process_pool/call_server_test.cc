@@ -25,8 +25,30 @@
 #include "plait/schedulers/process_pool/link.h"
 #include "plait/schedulers/process_pool/payload.h"
 
+namespace call_server_test {
+
+// Takes a byte more each time that it is encoded.
+struct Growing {
+  mutable size_t bytes = size_t{1} << 20;
+};
+
+}  // namespace call_server_test
+
+template <>
+struct plait::Codec<call_server_test::Growing> {
+  static void Encode(const call_server_test::Growing& value, Encoder& out) {
+    Codec<std::string>::Encode(std::string(++value.bytes, 'x'), out);
+  }
+  static std::optional<call_server_test::Growing> Decode(Decoder& in) {
+    if (!Codec<std::string>::Decode(in).has_value()) return std::nullopt;
+    return call_server_test::Growing();
+  }
+};
+
 namespace plait::internal {
 namespace {
+
+using call_server_test::Growing;
 
 constexpr size_t kRing = size_t{64} << 10;
 constexpr size_t kArea = size_t{4} << 20;
@@ -44,6 +66,8 @@ int UntilCancelled(WorkerContext& context) {
   for (int round = 0; !context.cancelled(); ++round) SpinWait(round);
   return 7;
 }
+
+Growing Grow() { return {}; }
 
 struct Answered {
   RecordKind kind;
@@ -66,7 +90,7 @@ class Server {
         arguments_(payload_, payload_->to_worker()),
         results_(payload_, payload_->to_parent()) {
     table_.Add("twice", &Twice).Add("repeat", &Repeat).Add("fail", &Fail);
-    table_.Add("until_cancelled", &UntilCancelled);
+    table_.Add("until_cancelled", &UntilCancelled).Add("grow", &Grow);
     thread_ = StartThread("server", [this] {
       LinkEnd end(link_memory_, LinkEnd::kWorker);
       served_ = ServeCalls(end, payload_, table_);
@@ -196,6 +220,19 @@ TEST(CallServerTest, AResultThatHasNoRoomAtAllIsRefused) {
   const Answered answer = server.Next();
   EXPECT_EQ(answer.kind, RecordKind::kRefused);
   EXPECT_EQ(Decode<absl::Status>(answer.bytes).code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(CallServerTest, AResultThatIsAnotherTheSecondTimeIsRefusedAndItsMemoryIsFreeAgain) {
+  Server server;
+  // Together more than the memory: four of them fill it.
+  for (int i = 0; i < 10; ++i) {
+    server.Call(&Grow);
+    const Answered answer = server.Next();
+    ASSERT_EQ(answer.kind, RecordKind::kRefused);
+    ASSERT_EQ(Decode<absl::Status>(answer.bytes).code(), absl::StatusCode::kInternal);
+  }
+  server.Call(&Repeat, std::string(1'000, 'y'), 4'000);
+  EXPECT_EQ(server.Next().As<std::string>().size(), 4'000'000u);
 }
 
 TEST(CallServerTest, AWithdrawnCallIsAnsweredAndDoesNotRun) {

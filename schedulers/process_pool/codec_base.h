@@ -22,37 +22,6 @@
 namespace plait {
 namespace internal {
 
-// Becomes any scalar, and with kPointer pointers only.
-template <bool kPointer>
-struct ScalarProbe {
-  template <class U>
-    requires(kPointer ? std::is_pointer_v<U> || std::is_member_pointer_v<U> : std::is_scalar_v<U>)
-  operator U() const;  // NOLINT: implicit on purpose
-};
-
-// Whether the scalar number sizeof...(kBefore) of an aggregate is a pointer.
-template <class T, size_t... kBefore>
-constexpr bool PointerAt(std::index_sequence<kBefore...>) {
-  return requires {
-    T{(static_cast<void>(kBefore), ScalarProbe<false>())..., ScalarProbe<true>()};
-  };
-}
-template <class T, size_t... kIndexes>
-constexpr bool PointerAmong(std::index_sequence<kIndexes...>) {
-  return (PointerAt<T>(std::make_index_sequence<kIndexes>()) || ...);
-}
-
-// Whether there is a pointer among the first 16 scalars of an aggregate, as far as its members are
-// scalars and aggregates. It finds the usual mistake, not every one.
-template <class T>
-constexpr bool HoldsPointer() {
-  if constexpr (std::is_class_v<T> && std::is_aggregate_v<T>) {
-    return PointerAmong<T>(std::make_index_sequence<16>());
-  } else {
-    return false;
-  }
-}
-
 template <class T>
 inline constexpr bool kIsReferenceWrapper = false;
 template <class T>
@@ -64,6 +33,41 @@ concept ViewLike = requires(const T& value) {
   value.begin();
   value.size();
 };
+
+// What names memory of this process. An aggregate, such as a std::array, does by its parts.
+template <class T>
+concept PointerLike = std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
+                      kIsReferenceWrapper<T> || (ViewLike<T> && !std::is_aggregate_v<T>);
+
+// Becomes anything but an aggregate, and with kPointer only what names memory.
+template <bool kPointer>
+struct PartProbe {
+  template <class U>
+    requires(kPointer ? PointerLike<U> : !std::is_aggregate_v<U>)
+  operator U() const;  // NOLINT: implicit on purpose
+};
+
+// Whether part number sizeof...(kBefore) of an aggregate, those of aggregates in it counted one by
+// one, is a pointer.
+template <class T, size_t... kBefore>
+constexpr bool PointerAt(std::index_sequence<kBefore...>) {
+  return requires { T{(static_cast<void>(kBefore), PartProbe<false>())..., PartProbe<true>()}; };
+}
+template <class T, size_t... kIndexes>
+constexpr bool PointerAmong(std::index_sequence<kIndexes...>) {
+  return (PointerAt<T>(std::make_index_sequence<kIndexes>()) || ...);
+}
+
+// Whether there is a pointer or a view among the first 16 parts of an aggregate. It finds the usual
+// mistake, not every one: it does not look into classes that are no aggregates.
+template <class T>
+constexpr bool HoldsPointer() {
+  if constexpr (std::is_class_v<T> && std::is_aggregate_v<T>) {
+    return PointerAmong<T>(std::make_index_sequence<16>());
+  } else {
+    return false;
+  }
+}
 
 template <class T>
 concept PlainValue =
@@ -78,11 +82,12 @@ template <class T>
 struct Codec {
   static_assert(std::is_same_v<T, std::remove_cvref_t<T>>,
                 "codecs are for plain types, without const and references");
-  static_assert(internal::PlainValue<T>,
-                "this type does not know how to go to another process: it is not trivially "
-                "copyable, or holds pointers, which mean nothing there. Specialize plait::Codec "
-                "for it, for example as a plait::FieldsCodec (and for protobuf messages include "
-                "plait/schedulers/process_pool/codec_protobuf.h)");
+  static_assert(
+      internal::PlainValue<T>,
+      "this type does not know how to go to another process: it is not trivially "
+      "copyable, or holds pointers or views, which mean nothing there. Specialize plait::Codec "
+      "for it, for example as a plait::FieldsCodec (and for protobuf messages include "
+      "plait/schedulers/process_pool/codec_protobuf.h)");
 
   // The encoding is what lies in memory, so that many may be copied at once.
   static constexpr bool kIsPlain = true;

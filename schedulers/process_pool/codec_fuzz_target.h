@@ -3,6 +3,8 @@
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_CODEC_FUZZ_TARGET_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_CODEC_FUZZ_TARGET_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,11 +12,18 @@
 
 namespace plait {
 
-// How many of the types `bytes` is a value of. Ends the program where a round trip changes them.
-int FuzzCodec(absl::string_view bytes);
+// The types, by names for people.
+const std::vector<std::string>& CodecFuzzTypes();
 
-// One valid encoding, or more, of each of the types.
-std::vector<std::string> CodecFuzzCorpus();
+// Bit n: `bytes` is a value of type n. Ends the program where a round trip changes them.
+uint32_t FuzzCodec(absl::string_view bytes);
+
+// Valid encodings of each of the types: as bytes, and of which type.
+struct CodecFuzzInput {
+  std::string bytes;
+  size_t type;
+};
+std::vector<CodecFuzzInput> CodecFuzzCorpus();
 
 }  // namespace plait
 

@@ -1,7 +1,9 @@
 #include "plait/schedulers/process_pool/codec.h"
 
 #include <array>
+#include <chrono>
 #include <cmath>
+#include <complex>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -443,10 +445,30 @@ struct PointsFarIn {
     int* pointer = nullptr;
   } inner;
 };
+struct Views {
+  int a = 0;
+  std::string_view text;
+};
+struct ViewsBehindAClass {
+  absl::Duration duration;
+  absl::Span<const int> numbers;
+};
+struct Refers {
+  std::reference_wrapper<int> number;
+};
+struct ArrayOfPointers {
+  std::array<const char*, 2> names;
+};
 struct NoPointer {
   int a = 0;
   Point points[2];
   Colour colour = Colour::kRed;
+};
+struct NoPointerEither {
+  absl::Duration duration;
+  std::array<Point, 2> points;
+  std::complex<double> number;
+  std::chrono::nanoseconds nanos{0};
 };
 
 TEST(PlainValueTest, PointersAndViewsDoNotPassForPlainValues) {
@@ -460,9 +482,14 @@ TEST(PlainValueTest, PointersAndViewsDoNotPassForPlainValues) {
   EXPECT_FALSE(internal::PlainValue<std::reference_wrapper<int>>);
   EXPECT_FALSE(internal::PlainValue<NamesSomething>);
   EXPECT_FALSE(internal::PlainValue<PointsFarIn>);
+  EXPECT_FALSE(internal::PlainValue<Views>);
+  EXPECT_FALSE(internal::PlainValue<ViewsBehindAClass>);
+  EXPECT_FALSE(internal::PlainValue<Refers>);
+  EXPECT_FALSE(internal::PlainValue<ArrayOfPointers>);
   EXPECT_FALSE(internal::PlainValue<std::string>);
   EXPECT_TRUE(internal::PlainValue<Point>);
   EXPECT_TRUE(internal::PlainValue<NoPointer>);
+  EXPECT_TRUE(internal::PlainValue<NoPointerEither>);
   EXPECT_TRUE(internal::PlainValue<Colour>);
 }
 

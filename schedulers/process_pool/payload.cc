@@ -1,6 +1,7 @@
 #include "plait/schedulers/process_pool/payload.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,8 @@ namespace {
 
 // From this size on, asking the system for all pages at once is cheaper than for one at a time.
 constexpr uint64_t kPopulateBytes = uint64_t{256} << 10;
+// More than any machine has addresses for.
+constexpr size_t kMostBytes = std::numeric_limits<size_t>::max() / 4;
 
 absl::Status SystemError(int negative_errno, absl::string_view what) {
   return absl::ErrnoToStatus(-negative_errno, what);
@@ -28,6 +31,11 @@ size_t BoardSize() { return WholePages(sizeof(CallBoard)); }
 
 absl::StatusOr<std::shared_ptr<PayloadMemory>> PayloadMemory::Create(size_t area) {
   PLAIT_CHECK(area > 0, "payloads need memory");
+  // So that the sum of all of it does not wrap around and pass for a small one.
+  if (area > kMostBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("payloads of ", area, " bytes are larger than the addresses of a process"));
+  }
   const int memory = pool_system::CreateMemory("plait-payload", BoardSize() + 2 * WholePages(area));
   if (memory < 0) return SystemError(memory, "memory for a worker process's payloads");
   return Open(memory);
@@ -91,6 +99,8 @@ absl::StatusOr<PayloadRef> PayloadWriter::Allocate(size_t size) {
     if (end - cold >= kPopulateBytes) {
       const int result = pool_system::PopulateMemory(area_.data + cold, end - cold);
       if (result < 0) {
+        // Some of them it may have had, which are missed elsewhere now.
+        pool_system::GiveBackMemory(area_.data + cold, end - cold);
         return absl::ResourceExhaustedError(absl::StrCat("there is no memory for a value of ", size,
                                                          " bytes that goes to another process"));
       }

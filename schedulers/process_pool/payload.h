@@ -49,6 +49,7 @@ struct PayloadArea {
 class PayloadMemory {
  public:
   // Room for `area` bytes each way, rounded up to whole pages; at least one (CHECK).
+  // InvalidArgument for more than a process has addresses for.
   static absl::StatusOr<std::shared_ptr<PayloadMemory>> Create(size_t area);
   // Of a descriptor that another process's Create made; it is this object's from then on, also when
   // that fails. InvalidArgument when it is something else.
@@ -87,7 +88,7 @@ class PayloadWriter {
 
   // Room for `size` bytes, at the lowest place there is, where memory is the warmest.
   // OutOfRange when it can never fit, Unavailable while others are in its way, ResourceExhausted
-  // when the system has no memory.
+  // when the system has no memory, none of which is taken then.
   absl::StatusOr<PayloadRef> Allocate(size_t size);
   // The bytes of what Allocate gave.
   absl::Span<char> Bytes(const PayloadRef& ref) const noexcept {

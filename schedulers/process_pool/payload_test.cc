@@ -18,6 +18,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
@@ -109,6 +111,36 @@ TEST(PayloadTest, WhatIsTooLargeForEverAndWhatHasNoRoomNowAreToldApart) {
   EXPECT_EQ(writer.Allocate(kArea).status().code(), absl::StatusCode::kUnavailable);
   ASSERT_TRUE(writer.Release(half).ok());
   EXPECT_TRUE(writer.Allocate(kArea).ok());
+}
+
+TEST(PayloadTest, ASizeThatWrapsAroundIsRefused) {
+  constexpr size_t kMost = std::numeric_limits<size_t>::max();
+  // Rounded up to pages and doubled these are 0, 0 and two pages.
+  for (const size_t area : {kMost, kMost / 2 + 1, kMost / 2 + 1 + pool_system::PageSize() / 2}) {
+    const absl::Status status = PayloadMemory::Create(area).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << area << ": " << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), absl::StrCat(area))) << status;
+  }
+}
+
+TEST(PayloadTest, APayloadThatTheSystemHasNoMemoryForTakesNone) {
+  const std::shared_ptr<PayloadMemory> memory = NewMemory();
+  // An area whose second half lies behind the end of the file: the system can give the first and no
+  // more.
+  char* addresses = nullptr;
+  ASSERT_EQ(pool_system::ReserveAddresses(2 * kArea, &addresses), 0);
+  ASSERT_EQ(pool_system::MapMemory(addresses, memory->memory_descriptor(),
+                                   pool_system::PageSize() + kArea, 2 * kArea),
+            0);
+  PayloadWriter writer(memory, {addresses, 2 * kArea});
+  EXPECT_EQ(writer.Allocate(2 * kArea).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(MemoryBytes(*memory), 0);
+  EXPECT_EQ(writer.in_use(), 0u);
+  const absl::StatusOr<PayloadRef> less = writer.Allocate(kArea);
+  ASSERT_TRUE(less.ok()) << less.status();
+  std::memset(writer.Bytes(*less).data(), 'x', less->size);
+  EXPECT_GE(MemoryBytes(*memory), int64_t{kArea});
+  pool_system::ReleaseAddresses(addresses, 2 * kArea);
 }
 
 TEST(PayloadTest, MemoryThatWasGivenBackIsUsedAgainBeforeAnyOther) {

@@ -11,6 +11,7 @@
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/task/task_context.h"
+#include "plait/schedulers/process_pool/codec.h"
 #include "plait/schedulers/process_pool/worker_main.h"
 
 namespace plait::internal {
@@ -39,12 +40,13 @@ absl::StatusOr<std::unique_ptr<Zygote>> PoolCore::StartZygote(const FunctionTabl
 
 absl::StatusOr<std::shared_ptr<PoolCore>> PoolCore::Create(ProcessPoolOptions options) {
   if (!options.functions.status().ok()) return options.functions.status();
-  if (options.workers < 0 || options.max_payload == 0 || options.calls_per_worker < 1 ||
+  if (options.workers < 0 || options.max_payload == 0 ||
+      options.max_payload > CodecLimits().max_bytes || options.calls_per_worker < 1 ||
       options.calls_per_worker >= static_cast<int>(CallBoard::kSlots) ||
       options.zygote_grace <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(
-        "a process pool needs workers >= 0, max_payload > 0, calls_per_worker from 1 to 255 and "
-        "zygote_grace > 0");
+        "a process pool needs workers >= 0, max_payload from a byte to 4 GiB, calls_per_worker "
+        "from 1 to 255 and zygote_grace > 0");
   }
   if (options.workers == 0) options.workers = HardwareThreads();
   std::shared_ptr<PoolCore> core(new PoolCore(std::move(options)));

@@ -23,8 +23,8 @@ struct ProcessPoolOptions {
   // while the parent does something else; those that it has not begun are taken back where another
   // worker has nothing to do, or it dies. Further calls wait in the pool, their callers suspended.
   int calls_per_worker = 128;
-  // The largest encoded arguments or result; of addresses each worker takes twice that, of memory
-  // what is in use.
+  // The largest encoded arguments or result, 4 GiB at most; of addresses each worker takes twice
+  // that, of memory what is in use.
   size_t max_payload = size_t{4} << 30;
   // A call that was cancelled or is late while it runs: how long its function may go on before its
   // process gets SIGTERM (WorkerContext::cancelled() tells it at once), and after that, SIGKILL.
