@@ -123,6 +123,8 @@ TEST_F(BackendsTest, AnUnknownReactorIsTheStatus) {
               absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(RunPool(job, transcript, {.reactor = "abacus"}).code(),
               absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(RunProcesses(job, transcript, {.reactor = "abacus"}).code(),
+              absl::StatusCode::kInvalidArgument);
   });
 }
 
@@ -195,7 +197,11 @@ TEST_F(BackendsTest, HardWorkRunsOnSeveralCoresAtOnceWithThreadsWithProcessesAnd
     const absl::Status status = RunPool(job, transcript);
     EXPECT_TRUE(status.ok()) << status;
   };
-  for (const auto run : {&RunThreads, &RunProcesses, +pool}) {
+  const auto processes = [](const Job& job, Transcript& transcript) {
+    const absl::Status status = RunProcesses(job, transcript);
+    EXPECT_TRUE(status.ok()) << status;
+  };
+  for (const auto run : {&RunThreads, +processes, +pool}) {
     Court& court = Court::Make();
     job_.workload = Workload::kHardWork;
     job_.tasks = 2;

@@ -18,6 +18,7 @@
 #include "plait/examples/support/flags.h"
 #include "plait/examples/support/runtime_flags.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/schedulers/process_pool/run_process_workers.h"
 
 namespace {
 
@@ -41,12 +42,12 @@ Measurement Measure(const Job& job, const std::string& backend, const plait::Run
     RunSync(job, transcript);
   } else if (backend == "threads") {
     RunThreads(job, transcript);
-  } else if (backend == "processes") {
-    RunProcesses(job, transcript);
-  } else if (const absl::Status status = backend == "async" ? RunAsync(job, transcript, options)
-                                                            : RunPool(job, transcript, options);
-             !status.ok()) {
-    transcript.Fail(0, status.ToString());
+  } else {
+    const auto run = backend == "processes" ? &examples::RunProcesses
+                     : backend == "async"   ? &examples::RunAsync
+                                            : &examples::RunPool;
+    const absl::Status status = run(job, transcript, options);
+    if (!status.ok()) transcript.Fail(0, status.ToString());
   }
   transcript.End();
   if (job.tasks <= kTimelineTasks) {
@@ -84,6 +85,7 @@ void Explain(const std::vector<Measurement>& measurements, Console& console) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  plait::RunProcessWorkersIfAsked(examples::ProcessFunctions());
   std::string workload = "all";
   std::string backend = "all";
   int64_t tasks = 5;

@@ -1,127 +1,117 @@
 #include "plait/examples/parallelism/processes.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/wait.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
-#include <cstring>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "plait/runtime/runtime.h"
+#include "plait/schedulers/process_pool/process_pool.h"
 
 namespace examples {
 namespace {
 
-// What a child writes into its pipe. A message this small is written and read in one piece.
-enum class Message : char { kStarted = 's', kFinished = 'f' };
+// Gives the number of the process that does it.
+constexpr plait::ProcessFunction<int(Workload, absl::Duration, uint64_t, bool)> kWork("work");
 
-struct Child {
-  pid_t pid = -1;
-  int pipe = -1;  // -1 once the child has ended
-  bool finished = false;
+int DoWork(Job job, bool crash) {
+  if (crash) std::abort();
+  WorkBlocking(job);
+  return getpid();
+}
+
+// How many processes the pool may have: each takes it some descriptors.
+int MostWorkers() {
+  constexpr rlim_t kOthers = 64;
+  constexpr rlim_t kEach = 8;
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= kOthers + kEach) return 1;
+  return static_cast<int>(std::min<rlim_t>((limit.rlim_cur - kOthers) / kEach, 256));
+}
+
+// The job, and what its tasks share.
+struct Work {
+  plait::ProcessPool& pool;
+  const Job& job;
+  Transcript& transcript;
+  plait::Semaphore free;  // processes
+  std::vector<int> pids;  // of each task; 0 where it did not end well
 };
 
-void Send(int pipe, Message message) {
-  // Should the parent be gone there is nobody left to tell.
-  static_cast<void>(!write(pipe, &message, sizeof(message)));
-}
-
-[[noreturn]] void RunChild(const Job& job, int number, int pipe) {
-  Send(pipe, Message::kStarted);
-  if (number == job.crash) std::abort();
-  WorkBlocking(job);
-  Send(pipe, Message::kFinished);
-  _exit(0);  // without what exit() would do a second time, such as printing what the parent has
-             // buffered
-}
-
-// The child for task `number`; one without a pid when the system refuses.
-Child StartChild(const Job& job, int number) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return Child();
-  const pid_t pid = fork();
-  if (pid == 0) RunChild(job, number, ends[1]);
-  const int error = errno;
-  close(ends[1]);
-  if (pid < 0) {
-    close(ends[0]);
-    errno = error;
-    return Child();
-  }
-  return {.pid = pid, .pipe = ends[0]};
-}
-
-// Waits for the child's end and tells if it was not a good one.
-void Bury(Child& child, int number, Transcript& transcript) {
-  close(child.pipe);
-  child.pipe = -1;
-  int status = 0;
-  while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFSIGNALED(status)) {
-    transcript.Fail(number,
-                    absl::StrCat("crashed: its process ", child.pid, " was ended by signal ",
-                                 WTERMSIG(status), " (", strsignal(WTERMSIG(status)), ")"));
-  } else if (!child.finished || status != 0) {
-    transcript.Fail(number, absl::StrCat("failed: its process ", child.pid, " ended early"));
-  }
-}
-
-void Receive(Child& child, int number, Transcript& transcript) {
-  Message message;
-  const ssize_t size = read(child.pipe, &message, sizeof(message));
-  if (size < 0 && errno == EINTR) return;
-  if (size <= 0) {
-    Bury(child, number, transcript);
-  } else if (message == Message::kStarted) {
-    transcript.Start(number);
+// Fails alone, never the others.
+plait::Task<absl::Status> DoInAProcess(Work& work, int number) {
+  const plait::SemaphoreGuard process = co_await plait::OrReturn(work.free.Acquire());
+  work.transcript.Start(number);
+  const absl::StatusOr<int> pid = co_await work.pool.Call(
+      kWork, work.job.workload, work.job.sleep, work.job.iterations, number == work.job.crash);
+  if (pid.ok()) {
+    work.pids[static_cast<size_t>(number)] = *pid;
+    work.transcript.Finish(number);
   } else {
-    child.finished = true;
-    transcript.Finish(number);
+    // Aborted is what the pool says of a process that died; the message says how.
+    work.transcript.Fail(number,
+                         absl::StrCat(absl::IsAborted(pid.status()) ? "crashed: " : "failed: ",
+                                      pid.status().message()));
   }
+  co_return absl::OkStatus();
+}
+
+plait::Task<absl::Status> Main(Work& work) {
+  const auto start_all = [&](plait::TaskGroup& group) -> plait::Task<absl::Status> {
+    for (int n = 0; n < work.job.tasks; ++n) group.Spawn(DoInAProcess(work, n));
+    co_return absl::OkStatus();
+  };
+  co_return co_await plait::WithTaskGroup(start_all);
 }
 
 }  // namespace
 
-void RunProcesses(const Job& job, Transcript& transcript) {
-  std::fflush(nullptr);  // else the children inherit what is buffered
-  std::vector<Child> children;
-  std::vector<std::string> pids;
-  for (int n = 0; n < job.tasks; ++n) {
-    children.push_back(StartChild(job, n));
-    if (children.back().pid < 0) {
-      transcript.Fail(n, absl::StrCat("failed: no process for it: ", std::strerror(errno)));
-    } else {
-      pids.push_back(absl::StrCat(children.back().pid));
-    }
-  }
-  transcript.Note(
-      absl::StrCat("Process ", getpid(), " has the children ", absl::StrJoin(pids, ", ")));
+plait::FunctionTable ProcessFunctions(std::function<void()> body) {
+  plait::FunctionTable functions;
+  functions.Add(kWork, [body = std::move(body)](Workload workload, absl::Duration sleep,
+                                                uint64_t iterations, bool crash) {
+    return DoWork({.workload = workload, .sleep = sleep, .iterations = iterations, .body = body},
+                  crash);
+  });
+  return functions;
+}
 
-  const Transcript::Progress progress(transcript);
-  for (;;) {
-    std::vector<pollfd> pipes;
-    std::vector<int> numbers;
+absl::Status RunProcesses(const Job& job, Transcript& transcript,
+                          const plait::RunOptions& options) {
+  const int workers = std::min(job.tasks, MostWorkers());
+  absl::StatusOr<plait::ProcessPool> pool = plait::ProcessPool::Create(
+      // What is sent is small: no memory for more.
+      {.functions = ProcessFunctions(job.body),
+       .workers = workers,
+       .max_tasks_per_worker = 1,
+       .max_payload = 1});
+  if (!pool.ok()) {
     for (int n = 0; n < job.tasks; ++n) {
-      const Child& child = children[static_cast<size_t>(n)];
-      if (child.pipe < 0) continue;
-      pipes.push_back({.fd = child.pipe, .events = POLLIN, .revents = 0});
-      numbers.push_back(n);
+      transcript.Fail(n, absl::StrCat("failed: no process for it: ", pool.status().message()));
     }
-    if (pipes.empty()) return;
-    if (poll(pipes.data(), pipes.size(), -1) < 0) continue;  // EINTR
-    for (size_t i = 0; i < pipes.size(); ++i) {
-      if (pipes[i].revents != 0) {
-        Receive(children[static_cast<size_t>(numbers[i])], numbers[i], transcript);
-      }
-    }
+    return absl::OkStatus();
   }
+  const Transcript::Progress progress(transcript);
+  Work work = {*pool, job, transcript, plait::Semaphore(workers),
+               std::vector<int>(static_cast<size_t>(job.tasks))};
+  absl::Status status = plait::Run(Main(work), options);
+  std::erase(work.pids, 0);
+  if (!work.pids.empty()) {
+    transcript.Note(absl::StrCat("Process ", getpid(), " had the work done by the processes ",
+                                 absl::StrJoin(work.pids, ", ")));
+  }
+  return status;
 }
 
 }  // namespace examples

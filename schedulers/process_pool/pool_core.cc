@@ -55,6 +55,11 @@ absl::StatusOr<std::shared_ptr<PoolCore>> PoolCore::Create(ProcessPoolOptions op
   core->zygote_ = *std::move(zygote);
   for (std::unique_ptr<WorkerSeat>& place : core->workers_) {
     absl::StatusOr<std::unique_ptr<WorkerSeat>> worker = core->StartWorker();
+    if (absl::IsResourceExhausted(worker.status())) {
+      // Of many, not all are asked for at once.
+      core->zygote_->WaitForRoom();
+      worker = core->StartWorker();
+    }
     if (!worker.ok()) return std::move(worker).status();
     place = *std::move(worker);
   }

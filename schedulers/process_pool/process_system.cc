@@ -55,6 +55,23 @@ std::string ReadFile(const char* path) {
   return text;
 }
 
+// Whether what proc(5) says in "stat" is of a thread that may still run code of the program: not a
+// helper of io_uring, and not one that is ending. (A thread that was joined is listed for some
+// microseconds more.)
+bool IsThread(absl::string_view stat) {
+  // "number (name) state parent group session terminal its_group flags ...", of any name.
+  constexpr size_t kFlags = 7;
+  constexpr uint64_t kEnding = 0x4;  // the kernel's PF_EXITING
+  const size_t name = stat.find('(');
+  const size_t name_end = stat.rfind(')');
+  if (name == stat.npos || name_end == stat.npos) return false;  // it is gone
+  if (absl::StartsWith(stat.substr(name + 1), "iou-")) return false;
+  const std::vector<absl::string_view> fields = absl::StrSplit(stat.substr(name_end), ' ');
+  uint64_t flags = 0;
+  if (fields.size() > kFlags) static_cast<void>(absl::SimpleAtoi(fields[kFlags], &flags));
+  return (flags & kEnding) == 0;
+}
+
 }  // namespace
 
 int ProcessId() noexcept { return ::getpid(); }
@@ -66,9 +83,9 @@ int ThreadCount() noexcept {
   int count = 0;
   while (const dirent* const task = ::readdir(tasks)) {
     if (task->d_name[0] == '.') continue;
-    const std::string name =
-        ReadFile(absl::StrCat("/proc/self/task/", task->d_name, "/comm").c_str());
-    if (!absl::StartsWith(name, "iou-")) ++count;
+    if (IsThread(ReadFile(absl::StrCat("/proc/self/task/", task->d_name, "/stat").c_str()))) {
+      ++count;
+    }
   }
   ::closedir(tasks);
   return std::max(count - kSanitizerThreads, 1);

@@ -19,7 +19,8 @@ namespace plait::internal::pool_system {
 int ProcessId() noexcept;
 int ParentId() noexcept;
 
-// How many threads of its own the process has; the system's helpers of io_uring are not counted.
+// How many threads of its own the process has. Neither the system's helpers of io_uring are counted
+// nor threads that are ending: one that was joined runs no more code.
 int ThreadCount() noexcept;
 
 // fork(2), after everything that was printed has been flushed, so that it is printed once. In the

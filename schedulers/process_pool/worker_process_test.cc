@@ -396,6 +396,8 @@ TEST(WorkerProcessTest, MoreThanAZygoteTakesAtOnceIsRefusedAndNothingWaits) {
   // Those that nobody wants any more by the time that it comes to them.
   asked.resize(1);
   ::kill(zygote->pid(), SIGCONT);
+  zygote->WaitForRoom();
+  EXPECT_EQ(RunWorker(*zygote, "exit 7").code, 7);
   EXPECT_EQ(WaitForExit(*asked.front()).kind, WorkerExit::Kind::kExited);
 }
 

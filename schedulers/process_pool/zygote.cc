@@ -26,6 +26,8 @@ namespace {
 // killed.
 constexpr int kPatienceMs = 2000;
 constexpr int kKilledPatienceMs = 1000;
+// How long it may take until it has taken what it was asked for.
+constexpr int kRoomMs = 10'000;
 
 absl::Status SystemError(int negative_errno, absl::string_view what) {
   return absl::ErrnoToStatus(-negative_errno, what);
@@ -204,6 +206,12 @@ absl::Status Zygote::RequestWorker(const WorkerOptions& options, int channel,
   }
   return absl::UnavailableError(absl::StrCat("the process that starts workers has died (",
                                              std::strerror(static_cast<int>(-sent)), ")"));
+}
+
+void Zygote::WaitForRoom() noexcept {
+  pollfd room = {.fd = control_, .events = POLLOUT, .revents = 0};
+  while (pool_system::Poll(absl::MakeSpan(&room, 1), kRoomMs) == -EINTR) {
+  }
 }
 
 }  // namespace plait::internal

@@ -28,9 +28,9 @@
 // not PR_SET_PDEATHSIG, which looks at the thread that forked), then kills and reaps the workers;
 // and those are killed by the system when the zygote, which has one thread, dies.
 //
-// A zygote may hang: somebody stops it (SIGSTOP), or debugs it. Nothing here waits for it but the
-// destructor, and that not for long; whoever needs it looks whether it Answers, has it Continue,
-// and in the end Kills it and starts another.
+// A zygote may hang: somebody stops it (SIGSTOP), or debugs it. Nothing here waits for it but
+// WaitForRoom and the destructor, and those not for long; whoever needs it looks whether it
+// Answers, has it Continue, and in the end Kills it and starts another.
 //
 // Threads: Start on any; it and the destructor by one at a time. No reactor is involved.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_ZYGOTE_H_
@@ -62,6 +62,9 @@ class Zygote {
   // not at all once Gone. One that hangs is killed after two seconds, and its workers with it,
   // which nobody waits for then.
   ~Zygote();
+
+  // Blocks until more workers may be asked for, or it is gone, or for ten seconds.
+  void WaitForRoom() noexcept;
 
   // --- none of these blocks ---
 
