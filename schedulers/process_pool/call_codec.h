@@ -8,10 +8,11 @@
 //   *std::move(arguments));
 //
 // The arguments travel with a fingerprint of the function's type: a callee of another type notices.
-// Parameters may be views; what is decoded owns its memory and lives as long as the call.
+// Parameters may be views; of bytes they view what is decoded, which lives as long as the call.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_CALL_CODEC_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_CALL_CODEC_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -52,18 +53,40 @@ struct StoredValueImpl<void> {
 template <class T>
 using StoredValue = typename StoredValueImpl<std::remove_cvref_t<T>>::type;
 
-// As the callee's parameter: a view of what is stored, or the stored value itself.
+// What holds an argument while the function runs: where the parameter is a view of bytes, a view of
+// them in the memory that they came through, which needs no copy; else as above.
+template <class T>
+struct HeldParameterImpl {
+  using type = StoredValue<T>;
+};
+template <class T>
+  requires std::is_same_v<T, absl::string_view> || std::is_same_v<T, std::string_view>
+struct HeldParameterImpl<T> {
+  using type = T;
+};
+template <class Byte>
+  requires std::is_same_v<Byte, char> || std::is_same_v<Byte, unsigned char> ||
+           std::is_same_v<Byte, std::byte>
+struct HeldParameterImpl<absl::Span<const Byte>> {
+  using type = absl::Span<const Byte>;
+};
+template <class T>
+using HeldParameter = typename HeldParameterImpl<std::remove_cvref_t<T>>::type;
+template <class T>
+concept HeldInPlace = !std::is_same_v<HeldParameter<T>, StoredValue<T>>;
+
+// As the callee's parameter: a view of what is held, or the held value itself.
 template <class Param>
-decltype(auto) PassStored(StoredValue<Param>& stored) {
+decltype(auto) PassHeld(HeldParameter<Param>& held) {
   using Plain = std::remove_cvref_t<Param>;
   if constexpr (std::is_same_v<Plain, const char*>) {
-    return stored.c_str();
-  } else if constexpr (!std::is_same_v<Plain, StoredValue<Param>>) {
-    return Plain(stored);
+    return held.c_str();
+  } else if constexpr (!std::is_same_v<Plain, HeldParameter<Param>>) {
+    return Plain(held);
   } else if constexpr (std::is_lvalue_reference_v<Param>) {
-    return std::as_const(stored);
+    return std::as_const(held);
   } else {
-    return std::move(stored);
+    return std::move(held);
   }
 }
 
@@ -81,7 +104,7 @@ struct CallCodec<R(Params...)> {
       "a parameter that the function would change is in another process: take it by value or by "
       "const reference");
 
-  using Arguments = std::tuple<StoredValue<Params>...>;
+  using Arguments = std::tuple<HeldParameter<Params>...>;
   using Result = StoredValue<R>;
   static constexpr uint64_t kFingerprint = MixFingerprints(
       {HashText("call"), TypeFingerprint<Result>(), TypeFingerprint<StoredValue<Params>>()...});
@@ -102,18 +125,28 @@ struct CallCodec<R(Params...)> {
   }
 
   // Fails with FailedPrecondition where another function's arguments come, with DataLoss where
-  // garbage does.
+  // garbage does. They may view what `in` reads.
   static std::optional<Arguments> DecodeArguments(Decoder& in) {
     const std::optional<uint64_t> fingerprint = Codec<uint64_t>::Decode(in);
     if (!fingerprint.has_value()) return std::nullopt;
     if (*fingerprint != kFingerprint) return in.Fail(SignatureMismatch());
+    std::optional<Arguments> arguments = DecodeItem(in);
+    if (!in.Finish().ok()) return std::nullopt;
+    return arguments;
+  }
+  // One of many.
+  static std::optional<Arguments> DecodeItem(Decoder& in) {
     if constexpr (sizeof...(Params) == 0) {
-      if (!in.Finish().ok()) return std::nullopt;
-      return Arguments();
+      return in.failed() ? std::nullopt : std::optional<Arguments>(std::in_place);
     } else {
-      std::optional<Arguments> arguments = Codec<Arguments>::Decode(in);
-      if (!in.Finish().ok()) return std::nullopt;
-      return arguments;
+      // In braces, so that they are read from left to right.
+      std::tuple<std::optional<HeldParameter<Params>>...> parts{DecodeOne<Params>(in)...};
+      return std::apply(
+          [](std::optional<HeldParameter<Params>>&... part) -> std::optional<Arguments> {
+            if (!(part.has_value() && ...)) return std::nullopt;
+            return std::optional<Arguments>(std::in_place, *std::move(part)...);
+          },
+          parts);
     }
   }
 
@@ -121,12 +154,12 @@ struct CallCodec<R(Params...)> {
   template <class Function>
   static Result Invoke(Function&& function, Arguments arguments) {
     return std::apply(
-        [&function](StoredValue<Params>&... stored) -> Result {
+        [&function](HeldParameter<Params>&... held) -> Result {
           if constexpr (std::is_void_v<R>) {
-            function(PassStored<Params>(stored)...);
+            function(PassHeld<Params>(held)...);
             return std::monostate();
           } else {
-            return Store(function(PassStored<Params>(stored)...));
+            return Store(function(PassHeld<Params>(held)...));
           }
         },
         arguments);
@@ -144,6 +177,21 @@ struct CallCodec<R(Params...)> {
           std::is_same_v<StoredValue<Arg>, StoredValue<Param>>,
           "an argument neither converts to its parameter nor is a view of what that holds");
       Codec<StoredValue<Param>>::Encode(argument, out);
+    }
+  }
+
+  template <class Param>
+  static std::optional<HeldParameter<Param>> DecodeOne(Decoder& in) {
+    if constexpr (HeldInPlace<Param>) {
+      // As the codecs of strings and sequences write them.
+      const std::optional<size_t> size = in.ReadSize();
+      if (!size.has_value()) return std::nullopt;
+      const std::optional<absl::string_view> bytes = in.ReadView(*size);
+      if (!bytes.has_value()) return std::nullopt;
+      using Held = HeldParameter<Param>;
+      return Held(reinterpret_cast<typename Held::const_pointer>(bytes->data()), bytes->size());
+    } else {
+      return Codec<StoredValue<Param>>::Decode(in);
     }
   }
 

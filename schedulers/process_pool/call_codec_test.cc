@@ -1,6 +1,7 @@
 #include "plait/schedulers/process_pool/call_codec.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -53,6 +54,31 @@ TEST(CallCodecTest, ViewsReferencesAndValuesArriveAsTheFunctionTakesThem) {
   std::optional<Codec::Arguments> arguments = Codec::DecodeArguments(in);
   ASSERT_TRUE(arguments.has_value()) << in.status();
   EXPECT_EQ(Codec::Invoke(&Join, *std::move(arguments)), "abcde3,1,2,3");
+}
+
+TEST(CallCodecTest, AParameterThatIsAViewOfBytesViewsTheEncoding) {
+  using Bytes = absl::Span<const unsigned char>;
+  using Signature = std::string(absl::string_view, const std::string_view&, Bytes);
+  using Codec = CallCodec<Signature>;
+  const std::vector<unsigned char> last = {'c'};
+  const std::string bytes = Encoded<Signature>("a", std::string("b"), last);
+  const auto inside = [&bytes](const void* byte) {
+    return std::less_equal<>()(static_cast<const void*>(bytes.data()), byte) &&
+           std::less<>()(byte, static_cast<const void*>(bytes.data() + bytes.size()));
+  };
+  Decoder in(bytes);
+  std::optional<Codec::Arguments> arguments = Codec::DecodeArguments(in);
+  ASSERT_TRUE(arguments.has_value()) << in.status();
+  const std::string result = Codec::Invoke(
+      [&](absl::string_view a, const std::string_view& b, Bytes c) {
+        EXPECT_TRUE(inside(a.data()) && inside(b.data()) && inside(c.data()));
+        return absl::StrCat(a, absl::string_view(b.data(), b.size()), static_cast<int>(c[0]));
+      },
+      *std::move(arguments));
+  EXPECT_EQ(result, "ab99");
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_EQ(WhyNot<Signature>(bytes.substr(0, size)).code(), absl::StatusCode::kDataLoss);
+  }
 }
 
 TEST(CallCodecTest, AViewThatIsReturnedIsStored) {

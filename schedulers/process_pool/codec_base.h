@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "plait/schedulers/process_pool/large_copy.h"
 #include "plait/schedulers/process_pool/type_fingerprint.h"
 #include "plait/schedulers/process_pool/wire.h"
 
@@ -139,6 +140,9 @@ struct Codec<std::string> {
     if (!size.has_value()) return std::nullopt;
     const std::optional<absl::string_view> text = in.ReadView(*size);
     if (!text.has_value()) return std::nullopt;
+    if (text->size() >= internal::kLargeCopyBytes) {
+      return internal::CopyLarge<std::string>(text->data(), text->size());
+    }
     return std::string(text->data(), text->size());
   }
 };

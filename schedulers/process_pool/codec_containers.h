@@ -21,6 +21,7 @@
 #include <variant>
 
 #include "plait/schedulers/process_pool/codec_base.h"
+#include "plait/schedulers/process_pool/large_copy.h"
 
 namespace plait {
 namespace internal {
@@ -148,12 +149,19 @@ struct Codec<T> {
   static T AllAtOnce(absl::string_view bytes) {
     if constexpr (std::same_as<Item, char> || std::same_as<Item, unsigned char> ||
                   std::same_as<Item, std::byte>) {
-      const auto* const first = reinterpret_cast<const Item*>(bytes.data());
-      return T(first, first + bytes.size());
+      return Copy(reinterpret_cast<const Item*>(bytes.data()), bytes.size());
     } else {
-      return T(internal::UnalignedIterator<Item>(bytes.data()),
-               internal::UnalignedIterator<Item>(bytes.data() + bytes.size()));
+      return Copy(internal::UnalignedIterator<Item>(bytes.data()), bytes.size() / sizeof(Item));
     }
+  }
+  template <class Iterator>
+  static T Copy(Iterator first, size_t count) {
+    if constexpr (requires(T& items) { items.reserve(count), items.data(); }) {
+      if (count >= internal::kLargeCopyBytes / sizeof(Item)) {
+        return internal::CopyLarge<T>(first, count);
+      }
+    }
+    return T(first, first + static_cast<std::ptrdiff_t>(count));
   }
 };
 

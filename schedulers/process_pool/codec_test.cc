@@ -12,6 +12,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -176,6 +177,15 @@ TEST(CodecTest, SequencesComeBackWhateverTheirKindAndTheirItems) {
   ExpectSame(std::vector<std::tuple<>>(3));
   ExpectSame(std::array<int, 3>{1, 2, 3});
   ExpectSame(std::array<std::string, 2>{"a", ""});
+}
+
+TEST(CodecTest, VeryLargeStringsAndSequencesComeBack) {
+  std::string text(internal::kLargeCopyBytes + 1, 'x');
+  text.back() = 'y';
+  EXPECT_TRUE(*Decode<std::string>(*Encode(text)) == text);
+  std::vector<int32_t> numbers(internal::kLargeCopyBytes / sizeof(int32_t) + 1);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  EXPECT_TRUE(*Decode<std::vector<int32_t>>(*Encode(numbers)) == numbers);
 }
 
 TEST(CodecTest, MapsAndSetsComeBack) {

@@ -4,19 +4,21 @@
 //   absl::StatusOr<PayloadRef> ref = writer.Allocate(size);       // in one process
 //   Encoder out(writer.Bytes(*ref));  ...                         // straight from the value
 //   (a record in the ring says `*ref`)
-//   absl::StatusOr<absl::string_view> bytes = reader.View(ref);   // in the other: decode from
-//   there writer.Release(*ref);                                         // once it was read
+//   absl::StatusOr<absl::string_view> bytes = reader.View(ref);   // in the other: decode there
+//   writer.Release(*ref);                                         // once it was read
 //
 // So a value is copied twice, into the shared memory and out of it, as by memcpy in one process:
-// never through a buffer in between. The memory is one file without a name: a page for the
-// CallBoard, and an area each way, gigabytes of addresses of which only what was written is
-// memory. Both processes map all of it when the worker starts; nothing is mapped, and no descriptor
-// is sent, for a payload. What was used stays for the next payload, which needs no zeroed pages
-// then, until Trim gives it back to the system.
+// never through a buffer in between. A function whose parameter is a view of bytes looks at them in
+// the shared memory. The memory is one file without a name: a page for the CallBoard, and an area
+// each way, gigabytes of addresses of which only what was written is memory. Both processes map all
+// of it when the worker starts; nothing is mapped, and no descriptor is sent, for a payload. What
+// was used stays for the next payload, which needs no zeroed pages then, until Trim gives it back
+// to the system.
 //
 // Trust: the file's size is sealed, so that no peer makes an access fault; a reference is checked
 // before it is followed, and one that leaves the area is a DataLossError. What it refers to may
 // change while it is looked at, where the peer is out of its mind: codecs read each byte once.
+// (A worker's function that takes a view trusts the program that it is a part of.)
 // Threads: a writer and a reader belong to one at a time.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_PAYLOAD_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_PAYLOAD_H_

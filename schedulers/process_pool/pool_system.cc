@@ -89,6 +89,13 @@ int PopulateMemory(char* at, size_t size) noexcept {
 
 void GiveBackMemory(char* at, size_t size) noexcept { ::madvise(at, size, MADV_REMOVE); }
 
+void AdviseLargePages(char* at, size_t size, bool wanted) noexcept {
+  const size_t page = PageSize();
+  const size_t before = (page - reinterpret_cast<uintptr_t>(at) % page) % page;
+  if (size < before + page) return;
+  ::madvise(at + before, (size - before) / page * page, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
 int FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) noexcept {
   if (futexes_forbidden.load(kRelaxed)) return -EPERM;
   const timespec timeout = TimeSpec(timeout_ns);

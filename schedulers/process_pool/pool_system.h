@@ -34,6 +34,10 @@ int PopulateMemory(char* at, size_t size) noexcept;
 // The pages are zero again and take no memory, for everybody who maps them.
 void GiveBackMemory(char* at, size_t size) noexcept;
 
+// Whether memory of this process that has not been touched yet had best come in large pages: the
+// whole pages in [at, at + size). A system that has none does nothing.
+void AdviseLargePages(char* at, size_t size, bool wanted) noexcept;
+
 // Sleeps while `word` is `expected`, until woken, or for `timeout_ns` (negative: for ever). May
 // return early. Works between processes.
 int FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) noexcept;

@@ -102,7 +102,7 @@ struct TableFunction<R(Params...), F> {
     std::vector<Result> results;
     for (size_t i = 0; i < count; ++i) {
       if (context.cancelled()) return absl::CancelledError("the caller has given the calls up");
-      std::optional<Arguments> arguments = DecodeItem(in);
+      std::optional<Arguments> arguments = Call::DecodeItem(in);
       if (!arguments.has_value()) return in.status();
       results.push_back(Run(context, *std::move(arguments)));
     }
@@ -111,14 +111,6 @@ struct TableFunction<R(Params...), F> {
       for (const Result& result : results) Codec<Result>::Encode(result, out);
     });
     return absl::OkStatus();
-  }
-
-  static std::optional<Arguments> DecodeItem(Decoder& in) {
-    if constexpr (sizeof...(Params) == 0) {
-      return Arguments();
-    } else {
-      return Codec<Arguments>::Decode(in);
-    }
   }
 
   Result Run(WorkerContext& context, Arguments arguments) const {
