@@ -2,13 +2,6 @@
 // shared memory, which is the floor? And a large value through shared memory, next to memcpy?
 //
 // On a machine with one free processor the first two measure the system's scheduler.
-
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -26,96 +19,31 @@
 #include "benchmark/benchmark.h"
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/io/ops/operations.h"
-#include "plait/runtime/core/atomic.h"
-#include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/codec.h"
 #include "plait/schedulers/process_pool/link.h"
-#include "plait/schedulers/process_pool/pool_system.h"
+#include "plait/schedulers/process_pool/ping_pong.h"
 
 namespace plait::internal {
 namespace {
 
-// Another process for as long as this lives.
-class Child {
- public:
-  template <class Body>
-  explicit Child(Body body) : pid_(::fork()) {
-    if (pid_ != 0) return;
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    body();
-    ::_exit(0);
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-
- private:
-  const pid_t pid_;
-};
-
-// How long each round trip took.
-class Latencies {
- public:
-  void Begin() { begin_ = Clock::Real().Now().nanos(); }
-  void End() { nanos_.push_back(Clock::Real().Now().nanos() - begin_); }
-  void Report(benchmark::State& state) {
-    std::sort(nanos_.begin(), nanos_.end());
-    const auto at = [this](double part) {
-      const auto last = static_cast<double>(nanos_.size() - 1);
-      return static_cast<double>(nanos_[static_cast<size_t>(last * part)]) / 1000;
-    };
-    state.counters["p50_us"] = at(0.5);
-    state.counters["p99_us"] = at(0.99);
-  }
-
- private:
-  int64_t begin_ = 0;
-  std::vector<int64_t> nanos_;
-};
-
-struct Words {
-  alignas(64) Atomic<uint32_t> ping;
-  alignas(64) Atomic<uint32_t> pong;
-};
-
-void WaitUntil(Atomic<uint32_t>& word, uint32_t value) {
-  for (uint32_t seen = word.load(); seen != value; seen = word.load()) {
-    pool_system::FutexWait(word, seen, -1);
-  }
-}
-
-void Post(Atomic<uint32_t>& word, uint32_t value) {
-  word.store(value);
-  pool_system::FutexWake(word);
+void Report(Latencies latencies, benchmark::State& state) {
+  state.counters["p50_us"] = latencies.At(0.5);
+  state.counters["p99_us"] = latencies.At(0.99);
 }
 
 // Two context switches a round.
 void BM_FloorFutexPingPong(benchmark::State& state) {
-  void* const memory =
-      ::mmap(nullptr, sizeof(Words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  auto* const words = new (memory) Words();
-  const Child child([words] {
-    for (uint32_t i = 1;; ++i) {
-      WaitUntil(words->ping, i);
-      Post(words->pong, i);
-    }
-  });
+  PingPong floor(PingPong::Waits::kParked);
   Latencies latencies;
-  uint32_t i = 0;
   for (auto _ : state) {
     latencies.Begin();
-    Post(words->ping, ++i);
-    WaitUntil(words->pong, i);
+    floor.Round();
     latencies.End();
   }
-  latencies.Report(state);
-  ::munmap(memory, sizeof(Words));
+  Report(std::move(latencies), state);
 }
 BENCHMARK(BM_FloorFutexPingPong)->UseRealTime();
 
@@ -141,7 +69,7 @@ void Answer(const std::shared_ptr<LinkMemory>& memory) {
 // The parent looks without ever sleeping: what the rings and the worker's doorbell cost.
 void BM_LinkRoundTripParentSpins(benchmark::State& state) {
   const std::shared_ptr<LinkMemory> memory = *LinkMemory::Create(1 << 20);
-  const Child child([&memory] { Answer(memory); });
+  const ForkedProcess child([&memory] { Answer(memory); });
   LinkEnd parent(memory, LinkEnd::kParent);
   Latencies latencies;
   const char call[32] = {};
@@ -153,7 +81,7 @@ void BM_LinkRoundTripParentSpins(benchmark::State& state) {
     parent.Pop();
     latencies.End();
   }
-  latencies.Report(state);
+  Report(std::move(latencies), state);
 }
 BENCHMARK(BM_LinkRoundTripParentSpins)->UseRealTime();
 
@@ -180,7 +108,7 @@ Task<void> RoundTrips(benchmark::State& state, LinkEnd& parent, int event, size_
     }
     latencies.End();
   }
-  latencies.Report(state);
+  Report(std::move(latencies), state);
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(in_flight));
 }
 
@@ -188,7 +116,7 @@ Task<void> RoundTrips(benchmark::State& state, LinkEnd& parent, int event, size_
 // anybody sleeps.
 void BM_LinkRoundTripsThroughALoop(benchmark::State& state) {
   const std::shared_ptr<LinkMemory> memory = *LinkMemory::Create(1 << 20);
-  const Child child([&memory] { Answer(memory); });
+  const ForkedProcess child([&memory] { Answer(memory); });
   EventLoop loop(MakeEpollReactor());
   LinkEnd parent(memory, LinkEnd::kParent);
   BlockOn(loop, RoundTrips(state, parent, memory->event_descriptor(),
@@ -215,7 +143,7 @@ BENCHMARK(BM_FloorMemcpyTwice)->Arg(1 << 20)->Arg(64 << 20)->UseRealTime();
 void BM_LargeValueThroughTheLink(benchmark::State& state) {
   const auto size = static_cast<size_t>(state.range(0));
   const std::shared_ptr<LinkMemory> memory = *LinkMemory::Create(2 * size);
-  const Child child([&memory] {
+  const ForkedProcess child([&memory] {
     LinkEnd worker(memory, LinkEnd::kWorker);
     for (;;) {
       std::optional<RingRecord> record;

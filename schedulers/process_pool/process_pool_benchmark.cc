@@ -1,34 +1,39 @@
-// What does a call of another process cost: an empty one, many at once, a Map's item, and one whose
-// argument and result are large? And next to the floor of the last: the same four copies by memcpy
-// in one process.
+// What does a call of another process cost: one at a time, beside a bare futex ping-pong of two
+// processes; many at once; and as an item of a Map?
+//
+// The floors are measured in the same run, so that the counters that end in _ratio are true however
+// fast the machine is just now: the time of a call over that of a round of the ping-pong in which
+// both sides sleep (two context switches), with the same pause before it, and over that of the one
+// in which both spin.
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <numeric>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "benchmark/benchmark.h"
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/function_table.h"
+#include "plait/schedulers/process_pool/ping_pong.h"
 #include "plait/schedulers/process_pool/process_pool.h"
 #include "plait/schedulers/process_pool/run_process_workers.h"
 
 namespace plait {
 namespace {
 
+using internal::Latencies;
+using internal::PingPong;
+
 int Same(int n) { return n; }
-std::string Echo(std::string text) { return text; }
 
 FunctionTable Functions() {
   FunctionTable table;
-  table.Add("same", &Same).Add("echo", &Echo);
+  table.Add("same", &Same);
   return table;
 }
 
@@ -36,17 +41,60 @@ ProcessPool NewPool(int64_t workers) {
   return *ProcessPool::Create({.functions = Functions(), .workers = static_cast<int>(workers)});
 }
 
-// One after the other, in one task.
-void BM_RoundTrip(benchmark::State& state) {
-  ProcessPool pool = NewPool(state.range(0));
-  EventLoop loop(MakeEpollReactor());
-  BlockOn(loop, [](benchmark::State& s, ProcessPool& called) -> Task<void> {
-    for (auto _ : s) {
-      if (!(co_await called.Call(Same, 1)).ok()) s.SkipWithError("a call failed");
+void Report(benchmark::State& state, Latencies calls, absl::Duration pause = absl::ZeroDuration()) {
+  constexpr int kRounds = 5000;
+  Latencies parked = PingPong::Measure(PingPong::Waits::kParked, kRounds, pause);
+  Latencies spinning = PingPong::Measure(PingPong::Waits::kSpins, kRounds);
+  state.counters["p50_us"] = calls.At(0.5);
+  state.counters["p99_us"] = calls.At(0.99);
+  state.counters["parked_p50_us"] = parked.At(0.5);
+  state.counters["parked_p99_us"] = parked.At(0.99);
+  state.counters["spinning_p50_us"] = spinning.At(0.5);
+  state.counters["parked_p50_ratio"] = calls.At(0.5) / parked.At(0.5);
+  state.counters["parked_p99_ratio"] = calls.At(0.99) / parked.At(0.99);
+  state.counters["spinning_p50_ratio"] = calls.At(0.5) / spinning.At(0.5);
+}
+
+// Each after a pause, where that is not zero.
+Task<void> RoundTrips(benchmark::State& state, ProcessPool& pool, absl::Duration pause,
+                      Latencies& latencies) {
+  for (auto _ : state) {
+    if (pause > absl::ZeroDuration()) {
+      state.PauseTiming();
+      (co_await Sleep(pause)).IgnoreError();
+      state.ResumeTiming();
     }
-  }(state, pool));
+    latencies.Begin();
+    const absl::StatusOr<int> result = co_await pool.Call(Same, 1);
+    latencies.End();
+    if (!result.ok()) state.SkipWithError("a call failed");
+  }
+}
+
+// One after the other: who waits spins for some microseconds.
+void BM_RoundTrip(benchmark::State& state) {
+  Latencies latencies;
+  {
+    ProcessPool pool = NewPool(state.range(0));
+    EventLoop loop(MakeEpollReactor());
+    BlockOn(loop, RoundTrips(state, pool, absl::ZeroDuration(), latencies));
+  }
+  Report(state, std::move(latencies));
 }
 BENCHMARK(BM_RoundTrip)->Arg(1)->Arg(2)->UseRealTime();
+
+// Each finds the worker asleep, and its processor too.
+void BM_RoundTripAfterAPause(benchmark::State& state) {
+  constexpr absl::Duration kPause = absl::Microseconds(500);
+  Latencies latencies;
+  {
+    ProcessPool pool = NewPool(1);
+    EventLoop loop(MakeEpollReactor());
+    BlockOn(loop, RoundTrips(state, pool, kPause, latencies));
+  }
+  Report(state, std::move(latencies), kPause);
+}
+BENCHMARK(BM_RoundTripAfterAPause)->Iterations(2000)->UseRealTime();
 
 Task<void> CallMany(ProcessPool* pool, int calls) {
   for (int i = 0; i < calls; ++i) {
@@ -70,54 +118,41 @@ void BM_Pipelined(benchmark::State& state) {
 }
 BENCHMARK(BM_Pipelined)->Arg(1)->Arg(2)->UseRealTime();
 
-void BM_MapInChunksOf256(benchmark::State& state) {
-  constexpr int kItems = 1 << 18;
+// How many workers, and items in a chunk.
+void BM_Map(benchmark::State& state) {
+  const int64_t chunk = state.range(1);
+  std::vector<int> items(static_cast<size_t>(chunk) << 10);
+  std::iota(items.begin(), items.end(), 0);
   ProcessPool pool = NewPool(state.range(0));
   EventLoop loop(MakeEpollReactor());
-  std::vector<int> items(kItems);
-  std::iota(items.begin(), items.end(), 0);
   for (auto _ : state) {
     MapOptions options;
-    options.chunk = 256;
+    options.chunk = static_cast<size_t>(chunk);
     const absl::StatusOr<std::vector<int>> results =
         BlockOn(loop, pool.Map(Same, absl::MakeSpan(items), std::move(options)));
     if (!results.ok()) state.SkipWithError("a call failed");
   }
-  state.SetItemsProcessed(state.iterations() * kItems);
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(items.size()));
 }
-BENCHMARK(BM_MapInChunksOf256)->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK(BM_Map)->ArgsProduct({{1, 2}, {1, 256}})->ArgNames({"workers", "chunk"})->UseRealTime();
 
-// A string there and back.
-void BM_EchoOfALargeString(benchmark::State& state) {
-  ProcessPool pool = NewPool(1);
-  EventLoop loop(MakeEpollReactor());
-  const std::string text(static_cast<size_t>(state.range(0)), 'x');
+// From nothing to the first answer. That it ends everything again is not timed.
+void BM_FirstResultAfterCreate(benchmark::State& state) {
   for (auto _ : state) {
-    const absl::StatusOr<std::string> result =
-        BlockOn(loop, pool.Call(Echo, absl::string_view(text)));
-    if (!result.ok() || result->size() != text.size()) state.SkipWithError("a call failed");
+    state.PauseTiming();
+    EventLoop loop(MakeEpollReactor());
+    state.ResumeTiming();
+    ProcessPool pool = NewPool(state.range(0));
+    const absl::StatusOr<int> result = BlockOn(loop, pool.Call(Same, 1));
+    state.PauseTiming();
+    if (!result.ok()) state.SkipWithError("a call failed");
+    {
+      const ProcessPool ended(std::move(pool));
+    }
+    state.ResumeTiming();
   }
-  state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(BM_EchoOfALargeString)->Arg(1 << 20)->Arg(64 << 20)->UseRealTime();
-
-// The floor: into shared memory, out of it into a new string, and the same back.
-void BM_FloorFourCopies(benchmark::State& state) {
-  const auto size = static_cast<size_t>(state.range(0));
-  const std::string text(size, 'x');
-  std::vector<char> there(size);
-  std::vector<char> back(size);
-  for (auto _ : state) {
-    std::memcpy(there.data(), text.data(), size);
-    std::string argument(there.data(), size);
-    benchmark::DoNotOptimize(argument);
-    std::memcpy(back.data(), argument.data(), size);
-    std::string result(back.data(), size);
-    benchmark::DoNotOptimize(result);
-  }
-  state.SetBytesProcessed(state.iterations() * state.range(0));
-}
-BENCHMARK(BM_FloorFourCopies)->Arg(1 << 20)->Arg(64 << 20)->UseRealTime();
+BENCHMARK(BM_FirstResultAfterCreate)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace plait
