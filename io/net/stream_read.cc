@@ -9,6 +9,7 @@
 #include "plait/io/net/stream_state.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/task_context.h"
 
 namespace plait::internal {
@@ -57,11 +58,11 @@ bool StreamRead::IsDone() noexcept {
   if (!fills_ && state->incoming_.size() >= least_) {
     if (CurrentStopToken().stop_requested()) return false;
     at_ += state->incoming_.TakeInto(rest());
-    return true;
+    return GoesOn();
   }
   if (state->by_shots_ != nullptr && state->is_home(Worker::Current()) &&
       !CurrentStopToken().stop_requested()) {
-    if (TakeShots(*state)) return true;
+    if (TakeShots(*state)) return GoesOn();
     if (state->by_shots_->ended()) state->EndShots();
   }
   result = state->read_error_;
@@ -69,7 +70,12 @@ bool StreamRead::IsDone() noexcept {
   // Any byte is enough: of one that needs more, and then fails, what it took would have to go back.
   return state->reads_itself() && least_ == 1 && !state->drained_ &&
          !CurrentStopToken().stop_requested() && state->is_home(Worker::Current()) &&
-         state->KeepsTurn() && TryNow(*state);
+         SpendBudget() && TryNow(*state);
+}
+
+bool StreamRead::GoesOn() noexcept {
+  gives_turn_ = !SpendBudget();
+  return !gives_turn_;
 }
 
 bool StreamRead::TryNow(StreamState& state) noexcept {
@@ -97,6 +103,10 @@ int32_t StreamRead::Receive(StreamState& state, int32_t announced) noexcept {
 }
 
 bool StreamRead::Wait(PromiseBase& waiter) noexcept {
+  if (gives_turn_) {
+    waiter.ScheduleLast();
+    return true;
+  }
   StreamState& state = *state_.get();
   Worker* const home = Worker::Current();
   refusal_ = state.ComeHome(home);
@@ -105,7 +115,6 @@ bool StreamRead::Wait(PromiseBase& waiter) noexcept {
   result = -ECANCELED;
   if (!Begin(waiter, *home, kReadNote)) return true;
   state.reader_.store(this, kRelaxed);
-  state.turns_ = StreamState::kTurns;
   Start(state);
   return true;
 }

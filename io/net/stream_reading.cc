@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "plait/io/net/partial_bytes.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/task/task_context.h"
 
@@ -43,7 +44,8 @@ absl::Status Overrun(const StreamState& state, absl::string_view what, size_t li
       absl::StrCat("read from ", state.Name(), ": ", what, " is longer than ", limit, " bytes"));
 }
 
-// Whether a read may begin: the operations below may not have to wait, and then nobody else asks.
+// Whether a read may begin: the operations below may not have to wait, and then nobody else asks,
+// and nobody else would give others their turn.
 absl::Status Check(const StreamRef& state) {
   if (!state) return StreamIsClosed("read");
   if (TaskContext::Current()->stop_requested()) {
@@ -65,6 +67,7 @@ absl::Status StreamIsClosed(absl::string_view what) {
 }
 
 Task<absl::StatusOr<std::string>> ReadStreamSome(StreamRef state, size_t most) {
+  co_await SpendTurn();
   co_await OrReturn(Check(state));
   // Not into a string of that size, which would wait along, and may be anything.
   if (most > 0 && state->buffered().empty()) {
@@ -75,6 +78,7 @@ Task<absl::StatusOr<std::string>> ReadStreamSome(StreamRef state, size_t most) {
 }
 
 Task<absl::StatusOr<std::string>> ReadStreamExactly(StreamRef state, size_t size) {
+  co_await SpendTurn();
   co_await OrReturn(Check(state));
   // A size may come from the peer: memory is taken for bytes that have come.
   while (state->buffered().size() < size) {
@@ -94,6 +98,7 @@ Task<absl::StatusOr<std::string>> ReadStreamUntil(StreamRef state, std::string d
   if (delimiter.empty()) {
     co_return absl::InvalidArgumentError("read until a delimiter: the delimiter is empty");
   }
+  co_await SpendTurn();
   co_await OrReturn(Check(state));
   Search search(delimiter, limit);
   for (;;) {
@@ -115,6 +120,7 @@ Task<absl::StatusOr<std::string>> ReadStreamUntil(StreamRef state, std::string d
 }
 
 Task<absl::StatusOr<std::optional<std::string>>> ReadStreamLine(StreamRef state, size_t limit) {
+  co_await SpendTurn();
   co_await OrReturn(Check(state));
   Search search("\n", limit);
   for (;;) {
@@ -129,6 +135,7 @@ Task<absl::StatusOr<std::optional<std::string>>> ReadStreamLine(StreamRef state,
 }
 
 Task<absl::StatusOr<std::string>> ReadStreamAll(StreamRef state, size_t limit) {
+  co_await SpendTurn();
   co_await OrReturn(Check(state));
   for (;;) {
     if (state->buffered().size() > limit) co_return Overrun(*state.get(), "it", limit);

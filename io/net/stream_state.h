@@ -125,6 +125,8 @@ class StreamRead : private HomeWait, private IoOperation {
   void Start(StreamState& state) noexcept;
   // What the kernel has now; of `announced` bytes it spoke. How many, or -errno.
   int32_t Receive(StreamState& state, int32_t announced) noexcept;
+  // It has what it was to read: whether it goes on at once, or gives others their turn.
+  bool GoesOn() noexcept;
   // Receives before it waits. False where there is nothing now.
   bool TryNow(StreamState& state) noexcept;
   void AwaitInput(StreamState& state) noexcept;
@@ -154,6 +156,7 @@ class StreamRead : private HomeWait, private IoOperation {
   const size_t least_;
   const bool fills_;
   bool found_nothing_ = false;  // just now
+  bool gives_turn_ = false;     // before it goes on with what it has
   StreamRefusal refusal_ = StreamRefusal::kNone;
 };
 
@@ -382,14 +385,7 @@ class StreamState {
   void OnSent(int result) noexcept;
   // Takes the waiting writer out if it has nothing more to wait for.
   StreamWrite* TakeFinishedWriter(int* result) noexcept;
-  // False every now and then: a task that never has to wait must let the others run.
-  bool KeepsTurn() noexcept {
-    if (--turns_ != 0) return true;
-    turns_ = kTurns;
-    return false;
-  }
 
-  static constexpr uint8_t kTurns = 32;
   // Reads that ask for more than this had better go straight into the caller's memory.
   static constexpr size_t kMostByShots = size_t{16} << 10;
 
@@ -405,7 +401,6 @@ class StreamState {
   bool no_shots_ = false;    // the reactor has none, or they have ended
   Reading reading_ = Reading::kUnknown;
   bool drained_ = false;  // a read took all there was; more has its event
-  uint8_t turns_ = kTurns;
   int blocks_again_ = -1;
   Atomic<uint32_t> high_water_{kDefaultHighWater};
   Atomic<Worker*> home_{nullptr};

@@ -6,6 +6,7 @@
 #include "plait/io/net/stream_state.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/task_context.h"
 
 namespace plait::internal {
@@ -45,13 +46,13 @@ bool StreamWrite::IsDone() noexcept {
     }
     rest_.remove_prefix(static_cast<size_t>(sent));
   }
-  return rest_.empty() && state->KeepsTurn();
+  return rest_.empty() && SpendBudget();
 }
 
 bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
   StreamState& state = *state_.get();
   Worker* const home = Worker::Current();
-  if (kind_ == Kind::kWrite && rest_.empty()) {  // it has kept its turn too long
+  if (kind_ == Kind::kWrite && rest_.empty()) {  // it is the others' turn
     waiter.ScheduleLast();
     return true;
   }
@@ -60,7 +61,7 @@ bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
   if (kind_ == Kind::kWrite && state.Fits(rest_.size()) && !waiter.context->stop_requested()) {
     state.Enqueue(rest_);
     rest_ = {};
-    if (state.KeepsTurn()) return false;
+    if (SpendBudget()) return false;
     waiter.ScheduleLast();
     return true;
   }
@@ -68,7 +69,6 @@ bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
   result_ = -ECANCELED;
   if (!Begin(waiter, *home, kWriteNote)) return true;
   state.writer_ = this;
-  state.turns_ = StreamState::kTurns;
   if (state.outgoing_ == nullptr) {
     state.outgoing_ = std::make_unique<StreamState::Outgoing>(state);
     state.Pump();

@@ -54,7 +54,7 @@ bool Barrier::Suspend(WaitAwaiter& arriving, internal::PromiseBase& promise) noe
   WakeList woken;
   const bool waits = arriving.Park(promise, lock_, waiters_, internal::kBarrierNote, [&] {
     const bool ready = ArriveUnderLock(arriving, woken);
-    if (!ready) ++waiting_;
+    if (!ready && !arriving.CancelledEarly()) ++waiting_;
     return ready;
   });
   woken.WakeAll();

@@ -246,7 +246,7 @@ class Channel : private internal::ChannelBase {
     return any;
   }
 
-  // For await_suspend: joins `list`, unless there is nothing to wait for.
+  // For await_suspend: joins `list`, unless there is nothing to wait for, or a stop came before.
   bool Wait(Waiter& self, internal::PromiseBase& promise, internal::WaiterList& list,
             internal::Atomic<bool>& flag, Patient patient) {
     self.Prepare(
@@ -257,18 +257,20 @@ class Channel : private internal::ChannelBase {
     bool waits = false;
     {
       internal::SpinLockHolder hold(lock_);
-      early = self.CancelledEarly();
-      if (!early) {
-        list.PushBack(self);
-        flag.store(true, internal::kSeqCst);
-        Serve(woken, &self, patient);
-        waits = !self.granted();
+      list.PushBack(self);
+      flag.store(true, internal::kSeqCst);
+      Serve(woken, &self, patient);
+      waits = !self.granted();
+      early = waits && self.CancelledEarly();
+      if (early) {
+        internal::WaiterList::Unlink(self);
+        if (list.empty()) flag.store(false, internal::kRelaxed);
       }
     }
     woken.WakeAll();
     if (early)
       self.Wake();  // through the executor, so that a loop of cancelled waits lets others run
-    return waits || early || internal::YieldIfSpent(promise);
+    return waits || internal::YieldIfSpent(promise);
   }
 
   class [[nodiscard]] SendAwaiter : public Waiter {

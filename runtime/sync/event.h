@@ -7,10 +7,10 @@
 // Set lets everyone go who waits, in the order of their arrival, and whoever comes later passes at
 // once, until Clear. One that waited when Set was called goes on even if Clear follows before its
 // turn. Cancellation: a cancelled Wait gives absl::CancelledError. A Wait on an event that is set
-// succeeds in a cancelled task too. Threads: any; what came before Set is visible after the Wait.
-// Lifetime: the event outlives whoever waits (CHECK); who has waited may destroy it, even if Set
-// has not returned on its thread. Cost: a Wait on an event that is set is a load; nothing
-// allocates.
+// succeeds in a cancelled task too; after 128 in a row it gives other tasks a turn. Threads: any;
+// what came before Set is visible after the Wait. Lifetime: the event outlives whoever waits
+// (CHECK); who has waited may destroy it, even if Set has not returned on its thread. Cost: a Wait
+// on an event that is set is a load; nothing allocates.
 #ifndef PLAIT_RUNTIME_SYNC_EVENT_H_
 #define PLAIT_RUNTIME_SYNC_EVENT_H_
 
@@ -21,6 +21,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/wait_notes.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/waiter_list.h"
 
@@ -62,13 +63,16 @@ class Event {
    public:
     explicit WaitAwaiter(Event& event) noexcept : event_(event) {}
 
-    bool await_ready() const noexcept { return event_.state_.load(internal::kAcquire) == kSet; }
+    bool await_ready() const noexcept {
+      return event_.state_.load(internal::kAcquire) == kSet && internal::SpendBudget();
+    }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
       const bool waits = Park(waiter.promise(), event_.lock_, event_.waiters_, internal::kEventNote,
                               [this] { return event_.IsSet(); });
-      if (!waits) event_.AwaitSetter();
-      return waits;
+      if (waits) return true;
+      event_.AwaitSetter();
+      return internal::YieldIfSpent(waiter.promise());
     }
     absl::Status await_resume() {
       if (Finish()) return absl::OkStatus();

@@ -18,6 +18,7 @@
 // A Lock that need not wait succeeds in a cancelled task too, and so does one that was handed the
 // mutex before the cancel arrived.
 // Fairness: FIFO. An unlock hands the mutex to the task that has waited longest; nobody overtakes.
+// A task that never has to wait gives others a turn after 128 awaits, then with the mutex locked.
 // Locking twice in one task waits for ever, as with asyncio's. Threads: any; a guard may be moved
 // to another task or thread and unlocked there. Lifetime: the mutex outlives its guards and whoever
 // waits for it (CHECK). Cost: one locked instruction to lock and one to unlock when nobody waits;
@@ -33,6 +34,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/guard_await.h"  // IWYU pragma: export
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/waiter_list.h"
 
@@ -147,10 +149,11 @@ class Mutex {
     explicit LockAwaiter(Mutex& mutex, bool cancellable = true) noexcept
         : mutex_(mutex), cancellable_(cancellable) {}
 
-    bool await_ready() noexcept { return mutex_.LockNow(); }
+    bool await_ready() noexcept { return internal::SpendBudget() && mutex_.LockNow(); }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
-      return mutex_.Suspend(*this, waiter.promise(), cancellable_);
+      return mutex_.Suspend(*this, waiter.promise(), cancellable_) ||
+             internal::YieldIfSpent(waiter.promise());
     }
     MutexGuard await_resume() noexcept {
       return Finish() ? MutexGuard(mutex_) : MutexGuard(MutexGuard::kCancelled);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/time/sleep.h"
 
 namespace plait {
@@ -108,6 +109,7 @@ absl::Status TokenBucket::TryAcquire(int64_t tokens, Clock& clock) {
 
 Task<absl::Status> TokenBucket::Acquire(int64_t tokens) {
   if (absl::Status refusal = Refusal(tokens); !refusal.ok()) co_return refusal;
+  co_await internal::SpendTurn();  // while there are tokens it waits for nothing
   Clock& clock = ClockHere(Clock::Real());
   if (TakeOrQueue(clock.Now(), tokens)) co_return absl::OkStatus();
   // One at a time sleeps until its tokens are there. One that is cancelled has taken nothing, and

@@ -8,9 +8,12 @@
 // An awaiter asks in await_ready, before it takes anything, and says no where the answer is no. In
 // await_suspend it looks again, as it does for those who come between the two, and where it has
 // what it wants it returns YieldIfSpent in place of false: the coroutine is queued with its result.
-// Cost: a decrement. Threads: the one that runs the coroutine.
+// A coroutine that may find all it wants without an await of its own awaits SpendTurn first. Cost:
+// a decrement. Threads: the one that runs the coroutine.
 #ifndef PLAIT_RUNTIME_TASK_BUDGET_H_
 #define PLAIT_RUNTIME_TASK_BUDGET_H_
+
+#include <coroutine>
 
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/task/promise.h"
@@ -40,6 +43,16 @@ inline bool YieldIfSpent(PromiseBase& coroutine) noexcept {
   return true;
 #endif
 }
+
+// co_await: goes on at once, but where it is the others' turn.
+struct [[nodiscard]] SpendTurn {
+  bool await_ready() const noexcept { return SpendBudget(); }
+  template <PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> waiter) const noexcept {
+    return YieldIfSpent(waiter.promise());
+  }
+  void await_resume() const noexcept {}
+};
 
 }  // namespace plait::internal
 

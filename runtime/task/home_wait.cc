@@ -27,8 +27,9 @@ void HomeWait::Happened() noexcept {
 }
 
 bool HomeWait::RunAtHome(bool (*start)(HomeWait&, PromiseBase&) noexcept) noexcept {
-  // As if the coroutine ran here, which is about to wait.
+  // As if the coroutine ran here, which is about to wait. The others have had their turn.
   const TaskContext* const outer = std::exchange(thread_state.context, waiter_->context);
+  thread_state.budget = kReadyAwaits;
   const bool waits = start(*this, *waiter_);
   thread_state.context = outer;
   return waits;

@@ -55,7 +55,8 @@ class Waiter : public WaiterLink {
   void PrepareUncancellable(PromiseBase& promise, SpinLock& lock, const AwaitNote& note) noexcept;
 
   // All of await_suspend, for the usual case: waits in `list` unless `ready()`, which runs under
-  // the lock. Gives what await_suspend returns.
+  // the lock, also where a stop came before: what need not wait is not cancelled. Gives what
+  // await_suspend returns.
   template <class Ready>
   bool Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, const AwaitNote& note,
             Ready ready) noexcept;
@@ -190,11 +191,11 @@ bool Waiter::Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, const 
   Prepare(promise, lock, note);
   {
     SpinLockHolder hold(lock);
+    if (ready()) {
+      Grant();
+      return false;
+    }
     if (!CancelledEarly()) {
-      if (ready()) {
-        Grant();
-        return false;
-      }
       list.PushBack(*this);
       return true;
     }

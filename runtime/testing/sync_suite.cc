@@ -498,37 +498,6 @@ TEST_P(SyncSuite, JoinWaitsForWorkThatIsDoneOnOtherExecutors) {
 
 // --- Strand ---
 
-TEST_P(SyncSuite, ATaskWhoseAwaitsNeverHaveToWaitLetsOthersHaveTheirTurn) {
-  Await([&]() -> Task<void> {
-    const auto note = [](Atomic<bool>* ran) -> Task<void> {
-      ran->store(true, internal::kRelaxed);
-      co_return;
-    };
-    Channel<int> channel(1);
-    Queue<int> queue;
-    Semaphore semaphore(1);
-    for (int kind = 0; kind < 3; ++kind) {
-      Atomic<bool> ran{false};
-      JoinHandle<void> sibling = Spawn(note(&ran));
-      while (!ran.load(internal::kRelaxed)) {  // or never
-        if (kind == 0) {
-          const absl::Status sent = co_await channel.Send(1);
-          const absl::StatusOr<int> received = co_await channel.Receive();
-          EXPECT_TRUE(sent.ok() && received.ok()) << sent << received.status();
-        } else if (kind == 1) {
-          const absl::Status put = co_await queue.Put(1);
-          const absl::StatusOr<int> got = co_await queue.Get();
-          EXPECT_TRUE(put.ok() && got.ok()) << put << got.status();
-        } else {
-          const SemaphoreGuard permit = co_await semaphore.Acquire();
-          EXPECT_TRUE(permit.ok());
-        }
-      }
-      co_await sibling;
-    }
-  });
-}
-
 TEST_P(SyncSuite, AStrandOverTheExecutorRunsOneThingAtATimeAndResumesOnItself) {
   Await([&]() -> Task<void> {
     struct State {
