@@ -47,7 +47,7 @@ bool PoolCore::Owes(const WorkerSeat& worker) noexcept {
 
 bool PoolCore::ZygoteOwes() const noexcept {
   return std::any_of(workers_.begin(), workers_.end(),
-                     [this](const auto& worker) { return worker != nullptr && Owes(*worker); });
+                     [](const auto& worker) { return worker != nullptr && Owes(*worker); });
 }
 
 void PoolCore::SetZygoteAlarm() noexcept {
