@@ -120,6 +120,7 @@ UringMultishot* Multishots::Start(Ring& ring, IoOpcode opcode, int fd,
   shots.ended_ = shots.cancelling_ = false;
   shots.end_ = 0;
   ++in_use_;
+  if (shots.accepts()) accepting_.push_back(&shots);
   Armed(shots);
   return &shots;
 }
@@ -132,7 +133,7 @@ void Multishots::Armed(UringMultishot& shots) noexcept {
 }
 
 void Multishots::Prepare(io_uring_sqe& entry, const UringMultishot& shots) noexcept {
-  if (shots.opcode_ == IoOpcode::kAccept) {
+  if (shots.accepts()) {
     io_uring_prep_multishot_accept(&entry, shots.fd_, nullptr, nullptr,
                                    SOCK_NONBLOCK | SOCK_CLOEXEC);
     return;
@@ -151,16 +152,16 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
     shot = &buffer_shots_[number];
     ++lent_buffers_;
     lent_[number] = true;
-  } else if (shots.opcode_ == IoOpcode::kAccept && result >= 0) {
+  } else if (shots.accepts() && result >= 0) {
     shot = NewAcceptShot();
   }
   if (shot != nullptr) {
     shot->result = result;
-    const bool useful = shots.opcode_ == IoOpcode::kAccept || result > 0;
-    if (useful && shots.owner_ != this) {
+    const bool useful = shots.accepts() || result > 0;
+    if (useful && shots.owner_ != this && !shots.ended_) {
       Append(shots, *shot);
     } else {
-      if (shots.opcode_ == IoOpcode::kAccept) sys::Calls().Close(result);
+      if (shots.accepts()) sys::Calls().Close(result);
       GiveBack(*shot);
     }
   }
@@ -173,6 +174,7 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
   const bool asked = std::exchange(shots.cancelling_, false);
   shots.state_ = UringMultishot::State::kEnded;
   if (shots.owner_ == this) return FreeIfDone(shots);
+  if (shots.ended_) return;  // by EndAccepting
   const bool end_of_stream = shots.opcode_ == IoOpcode::kRead && result == 0;
   if (end_of_stream || (result < 0 && result != -ENOBUFS && result != -ECANCELED)) {
     return End(shots, result);
@@ -219,6 +221,15 @@ void Multishots::Return(UringMultishot& shots, Shot& shot) noexcept {
   FreeIfDone(shots);
 }
 
+void Multishots::EndAccepting(int fd) noexcept {
+  for (UringMultishot* const shots : accepting_) {
+    if (shots->fd_ != fd || shots->owner_ == this || shots->ended_) continue;
+    End(*shots, -ECANCELED);
+    if (shots->state_ != UringMultishot::State::kArmed) continue;
+    if (!std::exchange(shots->cancelling_, true)) host_.Disarm(*shots);
+  }
+}
+
 void Multishots::Stop(UringMultishot& shots) noexcept {
   shots.owner_ = this;
   if (shots.state_ == UringMultishot::State::kArmed) {
@@ -227,7 +238,7 @@ void Multishots::Stop(UringMultishot& shots) noexcept {
     shots.state_ = UringMultishot::State::kEnded;
   }
   while (Shot* const shot = shots.Take()) {
-    if (shots.opcode_ == IoOpcode::kAccept) sys::Calls().Close(shot->result);
+    if (shots.accepts()) sys::Calls().Close(shot->result);
     --shots.lent_;
     GiveBack(*shot);
   }
@@ -240,6 +251,7 @@ void Multishots::FreeIfDone(UringMultishot& shots) noexcept {
     return;
   }
   --in_use_;
+  if (shots.accepts()) std::erase(accepting_, &shots);
   shots.state_ = UringMultishot::State::kFree;
   shots.next_free_ = free_;
   free_ = &shots;
@@ -274,6 +286,8 @@ void Multishots::Move(Ring& ring) noexcept {
     if (shots.owner_ == this) {
       if (was_armed) shots.state_ = UringMultishot::State::kEnded;
       FreeIfDone(shots);
+    } else if (shots.ended_) {
+      shots.state_ = UringMultishot::State::kEnded;
     } else if (shots.opcode_ == IoOpcode::kRead && !receives_ &&
                shots.state_ != UringMultishot::State::kEnded) {
       shots.state_ = UringMultishot::State::kEnded;

@@ -35,6 +35,7 @@ class UringMultishot final : public Multishot {
  public:
   UringMultishot() = default;
   int fd() const noexcept { return fd_; }
+  bool accepts() const noexcept { return opcode_ == IoOpcode::kAccept; }
 
  private:
   friend class Multishots;
@@ -75,6 +76,9 @@ class Multishots final : private MultishotOwner {
   UringMultishot* Start(Ring& ring, IoOpcode opcode, int fd, MultishotOwner& owner) noexcept;
   void Stop(UringMultishot& shots) noexcept;
   void Return(UringMultishot& shots, Shot& shot) noexcept;
+  // Those that accept on `fd`, which is about to be closed, end with -ECANCELED. The kernel keeps
+  // the socket until it has been entered.
+  void EndAccepting(int fd) noexcept;
 
   // Fills in the entry that Arm was asked for.
   void Prepare(io_uring_sqe& entry, const UringMultishot& shots) noexcept;
@@ -126,6 +130,7 @@ class Multishots final : private MultishotOwner {
   size_t in_use_ = 0;
   size_t armed_ = 0;
   bool moving_ = false;
+  std::vector<UringMultishot*> accepting_;  // of those in use; few
 
   std::vector<std::unique_ptr<Shot[]>> accept_blocks_;
   Shot* free_shots_ = nullptr;

@@ -348,9 +348,11 @@ void RingReactor::FinishClose(IoOperation& operation) noexcept {
   if (Descriptor* const descriptor = Find(operation.fd); descriptor != nullptr) {
     *descriptor = Descriptor();
   }
-  // The kernel looks the number up when it gets the request, and that is to be this descriptor.
-  const auto& armed = armed_descriptors_;
-  if (std::find(armed.begin(), armed.end(), operation.fd) != armed.end()) Enter(0, nullptr);
+  multishots_.EndAccepting(operation.fd);
+  // The kernel looks the number up when it gets the request, and that is to be this descriptor. And
+  // who listened here is to find the address free.
+  const auto& changed = changed_descriptors_;
+  if (std::find(changed.begin(), changed.end(), operation.fd) != changed.end()) Enter(0, nullptr);
   const int result = sys::Calls().Close(operation.fd);
   // Linux has closed it when close is interrupted; to try again would hit another's descriptor.
   Complete(operation, result == -EINTR ? 0 : result);

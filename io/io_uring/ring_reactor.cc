@@ -74,7 +74,7 @@ void RingReactor::ArmWake() noexcept {
 }
 
 int RingReactor::Enter(unsigned wait_for, const timespec* timeout) noexcept {
-  armed_descriptors_.clear();
+  changed_descriptors_.clear();
   if (pipe_writes_ == 0) [[likely]]
     return ring_.Enter(wait_for, timeout);
   // The kernel raises SIGPIPE in this thread for a pipe that nobody reads.
@@ -149,13 +149,15 @@ void RingReactor::Arm(UringMultishot& shots) noexcept {
   }
   multishots_.Prepare(*entry, shots);
   entry->user_data = reinterpret_cast<uintptr_t>(&shots) | kMultishot;
-  armed_descriptors_.push_back(shots.fd());
+  changed_descriptors_.push_back(shots.fd());
 }
 
 void RingReactor::Disarm(UringMultishot& shots) noexcept {
   const auto stalled = std::find(stalled_multishots_.begin(), stalled_multishots_.end(), &shots);
   if (stalled == stalled_multishots_.end()) {
-    return AskToCancel(reinterpret_cast<uintptr_t>(&shots) | kMultishot);
+    AskToCancel(reinterpret_cast<uintptr_t>(&shots) | kMultishot);
+    if (shots.accepts()) changed_descriptors_.push_back(shots.fd());
+    return;
   }
   stalled_multishots_.erase(stalled);
   io_uring_cqe cancelled{};

@@ -103,6 +103,13 @@ void SettleInTurn(int fd) noexcept {
   static_cast<void>(here->group()->HomeOf(fd, *home));
 }
 
+// None where it has gone again: whoever reads from it finds that out.
+SocketAddress PeerOf(int fd) noexcept {
+  SocketAddress peer;
+  ::sockaddr* const room = peer.room();
+  return sys::Calls().PeerName(fd, room, peer.room_size()) >= 0 ? peer : SocketAddress();
+}
+
 // Nothing that will pass by itself: closed, no listener, no reactor, cancelled.
 bool IsFinal(const absl::Status& error) {
   return absl::IsFailedPrecondition(error) || absl::IsInvalidArgument(error) ||
@@ -221,7 +228,12 @@ Listener::~Listener() {
   if (state_ != nullptr) state_->TakeDescriptor().Reset();
 }
 
-Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandler* on_error) {
+internal::AcceptShots Listener::ShotsOf(const StateRef& state) {
+  return internal::AcceptShots(state->descriptor.get(), state->taken);
+}
+
+Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandler* on_error,
+                                                internal::AcceptShots* shots) {
   int passed_over = 0;
   for (;;) {
     if (state == nullptr || !state->descriptor.valid()) {
@@ -231,9 +243,18 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
       co_await OrReturn(state->AwaitTurn());
     }
     SocketAddress peer;
-    ::sockaddr* const room = peer.room();
-    const absl::StatusOr<int> fd =
-        co_await io::Accept(state->descriptor.get(), room, peer.room_size());
+    absl::StatusOr<int> fd = -1;
+    if (shots != nullptr && shots->pays()) {
+      const int next = co_await shots->Next();
+      if (!shots->pays()) continue;  // the reactor has none
+      fd = next < 0 ? absl::StatusOr<int>(ErrnoToStatus(next, "accept")) : next;
+      if (next >= 0) peer = PeerOf(next);
+    } else {
+      ::sockaddr* const room = peer.room();
+      fd = co_await io::Accept(state->descriptor.get(), room, peer.room_size());
+    }
+    // One that came alone says that there is room, and nothing wrong.
+    if (shots != nullptr) shots->set_pays(fd.ok());
     if (fd.ok()) {
       state->short_of_room.store(false, internal::kRelaxed);
       SettleInTurn(*fd);

@@ -30,6 +30,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "plait/io/net/accept_shots.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/stream.h"
 #include "plait/runtime/task/task.h"
@@ -72,7 +73,7 @@ class Listener {
   // co_await: the next connection. Those that wait side by side are served in their order.
   // FailedPrecondition when it is closed. Cancellation: absl::CancelledError; no connection is
   // lost.
-  Task<absl::StatusOr<Stream>> Accept() { return AcceptOn(state_, nullptr); }
+  Task<absl::StatusOr<Stream>> Accept() { return AcceptOn(state_, nullptr, nullptr); }
 
   // co_await: ends what waits with absl::CancelledError, and closes. Connections that nobody has
   // accepted yet are reset by the system. Closing again does nothing.
@@ -97,7 +98,10 @@ class Listener {
   Listener Share() const { return Listener(state_); }
 
   explicit Listener(StateRef state) noexcept : state_(std::move(state)) {}
-  static Task<absl::StatusOr<Stream>> AcceptOn(StateRef state, const ErrorHandler* on_error);
+  // By `shots`, where it is not null and when that pays: for a caller that takes all that comes.
+  static Task<absl::StatusOr<Stream>> AcceptOn(StateRef state, const ErrorHandler* on_error,
+                                               internal::AcceptShots* shots);
+  static internal::AcceptShots ShotsOf(const StateRef& state);
   static Task<absl::Status> CloseState(StateRef state);
 
   StateRef state_;

@@ -261,6 +261,16 @@ Task<void> Server::CloseConnection(internal::TaskRef<Connection> connection) {
 }
 
 Task<void> Server::AcceptConnections(TaskGroup& group) {
+  if (!listener_.is_open() || options_.max_connections > 0) {
+    // To the connection: what a multishot takes, it takes from others who may have room for it.
+    co_return co_await AcceptInto(group, nullptr);
+  }
+  internal::AcceptShots shots = Listener::ShotsOf(listener_.state_);
+  co_await AcceptInto(group, &shots);
+  co_await shots.Stop();
+}
+
+Task<void> Server::AcceptInto(TaskGroup& group, internal::AcceptShots* shots) {
   static_assert(sizeof(Connection) <= 200, "there may be very many");
   const Listener::ErrorHandler on_error = [this](const absl::Status& error) {
     Report(error, SocketAddress());
@@ -271,7 +281,7 @@ Task<void> Server::AcceptConnections(TaskGroup& group) {
       place = co_await places_.Acquire();
       if (!place.ok()) co_return;
     }
-    absl::StatusOr<Stream> stream = co_await Listener::AcceptOn(listener_.state_, &on_error);
+    absl::StatusOr<Stream> stream = co_await Listener::AcceptOn(listener_.state_, &on_error, shots);
     if (!stream.ok()) {
       if (ending_.load(internal::kSeqCst)) co_return;
       // Cancelled: somebody has closed the listener.

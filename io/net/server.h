@@ -46,6 +46,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "plait/io/net/accept_shots.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/listener.h"
 #include "plait/io/net/stream.h"
@@ -152,6 +153,7 @@ class Server {
 
   Task<absl::Status> Run();
   Task<void> AcceptConnections(TaskGroup& group);
+  Task<void> AcceptInto(TaskGroup& group, internal::AcceptShots* shots);
   Task<absl::Status> Handle(Stream stream);
   // co_await: until `done`, and true; or until `grace` is over, and false.
   template <class Done>
