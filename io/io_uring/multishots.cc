@@ -46,7 +46,8 @@ bool Multishots::MakeBuffers(Ring& ring) noexcept {
   if (::posix_memalign(&memory, kPage, size_t{count} * options_.buffer_size) != 0) return false;
   buffer_memory_.reset(static_cast<char*>(memory));
   if (!Register(ring)) return false;
-  lent_.resize(count);
+  lent_.reset(new (std::nothrow) bool[count]());
+  if (lent_ == nullptr) return false;
   buffer_shots_.reset(new (std::nothrow) Shot[count]);
   if (buffer_shots_ == nullptr) return false;
   for (unsigned i = 0; i < count; ++i) {
@@ -75,16 +76,19 @@ void Multishots::Provide(unsigned first, unsigned count) noexcept {
   provided_ = std::max(provided_, first + count);
 }
 
-void Multishots::GiveBack(Shot& shot) noexcept {
-  if (IsBuffer(shot)) {
-    const auto number = static_cast<unsigned>(&shot - buffer_shots_.get());
-    --lent_buffers_;
-    lent_[number] = false;
-    Provide(number, 1);
-  } else {
+void Multishots::GiveBack(const UringMultishot& shots, Shot& shot) noexcept {
+  if (shots.accepts()) {
     shot.next = free_shots_;
     free_shots_ = &shot;
+    return;
   }
+  const auto number = static_cast<unsigned>(&shot - buffer_shots_.get());
+  --lent_buffers_;
+  lent_[number] = false;
+  io_uring_buf_ring_add(buffer_ring_.get(), shot.data, options_.buffer_size,
+                        static_cast<unsigned short>(number),
+                        io_uring_buf_ring_mask(options_.max_buffers), 0);
+  io_uring_buf_ring_advance(buffer_ring_.get(), 1);
 }
 
 Shot* Multishots::NewAcceptShot() noexcept {
@@ -162,7 +166,7 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
       Append(shots, *shot);
     } else {
       if (shots.accepts()) sys::Calls().Close(result);
-      GiveBack(*shot);
+      GiveBack(shots, *shot);
     }
   }
   if ((completion.flags & IORING_CQE_F_MORE) != 0) return;
@@ -217,8 +221,8 @@ void Multishots::End(UringMultishot& shots, int32_t end) noexcept {
 
 void Multishots::Return(UringMultishot& shots, Shot& shot) noexcept {
   --shots.lent_;
-  GiveBack(shot);
-  FreeIfDone(shots);
+  GiveBack(shots, shot);
+  if (shots.owner_ == this) FreeIfDone(shots);
 }
 
 void Multishots::EndAccepting(int fd) noexcept {
@@ -240,7 +244,7 @@ void Multishots::Stop(UringMultishot& shots) noexcept {
   while (Shot* const shot = shots.Take()) {
     if (shots.accepts()) sys::Calls().Close(shot->result);
     --shots.lent_;
-    GiveBack(*shot);
+    GiveBack(shots, *shot);
   }
   FreeIfDone(shots);
 }

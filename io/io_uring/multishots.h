@@ -19,7 +19,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -107,18 +106,12 @@ class Multishots final : private MultishotOwner {
   template <class Do>
   void ForEachInUse(Do what) noexcept;
   void Provide(unsigned first, unsigned count) noexcept;
-  void GiveBack(Shot& shot) noexcept;
+  void GiveBack(const UringMultishot& shots, Shot& shot) noexcept;
   Shot* NewAcceptShot() noexcept;
   void Armed(UringMultishot& shots) noexcept;
   void Append(UringMultishot& shots, Shot& shot) noexcept;
   void End(UringMultishot& shots, int32_t end) noexcept;
   void FreeIfDone(UringMultishot& shots) noexcept;
-  bool IsBuffer(const Shot& shot) const noexcept {
-    if (buffer_shots_ == nullptr) return false;
-    const std::less<const Shot*> before;  // they need not be of one array
-    return !before(&shot, buffer_shots_.get()) &&
-           before(&shot, buffer_shots_.get() + options_.max_buffers);
-  }
 
   MultishotHost& host_;
   const IoUringOptions options_;
@@ -141,7 +134,7 @@ class Multishots final : private MultishotOwner {
   std::unique_ptr<io_uring_buf_ring, FreeMemory> buffer_ring_;
   std::unique_ptr<char, FreeMemory> buffer_memory_;
   std::unique_ptr<Shot[]> buffer_shots_;
-  std::vector<bool> lent_;  // by number: of those that are provided, not with the kernel
+  std::unique_ptr<bool[]> lent_;  // by number: of those that are provided, not with the kernel
   unsigned provided_ = 0;
   unsigned lent_buffers_ = 0;
 };

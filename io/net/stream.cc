@@ -24,10 +24,6 @@ Task<absl::StatusOr<std::string>> Stream::NextLine(StreamRef state, size_t limit
       absl::StrCat("read from ", state->Name(), ": there are no more lines"));
 }
 
-absl::string_view Stream::buffered() const noexcept {
-  return state_ ? state_->buffered() : absl::string_view();
-}
-
 void Stream::Consume(size_t count) noexcept {
   PLAIT_CHECK(count <= buffered().size(), "consuming more bytes than were read ahead");
   if (count == 0) return;

@@ -193,7 +193,9 @@ class Stream {
   // end; takes `count` bytes of it away, which are there. The view is valid until the next of these
   // or of the reads, so that it may be written meanwhile; nothing is taken while a read waits
   // (CHECK).
-  absl::string_view buffered() const noexcept;
+  absl::string_view buffered() const noexcept {
+    return state_ ? state_->buffered() : absl::string_view();
+  }
   auto ReadMore() { return internal::StreamFillAwaitable(state_); }
   void Consume(size_t count) noexcept;
 

@@ -39,16 +39,8 @@ StreamRead::StreamRead(StreamRef state, absl::Span<char> into, size_t least, boo
   opcode = IoOpcode::kRead;
 }
 
-bool StreamRead::await_ready() noexcept {
-  return (!state_ || state_->HomeElsewhere() == nullptr) && IsDone();
-}
-
-bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
-  Worker* const home = state_->HomeElsewhere();
-  if (home == nullptr) [[likely]]
-    return Wait(waiter);
-  StartAt<&StartHere, &CancelRead>(waiter, *home, kReadNote);
-  return true;
+void StreamRead::Carry(PromiseBase& waiter, Worker& home) noexcept {
+  StartAt<&StartHere, &CancelRead>(waiter, home, kReadNote);
 }
 
 bool StreamRead::IsDone() noexcept {
@@ -62,8 +54,9 @@ bool StreamRead::IsDone() noexcept {
   }
   if (state->by_shots_ != nullptr && state->is_home(Worker::Current()) &&
       !CurrentStopToken().stop_requested()) {
-    if (TakeShots(*state)) return GoesOn();
-    if (state->by_shots_->ended()) state->EndShots();
+    const StreamShots& shots = *state->by_shots_;
+    if (shots.has_some() && TakeShots(*state)) return GoesOn();
+    if (shots.ended()) state->EndShots();
   }
   result = state->read_error_;
   if (result < 0) return true;
@@ -144,7 +137,10 @@ void StreamRead::PutBack(StreamState& state) noexcept {
 void StreamRead::Start(StreamState& state) noexcept {
   if (!fills_) at_ += state.incoming_.TakeInto(rest());
   flag_b_ = state.UsesShots(*this);
-  if (by_shots()) return;
+  if (by_shots()) {
+    if (fills_) state.incoming_.Trim();
+    return;
+  }
   using Reading = StreamState::Reading;
   if (state.reading_ == Reading::kUnknown) {
     state.drained_ = true;  // or not: the reactor says so of a descriptor that it does not know

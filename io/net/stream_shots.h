@@ -32,13 +32,16 @@ class StreamShots : private MultishotOwner {
   // Fills `into` as far as there are bytes; how many. What is left of the last piece goes to
   // `rest`, which is empty.
   size_t TakeInto(absl::Span<char> into, ByteBuffer& rest) noexcept;
-  // Appends what there is, until `into` has `enough`; how many.
+  // Appends what there is, until `into` has `enough`; how many. `into` may have much more room
+  // then; who keeps its bytes trims it.
   size_t TakeInto(ByteBuffer& into, size_t enough) noexcept;
 
   // No more will come than what is there. Then end() is 0 for the end of the stream, or -errno.
   bool ending() const noexcept { return shots_->ended(); }
   // And nothing is there.
-  bool ended() const noexcept { return ending() && !shots_->has_shots(); }
+  bool ended() const noexcept { return ending() && !has_some(); }
+  // Something is there.
+  bool has_some() const noexcept { return shots_->has_shots(); }
   int end() const noexcept { return shots_->end(); }
 
  private:

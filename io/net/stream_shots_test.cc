@@ -188,6 +188,31 @@ TEST_P(StreamShotsTest, APeerThatIsNotReadFromCannotSendForEver) {
   });
 }
 
+TEST_P(StreamShotsTest, WhatWasReadAheadStaysWhereItIsWhileItIsWrittenHoweverMuchComes) {
+  RunTask([&]() -> Task<void> {
+    FdPair pair = MakeSmallTcpPair();
+    Stream stream = MakeStream(pair.first);
+    co_await WaitOften(&stream, pair.second.get());
+    WriteAll(pair.second.get(), "abc");
+    EXPECT_TRUE((co_await stream.ReadMore()).ok());
+    EXPECT_EQ(stream.buffered(), "abc");
+    // From where it is, when there is room: the stream keeps no copy.
+    stream.set_high_water_mark(0);
+    const size_t before = FillUp(stream.descriptor());
+    JoinHandle<absl::Status> writing = Spawn([](Stream* to) -> Task<absl::Status> {
+      co_return co_await to->Write(to->buffered());
+    }(&stream));
+    for (int i = 0; i < 100; ++i) {
+      FillUp(pair.second.get());
+      for (int turn = 0; turn < 10; ++turn) co_await Yield();
+    }
+    EXPECT_EQ(ReadExactly(pair.second.get(), before).size(), before);
+    const absl::Status written = co_await writing;
+    EXPECT_TRUE(written.ok()) << written;
+    EXPECT_EQ(ReadExactly(pair.second.get(), 3), "abc");
+  });
+}
+
 TEST_P(StreamShotsTest, AStreamOutlivesItsLoop) {
   // What a system keeps for all the loops of a process is there after the first.
   EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
@@ -309,13 +334,21 @@ TEST(StreamShotsBuffersTest, WhatAStreamHeldThatIsDroppedWhereItsLoopDoesNotRunC
   const Reactor& reactor = **made;
   EventLoop loop(std::move(made));
   enum Peer { kSilent, kFloods, kFloodsAndEnds, kFloodsAndResets };
-  for (const Peer peer : {kSilent, kFloods, kFloodsAndEnds, kFloodsAndResets}) {
+  const auto read_ahead = [](Stream& stream) -> Task<void> {
+    EXPECT_TRUE((co_await stream.ReadMore()).ok());
+  };
+  for (int round = 0; round < 8; ++round) {
+    const auto peer = static_cast<Peer>(round / 2);
     for (int turns = 0; turns < 8; ++turns) {
-      SCOPED_TRACE(testing::Message() << "peer " << peer << ", dropped after turn " << turns);
+      SCOPED_TRACE(testing::Message() << "round " << round << ", dropped after turn " << turns);
       FdPair pair = MakeTcpPair();
       {
         Stream stream = MakeStream(pair.first);
         BlockOn(loop, WaitOften(&stream, pair.second.get()));
+        if (round % 2 == 1) {
+          WriteAll(pair.second.get(), "read ahead, and left");
+          BlockOn(loop, read_ahead(stream));
+        }
         if (peer != kSilent) FillUp(pair.second.get());
         if (peer == kFloodsAndResets) {
           const linger at_once{.l_onoff = 1, .l_linger = 0};

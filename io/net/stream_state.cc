@@ -34,19 +34,6 @@ absl::StatusOr<SocketAddress> AskForAddress(int fd, AddressCall call, absl::stri
 
 }  // namespace
 
-// --- StreamRef ---
-
-StreamRef::StreamRef(StreamState* state) noexcept : state_(state) {
-  if (state != nullptr) state->holders_.fetch_add(1, kRelaxed);
-}
-
-void StreamRef::Drop() noexcept {
-  // Release, and acquire for the last: whatever a holder did comes before the end.
-  if (state_->holders_.fetch_sub(1, kAcqRel) == 1) delete state_;
-}
-
-// --- StreamState ---
-
 StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer) noexcept
     : descriptor_(std::move(descriptor)), kind_(KindOf(descriptor_.get(), peer)) {
   // What fails here fails with the first operation too, which says so.
@@ -207,10 +194,9 @@ Task<absl::Status> StreamState::ShutDownNow(StreamRef state) {
 
 // --- what comes by a multishot ---
 
-bool StreamState::UsesShots(const StreamRead& reader) noexcept {
-  if (by_shots_ != nullptr) return true;
+bool StreamState::StartsShots(const StreamRead& reader) noexcept {
   // Not for a connection of one request and one answer.
-  if (!std::exchange(has_waited_, true) || kind_ != Kind::kTcp || no_shots_ ||
+  if (!std::exchange(has_waited_, true) || kind_ != Kind::kTcp ||
       reader.rest().size() > kMostByShots) {
     return false;
   }
@@ -221,14 +207,14 @@ bool StreamState::UsesShots(const StreamRead& reader) noexcept {
 }
 
 void StreamState::OnShots() noexcept {
-  const StreamRef self(this);        // lives until the reader has gone on
+  // Held by the multishot until that is dropped, and then by the reader until he goes on.
   if (closed()) return DropShots();  // on another thread, which could not
   StreamRead* const reader = reader_.load(kRelaxed);
   const bool waits = reader != nullptr && reader->by_shots();
   const bool enough = waits && reader->TakeShots(*this);
-  const bool ended = by_shots_->ending();
-  // The reactor has its buffers back now: a read that takes the rest may never come, and a stream
-  // that is dropped where its loop does not run would keep them.
+  // The reactor has its buffers back now, as a read that takes the rest may never come. Not while
+  // somebody may be writing what was read ahead, which stays where it is.
+  const bool ended = by_shots_->ending() && (waits || incoming_.empty());
   const int end = ended ? EndShots() : 0;
   if (!waits) return;  // what has come is for the next one to take
   if (!enough) {
@@ -242,8 +228,10 @@ void StreamState::OnShots() noexcept {
 }
 
 int StreamState::EndShots() noexcept {
+  const StreamRef self(this);
   const int end = by_shots_->end();
   by_shots_->TakeInto(incoming_, std::numeric_limits<size_t>::max());
+  incoming_.Trim();
   DropShots();
   if (end == -ENOBUFS) {
     has_waited_ = false;  // they may pay again, in a while
@@ -265,6 +253,8 @@ void StreamState::StopShots() noexcept {
     // Only its own thread can stop it, and its loop may be closed already, so nothing can be posted
     // there. This tells the peer, and has it come to its end there; else it goes with the reactor.
     static_cast<void>(sys::Calls().Shutdown(fd(), SHUT_RDWR));
+    // What has come to its end before is but memory, and nobody is at it: its loop does not run.
+    if (by_shots_->ending()) DropShots();
     return;
   }
   DropShots();
@@ -275,23 +265,10 @@ void StreamState::StopShots() noexcept {
   home().Post(static_cast<IoOperation&>(*reader));
 }
 
-StreamRefusal StreamState::ComeHome(Worker* worker) noexcept {
+StreamRefusal StreamState::Settle(Worker* worker) noexcept {
   if (worker == nullptr || worker->reactor() == nullptr) return StreamRefusal::kNoReactor;
   if (is_home(nullptr)) home_.store(worker, kRelaxed);
   return is_home(worker) ? StreamRefusal::kNone : StreamRefusal::kOtherThread;
-}
-
-StreamRefusal StreamState::RefusalToRead() const noexcept {
-  if (closing()) return StreamRefusal::kClosing;
-  if (closed()) return StreamRefusal::kClosed;
-  return !reading() ? StreamRefusal::kNone : StreamRefusal::kBusy;
-}
-
-StreamRefusal StreamState::RefusalToWrite(bool flush) const noexcept {
-  if (closing() && (closed() || !flush)) return StreamRefusal::kClosing;
-  if (closed()) return StreamRefusal::kClosed;
-  if (shut_down() && !flush) return StreamRefusal::kShutDown;
-  return writer_ == nullptr ? StreamRefusal::kNone : StreamRefusal::kBusy;
 }
 
 absl::Status StreamState::Refused(absl::string_view what, StreamRefusal refusal) const {

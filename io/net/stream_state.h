@@ -72,7 +72,7 @@ enum class StreamRefusal : uint8_t {
 class StreamRef {
  public:
   StreamRef() = default;
-  explicit StreamRef(StreamState* state) noexcept;
+  inline explicit StreamRef(StreamState* state) noexcept;
   StreamRef(const StreamRef& other) noexcept : StreamRef(other.state_) {}
   StreamRef(StreamRef&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   StreamRef& operator=(StreamRef other) noexcept {
@@ -88,7 +88,7 @@ class StreamRef {
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
  private:
-  void Drop() noexcept;
+  inline void Drop() noexcept;
 
   StreamState* state_ = nullptr;
 };
@@ -99,7 +99,7 @@ class StreamRead : private HomeWait, private IoOperation {
   StreamRead(StreamRef state, absl::Span<char> into, size_t least) noexcept
       : StreamRead(std::move(state), into, least, /*fills=*/false) {}
 
-  bool await_ready() noexcept;
+  inline bool await_ready() noexcept;
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
     return Suspend(waiter.promise());
@@ -138,7 +138,9 @@ class StreamRead : private HomeWait, private IoOperation {
   absl::Span<char> rest() const noexcept {
     return absl::MakeSpan(at_, static_cast<size_t>(end_ - at_));
   }
-  bool Suspend(PromiseBase& waiter) noexcept;
+  inline bool Suspend(PromiseBase& waiter) noexcept;
+  // Not at home.
+  void Carry(PromiseBase& waiter, Worker& home) noexcept;
   // At home: the two halves of an await.
   bool IsDone() noexcept;
   bool Wait(PromiseBase& waiter) noexcept;
@@ -197,7 +199,7 @@ class [[nodiscard]] StreamWrite final : private HomeWait {
         size_(data.size()),
         kind_(kind) {}
 
-  bool await_ready() noexcept;
+  inline bool await_ready() noexcept;
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
     return Suspend(waiter.promise());
@@ -209,7 +211,9 @@ class [[nodiscard]] StreamWrite final : private HomeWait {
  private:
   friend class StreamState;
 
-  bool Suspend(PromiseBase& waiter) noexcept;
+  inline bool Suspend(PromiseBase& waiter) noexcept;
+  // Not at home.
+  void Carry(PromiseBase& waiter, Worker& home) noexcept;
   bool IsDone() noexcept;
   bool Wait(PromiseBase& waiter) noexcept;
   static bool StartHere(HomeWait& wait, PromiseBase& waiter) noexcept {
@@ -352,18 +356,36 @@ class StreamState {
   void AbortHere() noexcept;
   static Task<void> AbortAtHome(StreamRef state);
   // True on the thread where it waits, which the first wait decides.
-  StreamRefusal ComeHome(Worker* worker) noexcept;
+  StreamRefusal ComeHome(Worker* worker) noexcept {
+    // One that is the home has a reactor.
+    if (worker != nullptr && is_home(worker)) [[likely]]
+      return StreamRefusal::kNone;
+    return Settle(worker);
+  }
+  StreamRefusal Settle(Worker* worker) noexcept;
   bool is_home(Worker* worker) const noexcept { return home_.load(kRelaxed) == worker; }
   Worker& home() const noexcept { return *home_.load(kRelaxed); }
   bool closed() const noexcept { return closed_.load(kRelaxed); }
-  StreamRefusal RefusalToRead() const noexcept;
-  StreamRefusal RefusalToWrite(bool flush) const noexcept;
+  StreamRefusal RefusalToRead() const noexcept {
+    if (closing()) return StreamRefusal::kClosing;
+    if (closed()) return StreamRefusal::kClosed;
+    return !reading() ? StreamRefusal::kNone : StreamRefusal::kBusy;
+  }
+  StreamRefusal RefusalToWrite(bool flush) const noexcept {
+    if (closing() && (closed() || !flush)) return StreamRefusal::kClosing;
+    if (closed()) return StreamRefusal::kClosed;
+    if (shut_down() && !flush) return StreamRefusal::kShutDown;
+    return writer_ == nullptr ? StreamRefusal::kNone : StreamRefusal::kBusy;
+  }
   absl::Status Refused(absl::string_view what, StreamRefusal refusal) const;
 
   void OnShots() noexcept;
   void DropShots() noexcept;
   // Whether `reader`, which begins to wait, does so for a multishot: starts one where that pays.
-  bool UsesShots(const StreamRead& reader) noexcept;
+  bool UsesShots(const StreamRead& reader) noexcept {
+    return by_shots_ != nullptr || (!no_shots_ && StartsShots(reader));
+  }
+  bool StartsShots(const StreamRead& reader) noexcept;
   // It has ended: takes what there is of it. 0 or -errno, which the next read will find.
   int EndShots() noexcept;
   // Before the descriptor is closed.
@@ -447,6 +469,41 @@ class [[nodiscard]] StreamState::AtHome final : private HomeWait {
 // There may be very many that wait for something to happen. (What malloc gives for 136 bytes it
 // gives for 128 as well.)
 static_assert(sizeof(StreamState) <= 136);
+
+// --- in line, as every request comes by here ---
+
+inline StreamRef::StreamRef(StreamState* state) noexcept : state_(state) {
+  if (state != nullptr) state->holders_.fetch_add(1, kRelaxed);
+}
+
+inline void StreamRef::Drop() noexcept {
+  // Release, and acquire for the last: whatever a holder did comes before the end.
+  if (state_->holders_.fetch_sub(1, kAcqRel) == 1) delete state_;
+}
+
+inline bool StreamRead::await_ready() noexcept {
+  return (!state_ || state_->HomeElsewhere() == nullptr) && IsDone();
+}
+
+inline bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
+  Worker* const home = state_->HomeElsewhere();
+  if (home == nullptr) [[likely]]
+    return Wait(waiter);
+  Carry(waiter, *home);
+  return true;
+}
+
+inline bool StreamWrite::await_ready() noexcept {
+  return (!state_ || state_->HomeElsewhere() == nullptr) && IsDone();
+}
+
+inline bool StreamWrite::Suspend(PromiseBase& waiter) noexcept {
+  Worker* const home = state_->HomeElsewhere();
+  if (home == nullptr) [[likely]]
+    return Wait(waiter);
+  Carry(waiter, *home);
+  return true;
+}
 
 }  // namespace plait::internal
 

@@ -17,16 +17,8 @@ constexpr AwaitNote kWriteNote{&kWriteKind};
 
 }  // namespace
 
-bool StreamWrite::await_ready() noexcept {
-  return (!state_ || state_->HomeElsewhere() == nullptr) && IsDone();
-}
-
-bool StreamWrite::Suspend(PromiseBase& waiter) noexcept {
-  Worker* const home = state_->HomeElsewhere();
-  if (home == nullptr) [[likely]]
-    return Wait(waiter);
-  StartAt<&StartHere, &CancelWrite>(waiter, *home, kWriteNote);
-  return true;
+void StreamWrite::Carry(PromiseBase& waiter, Worker& home) noexcept {
+  StartAt<&StartHere, &CancelWrite>(waiter, home, kWriteNote);
 }
 
 bool StreamWrite::IsDone() noexcept {
