@@ -17,6 +17,7 @@
 #include "plait/examples/thumbnails/png.h"
 #include "plait/examples/thumbnails/thumbnail.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
+#include "plait/runtime/testing/sanitized.h"
 #include "plait/runtime/testing/test_folder.h"
 
 namespace examples {
@@ -143,6 +144,18 @@ TEST_F(ThumbnailsTest, ADecoderThatCrashesCostsOneImage) {
                             "wrote behind the end of its buffer")));
   EXPECT_THAT(run.lines(), Contains("Processes that crashed and were replaced: 1"));
   EXPECT_THAT(run.lines().back(), StartsWith("thumbnails images=8 made=7 failed=1 skipped=0 "));
+}
+
+TEST_F(ThumbnailsTest, AnImageThatTakesMoreMemoryThanAProcessMayCostsNoOther) {
+  if (plait::kSanitized) GTEST_SKIP() << "a sanitizer's memory is not counted";
+  WriteSample("large.png", 3, 2000);  // 12 MB of pixels
+  WriteSample("small.png", 6, 100);
+  const ProgramRun run = Run({"--memory-mib=8"});
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.lines(), Contains(Line("!! large\\.png: ABORTED: .* was killed by SIGABRT.*; its "
+                                         "last words: .*bad_alloc.*")));
+  EXPECT_THAT(run.lines(), Contains(Made("small\\.png", "100x75", "100x75")));
+  EXPECT_EQ(Run({"--memory-mib=0"}).exit_status, 0);
 }
 
 TEST_F(ThumbnailsTest, AnEmptyFolderHasNoThumbnails) {

@@ -32,6 +32,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/sanitized.h"
 #include "plait/schedulers/process_pool/link.h"
 #include "plait/schedulers/process_pool/worker_exit.h"
 #include "plait/schedulers/process_pool/worker_fixture.h"
@@ -40,14 +41,6 @@
 
 namespace plait::internal {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(thread_sanitizer) || __has_feature(address_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr WorkerOptions Keeping() {
   WorkerOptions options;
