@@ -91,11 +91,12 @@ void PoolShared::PassVirtualTime() noexcept {
   for (const auto& worker : workers) first = std::min(first, worker->wake_at());
   if (first.is_infinite()) return;
   // What the system has ready comes before any time passes: each worker that sleeps in its reactor
-  // has asked there since the last item ran, or does so now, and is back here if there was nothing.
-  const uint64_t now_begun = turns();
+  // has asked there since the last item ended (one that ran when it asked may have written to a
+  // pipe afterwards), or does so now, and is back here if there was nothing.
+  const uint64_t now_rested = rests();
   bool all_asked = true;
   for (const auto& worker : workers) {
-    if (!worker->in_reactor() || worker->asked_reactor_at() == now_begun) continue;
+    if (!worker->in_reactor() || worker->asked_reactor_at() == now_rested) continue;
     all_asked = false;
     worker->Wake();
   }

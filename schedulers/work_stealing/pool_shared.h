@@ -74,6 +74,11 @@ class PoolShared {
   // A worker is asleep now: tells who waits for that, and lets virtual time pass if all are.
   void OnAsleep() noexcept;
 
+  // By a virtual clock, of a worker that has run something since the last time: it is about to
+  // sleep.
+  void NoteRest() noexcept { rests_.fetch_add(1, kSeqCst); }
+  uint64_t rests() const noexcept { return rests_.load(kSeqCst); }
+
   // --- the end ---
 
   // From now on, until EndDraining, who waits in AwaitDrained is told of workers that fall asleep.
@@ -120,6 +125,7 @@ class PoolShared {
   Atomic<int> draining_{0};  // how many want that
   Atomic<bool> closed_{false};
   Atomic<size_t> taken_{0};  // of those posted
+  Atomic<uint64_t> rests_{0};
 
   // On a line of their own, as other threads write them.
   static constexpr int kPostersBits = 16;

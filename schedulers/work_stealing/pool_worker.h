@@ -162,7 +162,7 @@ class PoolWorker final : public Worker {
   // deque; or null.
   WorkItem* TakeForOthers() noexcept;
 
-  // While it is asleep, and time is virtual: its first deadline, and the pool's turns when it asked
+  // While it is asleep, and time is virtual: its first deadline, and the pool's rests when it asked
   // its reactor last.
   Deadline wake_at() const noexcept { return Deadline::AtNanos(wake_at_.load(kRelaxed)); }
   uint64_t asked_reactor_at() const noexcept { return asked_reactor_at_.load(kRelaxed); }
@@ -242,6 +242,7 @@ class PoolWorker final : public Worker {
   bool full_turn_ = false;
   Deadline last_look_;
   WorkItem* found_ = nullptr;  // by FindWork, to be run next
+  uint64_t rested_after_ = 0;  // so many turns, when it was noted last
   uint64_t random_;
   std::vector<uint64_t> noted_turns_;
   Spinner spinner_;

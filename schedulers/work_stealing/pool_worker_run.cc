@@ -187,12 +187,13 @@ bool PoolWorker::Sleep(Deadline now) noexcept {
   const bool in_reactor = reactor_ != nullptr && reactor_->expects_results();
   if (clock().is_virtual()) {
     wake_at_.store(deadline.nanos(), kRelaxed);
+    // See PoolShared::PassVirtualTime.
+    if (std::exchange(rested_after_, turns()) != turns()) shared_.NoteRest();
     if (in_reactor) {
-      // See PoolShared::PassVirtualTime.
-      const uint64_t turns = shared_.turns();
+      const uint64_t rests = shared_.rests();
       reactor_->Poll(Deadline::Immediate(), clock(), ready_);
       if (!ready_.empty()) return false;
-      asked_reactor_at_.store(turns, kRelaxed);
+      asked_reactor_at_.store(rests, kRelaxed);
     }
   }
   if (!sleep_.Begin(in_reactor)) return false;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
@@ -19,10 +20,13 @@
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/test_clock.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
 namespace {
+
+using internal::Atomic;
 
 bool IsQuiet(Executor& executor) {
   const auto& pool = static_cast<WorkStealingPool&>(executor);
@@ -60,6 +64,11 @@ class WorkStealingReactorsTest : public testing::TestWithParam<ReactorFactory> {
   }
 };
 
+template <class Condition>
+void Until(Condition condition) {
+  for (int round = 0; !condition(); ++round) internal::SpinWait(round);
+}
+
 // The number after `name` in /proc/self/status.
 int64_t ProcessStatus(const std::string& name) {
   std::ifstream status("/proc/self/status");
@@ -93,7 +102,7 @@ TEST_P(WorkStealingReactorsTest, AThousandPoolsThatCameAndWentLeaveNoThreadDescr
   some(1000);
   EXPECT_EQ(OpenDescriptors(), descriptors);
   // The system counts a thread for a moment after it was joined.
-  for (int round = 0; ProcessStatus("Threads:") > threads; ++round) internal::SpinWait(round);
+  Until([&] { return ProcessStatus("Threads:") <= threads; });
   // A page a pool would be 4,000. (The sanitizers keep what was freed.)
   if (internal::kFramesArePooled) {
     EXPECT_LT(ProcessStatus("VmRSS:"), kibibytes + 2000);
@@ -107,7 +116,7 @@ TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
     const auto pool = MakePool(threads);
     FdPair busy = MakeSocketPair();
     FdPair other = MakeSocketPair();
-    internal::Atomic<bool> ended{false};
+    Atomic<bool> ended{false};
     const auto always = [&]() -> Task<void> {
       char byte = 'x';
       while (!ended.load(internal::kRelaxed)) {
@@ -137,7 +146,7 @@ TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
 TEST_P(WorkStealingReactorsTest, WhatACompletionMakesReadyIsStolen) {
   const auto pool = MakePool(2);
   FdPair pair = MakeSocketPair();
-  internal::Atomic<int> met{0};
+  Atomic<int> met{0};
   // Each waits, without giving its thread back, until all have begun: one thread alone never ends.
   const auto meet = [&]() -> Task<void> {
     met.fetch_add(1);
@@ -157,6 +166,56 @@ TEST_P(WorkStealingReactorsTest, WhatACompletionMakesReadyIsStolen) {
     BlockOn(*pool, body());
   }
   EXPECT_GT(pool->steals(), 0u);
+}
+
+// By a plain system call of an item that runs while the reader's worker falls asleep: nobody but
+// the system knows of it.
+TEST_P(WorkStealingReactorsTest, WhatAnItemMakesReadyComesBeforeAnyVirtualTimePasses) {
+  TestClock clock;
+  WorkStealingPool pool(
+      {.threads = 2, .reactor = [] { return GetParam().make(nullptr); }, .clock = &clock});
+  FdPair pair = MakeSocketPair();
+  for (int round = 0; round < 100; ++round) {
+    const absl::Duration before = clock.elapsed();
+    Atomic<bool> writer_runs{false};
+    Atomic<bool> sleeps{false};
+    Atomic<bool> reads{false};
+    Atomic<int64_t> read_at{-1};
+    // Keeps one worker, and so time, until the other has nothing more to do than to wait.
+    const auto write = [&]() -> Task<void> {
+      writer_runs.store(true);
+      Until([&] { return reads.load() && pool.idle_threads() == 1; });
+      for (int i = 0; i < 20 * round; ++i) internal::SpinWait(0);  // until it sleeps, mostly
+      WriteAll(pair.first.get(), "x");
+      co_return;
+    };
+    const auto doze = [&]() -> Task<void> {
+      sleeps.store(true);
+      const absl::Status slept = co_await Sleep(absl::Hours(1));
+      EXPECT_TRUE(slept.ok()) << slept;
+    };
+    const auto read = [&]() -> Task<void> {
+      char byte = 0;
+      reads.store(true);
+      const absl::StatusOr<size_t> size =
+          co_await io::Read(pair.second.get(), absl::MakeSpan(&byte, 1));
+      EXPECT_TRUE(size.ok()) << size.status();
+      read_at.store(absl::ToInt64Nanoseconds(clock.elapsed() - before));
+    };
+    JoinHandle<void> writer = Spawn(write(), {.executor = &pool});
+    Until([&] { return writer_runs.load(); });
+    JoinHandle<void> sleeper = Spawn(doze(), {.executor = &pool});
+    Until([&] { return sleeps.load() && pool.idle_threads() == 1; });
+    JoinHandle<void> reader = Spawn(read(), {.executor = &pool});
+    Until([&] { return read_at.load() >= 0; });
+    ASSERT_EQ(read_at.load(), 0) << "in round " << round;
+    const auto join = [&]() -> Task<void> {
+      co_await writer;
+      co_await reader;
+      co_await sleeper;
+    };
+    BlockOn(pool, join());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(AllReactors, WorkStealingReactorsTest, testing::ValuesIn(AllReactors()),
