@@ -14,8 +14,10 @@
 //   - after ExecutorHooks::slow_callback it is reported, once, with the task's name: one that is
 //     blocked always (kSlowCallback, which elsewhere is debug mode's), one that computes in debug
 //     mode. One that waits for what it has forked (ParallelInvoke) is not blocked.
-// What only the stuck worker may run (its timers, its completions) waits until it is back. By a
-// virtual clock, which knows no long, there is neither monitor nor spare.
+// What only the stuck worker may run waits until it is back: its timers, its completions,
+// operations on descriptors that are at home there, and what cancels any of these. Its reactor is
+// its thread's own, which nobody can poll in its place. By a virtual clock, which knows no long,
+// there is neither monitor nor spare.
 //
 // A spare is a worker like any other, with a reactor of its own, whose thread begins when it is
 // needed first and sleeps when it is not. It is also begun when something is posted to it: a
