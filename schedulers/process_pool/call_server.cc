@@ -48,8 +48,10 @@ class CallServer {
     for (;;) {
       std::optional<RingRecord> record = link_.Peek();
       if (record.has_value() || !link_.status().ok()) return record;
-      link_.Wait(results_.trimmable() ? kIdle : absl::InfiniteDuration());
-      if (results_.trimmable() && !link_.Peek().has_value()) {
+      // Nobody says when the last result was read: that is looked at, too.
+      const bool may_trim = results_.trimmable() || !outstanding_.empty();
+      link_.Wait(may_trim ? kIdle : absl::InfiniteDuration());
+      if (may_trim && !link_.Peek().has_value()) {
         if (absl::Status status = TakeBackResults(); status.ok()) results_.Trim();
       }
     }

@@ -55,7 +55,10 @@ struct PoolCall {
   PoolCall* before = nullptr;  // in the queue
   PoolCall* after = nullptr;
   WorkerSeat* worker = nullptr;  // while given
-  uint64_t number = 0;           // there
+  // The last worker that it was taken back from as that did not begin it, while nobody knows
+  // whether that hangs; WorkerSeat::unbegun is the way back.
+  WorkerSeat* unbegun_at = nullptr;
+  uint64_t number = 0;  // there
   uint32_t function = 0;
   Place place = Place::kTravelling;
   // Under the core's mutex.
@@ -63,8 +66,10 @@ struct PoolCall {
   bool cancel_arrived = false;
   bool refused = false;
   bool alarm_set = false;
-  // Workers that died when it was their first, and said that they had not begun it.
+  // Workers that ended when it was their next, and said that they had not begun it: by themselves,
+  // and as the pool or the zygote had ended them.
   uint8_t deaths_before_it = 0;
+  uint8_t kills_before_it = 0;
   Item arrival;
   Item cancel;
   Alarm alarm;

@@ -351,6 +351,7 @@ void PoolCore::Stop(PoolCall& call, absl::Status status) noexcept {
 void PoolCore::End(PoolCall& call, absl::Status status) noexcept {
   call.place = PoolCall::Place::kEnded;
   call.worker = nullptr;
+  ForgetUnbegun(&call);
   call.call.status = std::move(status);
   if (call.alarm_set && home_.load(kRelaxed)->CancelTimer(call.alarm)) call.alarm_set = false;
   call.call.executor_state.fetch_or(PoolCall::kEnded, kAcqRel);

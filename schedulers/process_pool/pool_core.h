@@ -135,6 +135,7 @@ class PoolCore final : public RemoteExecutor,
   void LookForStalls() noexcept;
   // Takes back what was given to `worker` after `number` and has not begun.
   void RecallAfter(WorkerSeat& worker, uint64_t number, size_t most) noexcept;
+  void ForgetUnbegun(PoolCall* call) noexcept;
   bool Sleep() noexcept;
   void SetTrim() noexcept;
   void Trim() noexcept;
@@ -153,6 +154,7 @@ class PoolCore final : public RemoteExecutor,
   // How it has ended, where it has; its number, where that is known now.
   void TakeReport(WorkerSeat& worker) noexcept;
   void OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept;
+  void CountUnbegun(WorkerSeat& worker, bool killed) noexcept;
   void OnCallsDeath(PoolCall& call, WorkerSeat& worker, const WorkerExit& exit) noexcept;
   void OnStartFailed(absl::Status status) noexcept;
   void LeaveIfDone(WorkerSeat& worker) noexcept;

@@ -105,6 +105,7 @@ bool PoolCore::TakeAnswers() noexcept {
         worker->first() > worker->stopping_number) {
       // It has stopped by itself.
       worker->state = WorkerSeat::State::kReady;
+      ForgetUnbegun(worker->unbegun);
       CancelAlarm(*worker);
       if (closing_ && calls_ == 0) EndWorkers();
     }
@@ -184,8 +185,14 @@ void PoolCore::LookForStalls() noexcept {
       continue;
     }
     worker->ahead = 1;
+    PoolCall* const first = worker->call(worker->first());
     RecallAfter(*worker, worker->begun(), CallBoard::kSlots);
     if (worker->begun() >= worker->first()) continue;
+    if (first != nullptr) {
+      ForgetUnbegun(first);
+      first->unbegun_at = worker;
+      worker->unbegun = first;
+    }
     // It has not even begun the first. Until it answers it gets no other, and if it never does
     // (SIGSTOP), it is replaced.
     worker->state = WorkerSeat::State::kStopping;
@@ -222,6 +229,11 @@ void PoolCore::RecallAfter(WorkerSeat& worker, uint64_t number, size_t most) noe
     queue_.PushFront(*call);
     --most;
   }
+}
+
+void PoolCore::ForgetUnbegun(PoolCall* call) noexcept {
+  if (call == nullptr || call->unbegun_at == nullptr) return;
+  std::exchange(call->unbegun_at, nullptr)->unbegun = nullptr;
 }
 
 void PoolCore::SetTrim() noexcept {

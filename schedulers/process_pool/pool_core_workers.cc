@@ -23,8 +23,15 @@ constexpr absl::Duration kFirstPause = absl::Milliseconds(5);
 constexpr absl::Duration kLongestPause = absl::Seconds(5);
 
 // So many workers may die right before a call; a worker that has damaged what it says may have run
-// it.
+// it. Of those that were killed, as they hung before it, more: they say the truth, but no call goes
+// from one to the next for ever.
 constexpr int kMostDeathsBefore = 3;
+constexpr int kMostKillsBefore = 20;
+
+bool MayGoToAnother(PoolCall& call, bool killed) {
+  return killed ? ++call.kills_before_it <= kMostKillsBefore
+                : ++call.deaths_before_it <= kMostDeathsBefore;
+}
 
 }  // namespace
 
@@ -226,14 +233,13 @@ void PoolCore::OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept {
   const bool started = worker.state != WorkerSeat::State::kStarting;
   worker.TakeAnswers(*this);  // what it said before
   worker.state = WorkerSeat::State::kDead;
+  const bool killed = worker.killed || exit.kind == WorkerExit::Kind::kLost;
   std::vector<PoolCall*> again;
   for (uint64_t n = worker.first(); n != worker.next(); ++n) {
     PoolCall* const call = worker.Take(n);
     if (call == nullptr) continue;
-    // Where it was next, who has only the worker's word for it believes that a few times.
-    const bool untouched = worker.NeverBegins(n) &&
-                           (n != worker.first() || ++call->deaths_before_it <= kMostDeathsBefore);
-    if (untouched) {
+    const bool never_begun = worker.NeverBegins(n);
+    if (never_begun && (n != worker.first() || MayGoToAnother(*call, killed))) {
       --call->call.attempts;
       again.push_back(call);
     } else if (call->call.attempts < call->call.options.attempts) {
@@ -245,10 +251,12 @@ void PoolCore::OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept {
                      "calling ", functions().name(call->function), ": its worker process ",
                      worker.process().pid(), " ", exit.ToString(),
                      worker.corrupt() ? " after it had damaged the memory shared with it" : "",
+                     never_begun ? " before it had begun it, as others did" : "",
                      exit.error_tail.empty() ? "" : "; its last words: ", exit.error_tail)));
     }
   }
   for (auto call = again.rbegin(); call != again.rend(); ++call) queue_.PushFront(**call);
+  CountUnbegun(worker, killed);
   Retire(worker);
   UpdatePids();
   // Those that were starting when their zygote was lost are one failure.
@@ -267,6 +275,19 @@ void PoolCore::OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept {
   SchedulePump();
 }
 
+// A worker that ends without having begun a call that was taken back from it.
+void PoolCore::CountUnbegun(WorkerSeat& worker, bool killed) noexcept {
+  PoolCall* const call = worker.unbegun;
+  if (call == nullptr) return;
+  ForgetUnbegun(call);
+  if (MayGoToAnother(*call, killed)) return;
+  const std::string why =
+      absl::StrCat("calling ", functions().name(call->function),
+                   ": one worker process after another ended before it had begun it");
+  // What was killed for that it has not begun says the truth.
+  Stop(*call, killed ? absl::UnavailableError(why) : absl::AbortedError(why));
+}
+
 void PoolCore::OnCallsDeath(PoolCall& call, WorkerSeat& worker, const WorkerExit& exit) noexcept {
   if (worker.killed || exit.kind == WorkerExit::Kind::kLost) return;
   Record& record = records_[call.function];
@@ -277,6 +298,7 @@ void PoolCore::OnCallsDeath(PoolCall& call, WorkerSeat& worker, const WorkerExit
 
 void PoolCore::Retire(WorkerSeat& worker) noexcept {
   worker.state = WorkerSeat::State::kDead;
+  ForgetUnbegun(worker.unbegun);
   CancelAlarm(worker);
   worker.event.Stop();
   worker.end.Stop();

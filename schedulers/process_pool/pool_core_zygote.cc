@@ -69,6 +69,7 @@ void PoolCore::LookAtZygote() noexcept {
   ReapKilledZygotes();
   if (!ZygoteOwes() || zygote_ == nullptr) {
     zygote_silent_ = 0;
+    if (zygote_ != nullptr) zygote_->StopAsking();
     return LookAfterZygote();
   }
   zygote_->Continue();

@@ -1,6 +1,8 @@
 #include "plait/schedulers/process_pool/pool_functions.h"
 
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -9,6 +11,7 @@
 #include <fstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -66,6 +69,14 @@ int CountRuns() {
   return ++runs;
 }
 
+int Niceness() { return ::getpriority(PRIO_PROCESS, 0); }
+
+uint64_t MemoryLimit() {
+  rlimit limit = {};
+  PLAIT_CHECK(::getrlimit(RLIMIT_DATA, &limit) == 0, "getrlimit");
+  return limit.rlim_cur == RLIM_INFINITY ? 0 : limit.rlim_cur;
+}
+
 void Note(const std::string& path, const std::string& line) {
   std::ofstream file(path, std::ios::app);
   // One write: lines of several processes do not mix.
@@ -74,12 +85,13 @@ void Note(const std::string& path, const std::string& line) {
 }
 
 int NoteNumber(const std::string& path, int number) {
-  Note(path, absl::StrCat(number));
-  return number;
+  const int pid = ::getpid();
+  Note(path, absl::StrCat(number, " ", pid));
+  return pid;
 }
 
 int NoteAndDie(const std::string& path, int number, const std::string& how) {
-  Note(path, absl::StrCat(number));
+  NoteNumber(path, number);
   return Die(how);
 }
 
@@ -143,6 +155,31 @@ int DieAtFirst(const std::string& folder, const std::string& name) {
   return before;
 }
 
+char* FindMemory(absl::string_view name) {
+  // "7f..0-7f..8 rw-s 00000000 00:01 1234    /memfd:name (deleted)"
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t begin = 0;
+    if (absl::StrContains(line, name) && absl::StrContains(line, " 00000000 ") &&
+        absl::SimpleHexAtoi(line.substr(0, line.find('-')), &begin)) {
+      // The system names addresses in text.
+      return reinterpret_cast<char*>(begin);
+    }
+  }
+  return nullptr;
+}
+
+namespace {
+
+// From here on the process faults where it says that it begins a call: there it cannot write.
+void FaultBeforeCalls(void (*handler)(int)) {
+  char* const board = FindMemory("plait-payload");
+  PLAIT_CHECK(board != nullptr && ::mprotect(board, 1, PROT_READ) == 0, "the call board");
+  ::signal(SIGSEGV, handler);
+}
+
+}  // namespace
+
 FunctionTable PoolFunctions() {
   FunctionTable table;
   table.Add("square", &Square)
@@ -156,6 +193,8 @@ FunctionTable PoolFunctions() {
       .Add("half_of", &HalfOf)
       .Add("die", &Die)
       .Add("count_runs", &CountRuns)
+      .Add("niceness", &Niceness)
+      .Add("memory_limit", &MemoryLimit)
       .Add("note", &Note)
       .Add("note_number", &NoteNumber)
       .Add("note_and_die", &NoteAndDie)
@@ -165,6 +204,12 @@ FunctionTable PoolFunctions() {
       .Add("die_at_first", &DieAtFirst);
   table.SetInitializer([] {
     while (std::getenv(kInitializerHangs) != nullptr) ::pause();
+    if (std::getenv(kDiesBeforeCalls) != nullptr) FaultBeforeCalls(SIG_DFL);
+    if (std::getenv(kHangsBeforeCalls) != nullptr) {
+      FaultBeforeCalls([](int) {
+        for (;;) ::pause();
+      });
+    }
     return std::getenv(kInitializerFails) == nullptr ? absl::OkStatus()
                                                      : absl::NotFoundError("no model");
   });

@@ -32,10 +32,14 @@ absl::StatusOr<int> HalfOf(int n);  // InvalidArgument where it is odd
 int Die(const std::string& how);
 // How often it has run in its process.
 int CountRuns();
+// What its process is like: its niceness, and the most memory of its own that it may have (0: no
+// limit).
+int Niceness();
+uint64_t MemoryLimit();
 // Appends a line to a file.
 void Note(const std::string& path, const std::string& line);
 
-// Appends its number, and gives it back; the other then dies, see Die.
+// Appends its number and its process, and gives the process; the other then dies, see Die.
 int NoteNumber(const std::string& path, int number);
 int NoteAndDie(const std::string& path, int number, const std::string& how);
 
@@ -58,6 +62,13 @@ int CountLines(const std::string& path, absl::string_view line);
 inline constexpr char kInitializerFails[] = "PLAIT_TEST_INITIALIZER_FAILS";
 // The same, and they do not end either.
 inline constexpr char kInitializerHangs[] = "PLAIT_TEST_INITIALIZER_HANGS";
+
+// The same, and they die, or hang, when they are about to begin a call.
+inline constexpr char kDiesBeforeCalls[] = "PLAIT_TEST_DIES_BEFORE_CALLS";
+inline constexpr char kHangsBeforeCalls[] = "PLAIT_TEST_HANGS_BEFORE_CALLS";
+
+// Where shared memory of that name, as in /proc/self/maps, is mapped first; null where it is not.
+char* FindMemory(absl::string_view name);
 
 FunctionTable PoolFunctions();
 

@@ -3,8 +3,6 @@
 // that races with the end (CancelsThatRaceWithTheEndsLeaveOneOutcomeEach).
 #include "plait/schedulers/process_pool/process_pool.h"
 
-#include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,68 +27,32 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
-#include "plait/runtime/testing/test_folder.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/pool_functions.h"
-#include "plait/schedulers/process_pool/run_process_workers.h"
+#include "plait/schedulers/process_pool/process_pool_fixture.h"
 
 namespace plait {
 namespace {
 
-using internal::CountLines;
-using internal::CountRuns;
 using internal::Die;
-using internal::DieAtFirst;
 using internal::Echo;
 using internal::Exists;
 using internal::Gate;
 using internal::HalfOf;
+using internal::kLong;
 using internal::Length;
 using internal::Make;
 using internal::Nothing;
 using internal::Pid;
-using internal::PoolFunctions;
 using internal::Square;
 using internal::Stubborn;
 using internal::Touch;
-using internal::UntilTerminated;
+using internal::Until;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// Well beyond what anything here takes.
-constexpr absl::Duration kLong = absl::Minutes(2);
-
-Task<void> Until(const std::string* path) {
-  while (!Exists(*path)) co_await Yield();
-}
-
-class ProcessPoolTest : public ::testing::TestWithParam<ReactorFactory> {
- protected:
-  static ProcessPool NewPool(ProcessPoolOptions options = {}) {
-    options.functions = PoolFunctions();
-    if (options.workers == 0) options.workers = 2;
-    options.worker.error = WorkerError::kKeep;
-    absl::StatusOr<ProcessPool> pool = ProcessPool::Create(std::move(options));
-    EXPECT_TRUE(pool.ok()) << pool.status();
-    return *std::move(pool);
-  }
-
-  template <class T>
-  T Run(Task<T> task) {
-    return BlockOn(loop_, std::move(task));
-  }
-
-  std::string File(absl::string_view name) { return absl::StrCat(folder_.path(), "/", name); }
-  // Runs the loop until a file is there.
-  void Await(absl::string_view name) {
-    const std::string path = File(name);
-    Run(Until(&path));
-  }
-
-  TestFolder folder_;
-  EventLoop loop_{GetParam().make(nullptr)};
-};
+class ProcessPoolTest : public internal::ProcessPoolFixture {};
 
 TEST_P(ProcessPoolTest, ACallRunsInAnotherProcess) {
   ProcessPool pool = NewPool();
@@ -156,51 +118,6 @@ TEST_P(ProcessPoolTest, SubmitStartsAtOnce) {
     co_return co_await handle;
   }(pool)),
             36);
-}
-
-TEST_P(ProcessPoolTest, ADeathFailsItsOwnCallOnlyAndSaysHow) {
-  ProcessPool pool = NewPool({.workers = 1, .quarantine_after = 0});
-  struct Case {
-    const char* how;
-    const char* says;
-  };
-  for (const Case& c : {Case{"segv", "SIGSEGV"}, Case{"abort", "SIGABRT"}, Case{"kill", "SIGKILL"},
-                        Case{"exit 3", "status 3"}}) {
-    std::vector<Task<absl::StatusOr<int>>> calls;
-    for (int i = 0; i < 10; ++i) calls.push_back(pool.Call(Square, i));
-    calls.push_back(pool.Call(Die, c.how));
-    for (int i = 0; i < 10; ++i) calls.push_back(pool.Call(Square, i));
-    const std::vector<absl::StatusOr<int>> results = Run(GatherAll(std::move(calls)));
-    for (size_t i = 0; i < results.size(); ++i) {
-      if (i != 10) {
-        ASSERT_TRUE(results[i].ok()) << i << results[i].status();
-      } else {
-        EXPECT_EQ(results[i].status().code(), absl::StatusCode::kAborted);
-        EXPECT_THAT(std::string(results[i].status().message()),
-                    AllOf(HasSubstr("die"), HasSubstr(c.says)));
-      }
-    }
-  }
-  EXPECT_GE(pool.workers_replaced(), 4u);
-  EXPECT_THAT(std::string(Run(pool.Call(Die, "abort")).status().message()),
-              HasSubstr("the last words"));
-}
-
-TEST_P(ProcessPoolTest, AnIdempotentCallRunsAgainElsewhereAndOthersDoNot) {
-  ProcessPool pool = NewPool();
-  const std::string folder = folder_.path();
-  EXPECT_EQ(*Run(pool.CallWith({.attempts = 2}, DieAtFirst, folder, "twice")), 1);
-  EXPECT_EQ(CountLines(File("journal"), "twice"), 2);
-  EXPECT_EQ(Run(pool.Call(DieAtFirst, folder, "once")).status().code(), absl::StatusCode::kAborted);
-  EXPECT_EQ(CountLines(File("journal"), "once"), 1);
-}
-
-TEST_P(ProcessPoolTest, AnIdempotentCallRunsNoMoreOftenThanItMay) {
-  ProcessPool pool = NewPool({.quarantine_after = 0});
-  EXPECT_EQ(Run(pool.CallWith({.attempts = 3}, Die, "kill")).status().code(),
-            absl::StatusCode::kAborted);
-  // A worker that had nothing to do may not have been started again yet: those that died were.
-  EXPECT_GE(pool.workers_replaced(), 3u);
 }
 
 TEST_P(ProcessPoolTest, ACancelledCallThatHasNotBegunNeverBegins) {
@@ -288,66 +205,6 @@ TEST_P(ProcessPoolTest, ALateCallThatHasNotBegunNeverBegins) {
   EXPECT_FALSE(Exists(File("second.began")));
 }
 
-TEST_P(ProcessPoolTest, ACallThatAStoppedProcessHasNotBegunRunsElsewhere) {
-  ProcessPool pool = NewPool({.workers = 1, .terminate_grace = absl::Milliseconds(1)});
-  const int pid = *Run(pool.Call(Pid));
-  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
-  const absl::StatusOr<int> other = Run(pool.Call(Pid));
-  ASSERT_TRUE(other.ok()) << other.status();
-  EXPECT_NE(*other, pid);
-}
-
-TEST_P(ProcessPoolTest, AProcessThatIsStoppedInACallIsKilledWhenThatIsLate) {
-  ProcessPool pool = NewPool({.workers = 1,
-                              .cancel_grace = absl::Milliseconds(1),
-                              .terminate_grace = absl::Milliseconds(1)});
-  const int pid = *Run(pool.Call(Pid));
-  auto stopped = [](ProcessPool& on, std::string in, int process) -> Task<absl::Status> {
-    JoinHandle<absl::StatusOr<int>> call =
-        Spawn(on.CallWith({.timeout = absl::Milliseconds(300)}, Gate, in, "gate"));
-    const std::string began = in + "/gate.began";
-    while (!Exists(began) && !call.done()) co_await Yield();
-    ::kill(process, SIGSTOP);
-    co_return (co_await call).status();
-  };
-  EXPECT_EQ(Run(stopped(pool, folder_.path(), pid)).code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_NE(*Run(pool.Call(Pid)), pid);
-}
-
-TEST_P(ProcessPoolTest, AFunctionThatKillsItsWorkersIsQuarantined) {
-  ProcessPool pool = NewPool({.quarantine_after = 2, .quarantine = kLong});
-  for (int i = 0; i < 2; ++i) {
-    EXPECT_EQ(Run(pool.Call(Die, "kill")).status().code(), absl::StatusCode::kAborted);
-  }
-  const absl::Status refused = Run(pool.Call(Die, "kill")).status();
-  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(refused.message()), AllOf(HasSubstr("die"), HasSubstr("SIGKILL")));
-  EXPECT_EQ(*Run(pool.Call(Square, 2)), 4) << "others are called";
-}
-
-TEST_P(ProcessPoolTest, AQuarantineEndsAndBeginsAgainWithTheNextDeath) {
-  ProcessPool pool = NewPool({.quarantine_after = 2, .quarantine = absl::ZeroDuration()});
-  for (int i = 0; i < 4; ++i) {
-    EXPECT_EQ(Run(pool.Call(Die, "kill")).status().code(), absl::StatusCode::kAborted);
-  }
-}
-
-TEST_P(ProcessPoolTest, CallsThatWaitWhenAQuarantineBeginsAreNotMade) {
-  ProcessPool pool = NewPool({.workers = 2, .quarantine_after = 3, .quarantine = kLong});
-  std::vector<Task<absl::StatusOr<int>>> calls;
-  for (int i = 0; i < 200; ++i) calls.push_back(pool.Call(Die, "kill"));
-  int deaths = 0;
-  for (const absl::StatusOr<int>& result : Run(GatherAll(std::move(calls)))) {
-    if (absl::IsAborted(result.status())) {
-      ++deaths;
-    } else {
-      EXPECT_EQ(result.status().code(), absl::StatusCode::kUnavailable) << result.status();
-    }
-  }
-  EXPECT_GE(deaths, 3);
-  EXPECT_LE(deaths, 3 + 2) << "those, and what the other worker had begun";
-}
-
 TEST_P(ProcessPoolTest, AForkedChildLeavesThePoolAlone) {
   ProcessPool pool = NewPool({.workers = 1});
   const int pid = *Run(pool.Call(Pid));
@@ -410,13 +267,6 @@ TEST_P(ProcessPoolTest, TheFirstErrorEndsAMap) {
   one.chunk = 1;
   EXPECT_EQ(Run(pool.Map(Die, std::vector<std::string>(3, "kill"), std::move(one))).status().code(),
             absl::StatusCode::kAborted);
-}
-
-TEST_P(ProcessPoolTest, AWorkerIsReplacedAfterSoManyCalls) {
-  ProcessPool pool = NewPool({.workers = 1, .max_tasks_per_worker = 3});
-  std::vector<int> counts;
-  for (int i = 0; i < 9; ++i) counts.push_back(*Run(pool.Call(CountRuns)));
-  EXPECT_THAT(counts, ElementsAre(1, 2, 3, 1, 2, 3, 1, 2, 3));
 }
 
 TEST_P(ProcessPoolTest, DrainWaitsForTheCallsThatAreThereAndRefusesOthers) {
@@ -491,52 +341,6 @@ TEST_P(ProcessPoolTest, ACallFromAThreadWithoutAReactorIsRefusedUnlessSomebodyDr
   EXPECT_EQ(*Run(on_blocking(pool)), 9);
 }
 
-TEST_P(ProcessPoolTest, WorkersThatDoNotStartFailTheCallsAndSayWhy) {
-  ASSERT_EQ(::setenv(internal::kInitializerFails, "1", 1), 0);
-  ProcessPool pool = NewPool({.workers = 1});
-  ASSERT_EQ(::unsetenv(internal::kInitializerFails), 0);
-  const absl::Status failed = Run(pool.Call(Square, 2)).status();
-  EXPECT_EQ(failed.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(failed.message()), HasSubstr("no model"));
-}
-
-TEST_P(ProcessPoolTest, AWorkerThatDoesNotGetReadyIsKilledAndTheCallsAreToldWhy) {
-  ASSERT_EQ(::setenv(internal::kInitializerHangs, "1", 1), 0);
-  ProcessPool pool = NewPool({.workers = 1, .start_grace = absl::Milliseconds(5)});
-  ASSERT_EQ(::unsetenv(internal::kInitializerHangs), 0);
-  const absl::Status failed = Run(pool.Call(Square, 2)).status();
-  EXPECT_EQ(failed.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(failed.message()), HasSubstr("not ready after 5ms"));
-}
-
-TEST_P(ProcessPoolTest, DrainDoesNotWaitForAWorkerThatStarts) {
-  ASSERT_EQ(::setenv(internal::kInitializerHangs, "1", 1), 0);
-  ProcessPool pool = NewPool({.workers = 2, .start_grace = kLong});
-  ASSERT_EQ(::unsetenv(internal::kInitializerHangs), 0);
-  EXPECT_EQ(Run(pool.CallWith({.timeout = absl::Milliseconds(1)}, Square, 2)).status().code(),
-            absl::StatusCode::kDeadlineExceeded);
-  EXPECT_TRUE(Run(pool.Drain()).ok());
-  EXPECT_FALSE(HasChildren());
-}
-
-TEST_P(ProcessPoolTest, AProcessThatWasToldToEndGetsNoOtherCall) {
-  ProcessPool pool = NewPool({.workers = 1,
-                              .cancel_grace = absl::Milliseconds(1),
-                              .terminate_grace = absl::Milliseconds(50)});
-  const int pid = *Run(pool.Call(Pid));
-  auto cancel = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
-    JoinHandle<absl::StatusOr<int>> call = on.Submit(UntilTerminated, in, "gate");
-    const std::string began = in + "/gate.began";
-    co_await Until(&began);
-    call.Cancel();
-    co_return (co_await call).status();
-  };
-  EXPECT_EQ(Run(cancel(pool, folder_.path())).code(), absl::StatusCode::kCancelled);
-  const absl::StatusOr<int> other = Run(pool.Call(Pid));
-  ASSERT_TRUE(other.ok()) << other.status();
-  EXPECT_NE(*other, pid);
-}
-
 TEST_P(ProcessPoolTest, ACallOutlivesItsPool) {
   auto drop = [](ProcessPool made, std::string in) -> Task<absl::Status> {
     std::optional<ProcessPool> pool(std::move(made));
@@ -598,9 +402,3 @@ INSTANTIATE_TEST_SUITE_P(AllReactors, ProcessPoolTest, ::testing::ValuesIn(AllRe
 
 }  // namespace
 }  // namespace plait
-
-int main(int argc, char** argv) {
-  plait::RunProcessWorkersIfAsked(plait::internal::PoolFunctions());
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

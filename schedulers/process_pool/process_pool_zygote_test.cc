@@ -23,26 +23,21 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
-#include "plait/runtime/testing/test_folder.h"
-#include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/pool_functions.h"
 #include "plait/schedulers/process_pool/process_pool.h"
-#include "plait/schedulers/process_pool/run_process_workers.h"
+#include "plait/schedulers/process_pool/process_pool_fixture.h"
 
 namespace plait {
 namespace {
 
 using internal::Die;
-using internal::Exists;
 using internal::Gate;
+using internal::kLong;
 using internal::Parent;
 using internal::Pid;
-using internal::PoolFunctions;
 using internal::Square;
+using internal::Until;
 using ::testing::HasSubstr;
-
-// Well beyond what anything here takes.
-constexpr absl::Duration kLong = absl::Minutes(2);
 
 // The children of this thread, which starts them all.
 std::vector<int> Children() {
@@ -67,25 +62,14 @@ bool Hang(int pid) {
   return ::waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status);
 }
 
-class ProcessPoolZygoteTest : public ::testing::TestWithParam<ReactorFactory> {
+class ProcessPoolZygoteTest : public internal::ProcessPoolFixture {
  protected:
-  static ProcessPool NewPool(absl::Duration grace = kLong, int workers = 2) {
-    ProcessPoolOptions options;
-    options.functions = PoolFunctions();
-    options.workers = workers;
-    options.quarantine_after = 0;
-    options.zygote_grace = grace;
-    options.cancel_grace = absl::Milliseconds(1);
-    options.terminate_grace = absl::Milliseconds(50);
-    options.worker.error = WorkerError::kKeep;
-    absl::StatusOr<ProcessPool> pool = ProcessPool::Create(std::move(options));
-    EXPECT_TRUE(pool.ok()) << pool.status();
-    return *std::move(pool);
-  }
-
-  template <class T>
-  T Run(Task<T> task) {
-    return BlockOn(loop_, std::move(task));
+  static ProcessPool NewPool(absl::Duration zygote_grace = kLong, int workers = 2) {
+    return ProcessPoolFixture::NewPool({.workers = workers,
+                                        .cancel_grace = absl::Milliseconds(1),
+                                        .terminate_grace = absl::Milliseconds(50),
+                                        .zygote_grace = zygote_grace,
+                                        .quarantine_after = 0});
   }
 
   // What becomes of a call that runs while `happens` is done to process `pid`, and of one behind
@@ -98,7 +82,7 @@ class ProcessPoolZygoteTest : public ::testing::TestWithParam<ReactorFactory> {
     return Run([](ProcessPool& on, std::string in, void (*event)(int), int to) -> Task<Outcomes> {
       JoinHandle<absl::StatusOr<int>> gate = on.Submit(Gate, in, "gate");
       const std::string began = in + "/gate.began";
-      while (!Exists(began)) co_await Yield();
+      co_await Until(&began);
       event(to);
       JoinHandle<absl::StatusOr<int>> behind = on.Submit(Parent);
       // Not in braces with a co_await, which g++ 12 destroys twice.
@@ -108,9 +92,6 @@ class ProcessPoolZygoteTest : public ::testing::TestWithParam<ReactorFactory> {
       co_return outcomes;
     }(pool, folder_.path(), happens, pid));
   }
-
-  TestFolder folder_;
-  EventLoop loop_{GetParam().make(nullptr)};
 };
 
 TEST_P(ProcessPoolZygoteTest, AStoppedZygoteGoesOnWhenAWorkerIsToBeReplacedAndNothingIsLost) {
@@ -235,9 +216,3 @@ INSTANTIATE_TEST_SUITE_P(AllReactors, ProcessPoolZygoteTest, ::testing::ValuesIn
 
 }  // namespace
 }  // namespace plait
-
-int main(int argc, char** argv) {
-  plait::RunProcessWorkersIfAsked(plait::internal::PoolFunctions());
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

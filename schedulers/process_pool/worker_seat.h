@@ -114,6 +114,7 @@ class WorkerSeat {
   // While kStopping: the call that still runs, and how often it was told to stop.
   uint64_t stopping_number = 0;
   int stop_step = 0;
+  PoolCall* unbegun = nullptr;  // why it is kStopping, where it has not begun its first
   Alarm alarm;
   bool killed = false;  // by us: its death is nobody's fault
   bool alarm_set = false;

@@ -119,7 +119,7 @@ Zygote::~Zygote() {
       WaitForEnd(kKilledPatienceMs);
     }
   }
-  if (ping_ >= 0) pool_system::Close(ping_);
+  StopAsking();
   if (process_ >= 0) pool_system::Close(process_);
   pool_system::Close(control_);
 }
@@ -146,8 +146,7 @@ bool Zygote::Answers() noexcept {
   if (ping_ >= 0) {
     char nothing = 0;
     if (pool_system::Receive(ping_, &nothing, 1, nullptr) == -EAGAIN) return false;
-    pool_system::Close(ping_);
-    ping_ = -1;
+    StopAsking();
   }
   int channel[2];
   // Without descriptors nothing is known against it.
@@ -161,6 +160,10 @@ bool Zygote::Answers() noexcept {
   pool_system::Close(channel[0]);
   // There is no room as it takes nothing. Where it is gone its end says so.
   return sent != -EAGAIN;
+}
+
+void Zygote::StopAsking() noexcept {
+  if (ping_ >= 0) pool_system::Close(std::exchange(ping_, -1));
 }
 
 bool Zygote::Gone() noexcept {

@@ -79,6 +79,8 @@ class Zygote {
   void Continue() noexcept;
   // Asks for a sign of life, unless it still owes one: false where it does. Until Stop.
   bool Answers() noexcept;
+  // Nobody wants to know any more.
+  void StopAsking() noexcept;
   // Whether it is gone, and reaped.
   bool Gone() noexcept;
   // Readable (or hung up) when it is gone.

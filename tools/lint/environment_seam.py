@@ -85,6 +85,7 @@ ALLOWED = {
     "schedulers/process_pool/process_system.cc": ("system call",),
     # A part of its tests.
     "schedulers/process_pool/worker_fixture.cc": ("system call",),
+    "schedulers/process_pool/pool_functions.cc": ("system call",),
     # What Plait is measured against and with, which is none of it.
     "io/net/peers/": ("system call", "clock", "thread"),
     "schedulers/work_stealing/peers/": ("clock", "thread"),
