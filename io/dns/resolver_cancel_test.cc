@@ -18,7 +18,7 @@
 #include "plait/io/dns/resolver.h"
 #include "plait/io/dns/resolver_fixture.h"
 #include "plait/io/dns/testing/dns_message.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/dns_server.h"
 
 namespace plait {
@@ -171,11 +171,11 @@ TEST_P(ResolverCancelTest, AQuestionThatGotLostIsAskedAgain) {
 TEST_P(ResolverCancelTest, TheTimeoutOfALookupEndsItAndNamesTheHost) {
   ResolveOptions options = kOneQuestion;
   options.timeout = absl::Milliseconds(5);
-  const Lookup found = BlockOn(loop(), resolver_->Resolve("silent.example", 0, options));
+  const Lookup found = BlockOn(executor(), resolver_->Resolve("silent.example", 0, options));
   EXPECT_EQ(found.status().code(), absl::StatusCode::kDeadlineExceeded) << found.status();
   EXPECT_THAT(found.status().ToString(), HasSubstr("resolve \"silent.example\": "));
   const auto name =
-      BlockOn(loop(), resolver_->ReverseLookup(Ip("10.0.0.1"), absl::Milliseconds(5)));
+      BlockOn(executor(), resolver_->ReverseLookup(Ip("10.0.0.1"), absl::Milliseconds(5)));
   EXPECT_EQ(name.status().code(), absl::StatusCode::kDeadlineExceeded) << name.status();
   EXPECT_THAT(name.status().ToString(), HasSubstr("look up the name of 10.0.0.1: "));
 }
@@ -201,7 +201,7 @@ TEST_P(ResolverCancelTest, ATimeoutIsWholeAlsoWhileItWaitsForItsTurn) {
 TEST_P(ResolverCancelTest, ANegativeTimeoutIsInvalidAndAsksNothing) {
   ResolveOptions options = kOneQuestion;
   options.timeout = -absl::Seconds(1);
-  const Lookup found = BlockOn(loop(), resolver_->Resolve("www.example", 0, options));
+  const Lookup found = BlockOn(executor(), resolver_->Resolve("www.example", 0, options));
   EXPECT_EQ(found.status().code(), absl::StatusCode::kInvalidArgument) << found.status();
   EXPECT_EQ(held_.size(), 0u);
 }
@@ -216,7 +216,7 @@ TEST_P(ResolverCancelTest, ACancelEndsALookupAtOnceAndTheLateAnswerIsDropped) {
     const Lookup found = co_await lookup;
     EXPECT_EQ(found.status().code(), absl::StatusCode::kCancelled) << found.status();
     EXPECT_THAT(found.status().ToString(), HasSubstr("slow.example"));
-    EXPECT_EQ(loop().io().in_flight(), 0u) << "it is quiet before the last lookup has returned";
+    ExpectNothingInFlight();  // it is quiet before the last lookup has returned
     AnswerAll("10.0.0.1");
     for (int turn = 0; turn < 100; ++turn) co_await Yield();
   });
@@ -294,8 +294,8 @@ TEST_P(ResolverCancelTest, AResolverThatIsDestroyedWithALookupUnderWayEndsThePro
 TEST_P(ResolverCancelTest, AnotherLookupMayBeginWhileTheLastOneEnds) {
   RunTask([&]() -> Task<void> {
     for (int round = 0; round < 50; ++round) {
-      JoinHandle<Lookup> last = Spawn(Start("last.example"));
       const size_t before = held_.size();
+      JoinHandle<Lookup> last = Spawn(Start("last.example"));
       co_await AwaitQuestions(before + 1);
       last.Cancel();
       // Begins before, while or after the other waits for its socket to be closed.
@@ -373,8 +373,8 @@ TEST_P(ResolverCancelTest, ManyLookupsOfWhichManyAreCancelled) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, ResolverCancelTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, ResolverCancelTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 }  // namespace
 }  // namespace plait

@@ -1,4 +1,4 @@
-// What the tests of the Resolver share: a loop over each reactor, and a server of their own.
+// What the tests of the Resolver share: every executor there is, and a server of their own.
 #ifndef PLAIT_IO_DNS_RESOLVER_FIXTURE_H_
 #define PLAIT_IO_DNS_RESOLVER_FIXTURE_H_
 
@@ -14,8 +14,8 @@
 #include "plait/io/net/address.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/dns_server.h"
-#include "plait/runtime/testing/reactor_factory.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
@@ -23,19 +23,15 @@ namespace plait {
 using Addresses = std::vector<SocketAddress>;
 using Questions = std::vector<DnsServer::Question>;
 
-class ResolverFixture : public testing::TestWithParam<ReactorFactory> {
+class ResolverFixture : public IoTest {
  protected:
-  ResolverFixture() : loop_(GetParam().make(nullptr)) {}
   // Whatever a test did, nothing is left with the kernel when no lookup is under way.
-  ~ResolverFixture() override { EXPECT_EQ(loop_.io().in_flight(), 0u); }
+  ~ResolverFixture() override { ExpectNothingInFlight(); }
 
-  EventLoop& loop() { return loop_; }
-
-  // Runs the coroutine that `body` makes on the loop. `body` lives until then, so it may be a
-  // lambda with captures.
-  template <class Body>
-  auto RunTask(Body body) {
-    return BlockOn(loop_, body());
+  // Of a pool only its end tells.
+  void ExpectNothingInFlight() {
+    if (!is_loop()) return;
+    EXPECT_EQ(static_cast<EventLoop&>(executor()).io().in_flight(), 0u);
   }
 
   // Asks `server` only, knows no hosts and no search list, and takes a server that is slow for one
@@ -56,10 +52,10 @@ class ResolverFixture : public testing::TestWithParam<ReactorFactory> {
 
   absl::StatusOr<Addresses> Resolve(Resolver& resolver, std::string host,
                                     ResolveOptions options = {}, uint16_t port = 0) {
-    return BlockOn(loop_, resolver.Resolve(std::move(host), port, options));
+    return BlockOn(executor(), resolver.Resolve(std::move(host), port, options));
   }
   absl::StatusOr<std::string> Reverse(Resolver& resolver, const SocketAddress& address) {
-    return BlockOn(loop_, resolver.ReverseLookup(address));
+    return BlockOn(executor(), resolver.ReverseLookup(address));
   }
 
   static SocketAddress Ip(absl::string_view ip, int port = 0) {
@@ -71,9 +67,6 @@ class ResolverFixture : public testing::TestWithParam<ReactorFactory> {
   static Task<void> YieldUntil(Done done) {
     while (!done()) co_await Yield();
   }
-
- private:
-  EventLoop loop_;
 };
 
 // Takes note of the questions and gives no answer: the test does, when it likes. Any thread.

@@ -1,4 +1,4 @@
-// What a Resolver answers, with a server of the test's own behind it, over every reactor.
+// What a Resolver answers, with a server of the test's own behind it, on every executor.
 //
 // Traps (cancellation and timing have tests of their own, resolver_cancel_test.cc): a lambda
 // coroutine that outlives its captures (bodies live as long as RunTask); a buffer freed while the
@@ -26,11 +26,12 @@
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/all_pools.h"
-#include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/dns_server.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
+#include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
 namespace {
@@ -102,7 +103,7 @@ TEST_P(ResolverTest, OnlyTheFamilyThatIsWantedIsAskedFor) {
 TEST_P(ResolverTest, AnEndpointIsResolvedWithItsPort) {
   const auto resolver = Make(Asking(server_));
   const Endpoint endpoint{.host = "four.example", .port = 443};
-  const auto found = BlockOn(loop(), resolver->Resolve(endpoint));
+  const auto found = BlockOn(executor(), resolver->Resolve(endpoint));
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_THAT(*found, ElementsAre(Ip("10.0.0.4", 443)));
 }
@@ -451,8 +452,8 @@ TEST_P(ResolverTest, AnswersThatAreBrokenInAnyWayEndTheLookup) {
   EXPECT_LT(found, 300);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, ResolverTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, ResolverTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 // --- where it runs, and what the system refuses ---
 

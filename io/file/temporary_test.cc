@@ -22,7 +22,7 @@
 #include "plait/io/file/open_file.h"
 #include "plait/io/file/whole_files.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/test_folder.h"
 
@@ -31,14 +31,22 @@ namespace {
 
 using absl::StatusCode;
 
-class TemporaryTest : public FileTest {
+class TemporaryTest : public IoTest {
  protected:
+  TemporaryTest() : IoTest(/*blocking_threads=*/4) {
+    executor();  // what it has open is there before a test counts
+  }
+
+  const TestFolder& folder() const { return folder_; }
   TemporaryOptions Here() const { return {.directory = folder().path()}; }
 
   template <class T>
   absl::StatusOr<T> Make(Task<absl::StatusOr<T>> task) {
-    return BlockOn(loop(), std::move(task));
+    return BlockOn(executor(), std::move(task));
   }
+
+ private:
+  const TestFolder folder_;
 };
 
 uint32_t PermissionsOf(const std::string& path) {
@@ -67,7 +75,7 @@ TEST_P(TemporaryTest, AFileIsOpenToReadAndWriteForThisUserOnlyAndGoneAfterClose)
   };
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
-  EndLoop();
+  EndExecutor();
   EXPECT_LE(OpenDescriptors(), before);
 }
 
@@ -89,7 +97,7 @@ TEST_P(TemporaryTest, ADirectoryIsForThisUserOnlyAndGoneWithAllThatIsInIt) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
-TEST_P(TemporaryTest, OneThatIsDroppedInATaskIsGoneWhenTheLoopEnds) {
+TEST_P(TemporaryTest, OneThatIsDroppedInATaskIsGoneWhenTheExecutorEnds) {
   const int before = OpenDescriptors();
   const auto body = [&]() -> Task<absl::Status> {
     {
@@ -105,7 +113,7 @@ TEST_P(TemporaryTest, OneThatIsDroppedInATaskIsGoneWhenTheLoopEnds) {
   };
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
-  EndLoop();
+  EndExecutor();
   EXPECT_TRUE(folder().Names().empty());
   EXPECT_LE(OpenDescriptors(), before);
 }
@@ -121,12 +129,12 @@ TEST_P(TemporaryTest, OneThatIsDroppedOutsideOfATaskIsGoneAtOnce) {
   EXPECT_TRUE(folder().Names().empty());
 }
 
-TEST_P(TemporaryTest, OneThatOutlivesItsLoopIsGoneInTheEnd) {
+TEST_P(TemporaryTest, OneThatOutlivesItsExecutorIsGoneInTheEnd) {
   const int before = OpenDescriptors();
   {
     const absl::StatusOr<TemporaryFile> file = Make(MakeTemporaryFile(Here()));
     ASSERT_TRUE(file.ok()) << file.status();
-    EndLoop();
+    EndExecutor();
     EXPECT_EQ(folder().Names().size(), 1u);
   }
   EXPECT_TRUE(folder().Names().empty());
@@ -153,7 +161,7 @@ TEST_P(TemporaryTest, OneThatIsKeptStays) {
   };
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
-  EndLoop();
+  EndExecutor();
   EXPECT_EQ(folder().Names().size(), 3u);
   EXPECT_EQ(folder().Content(file_path.substr(folder().path().size() + 1)), "kept");
   EXPECT_TRUE(PathExists(directory_path));
@@ -177,7 +185,7 @@ TEST_P(TemporaryTest, OneThatMovesIsRemovedOnceAndOneThatIsReplacedIsRemovedToo)
   };
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
-  EndLoop();
+  EndExecutor();
   EXPECT_TRUE(folder().Names().empty());
 }
 
@@ -194,7 +202,7 @@ TEST_P(TemporaryTest, AHundredAtOnceHaveAHundredNames) {
   };
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
-  EndLoop();
+  EndExecutor();
   EXPECT_TRUE(folder().Names().empty());
 }
 
@@ -305,13 +313,13 @@ TEST_P(TemporaryTest, ACancelAtAnyMomentLeavesNothing) {
     co_return absl::OkStatus();
   };
   EXPECT_TRUE(RunTask(body).ok());
-  EndLoop();
+  EndExecutor();
   EXPECT_TRUE(folder().Names().empty());
   EXPECT_LE(OpenDescriptors(), before);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, TemporaryTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, TemporaryTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 }  // namespace
 }  // namespace plait

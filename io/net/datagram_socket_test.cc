@@ -27,13 +27,12 @@
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
 #include "plait/runtime/testing/thread_executor.h"
-#include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
 namespace {
@@ -93,26 +92,10 @@ Task<absl::Status> Send(const DatagramSocket& socket, std::string text) {
   co_return co_await socket.Send(buffer.text(buffer.size()));
 }
 
-class DatagramSocketTest : public testing::TestWithParam<ReactorFactory> {
- protected:
-  ~DatagramSocketTest() override {
-    const absl::Status closed = loop_.Close();
-    EXPECT_TRUE(closed.ok()) << closed;
-  }
+class DatagramSocketTest : public IoTest {};
 
-  // Runs the coroutine that `body` makes; `body` lives until it has ended.
-  template <class Body>
-  auto RunTask(Body body) {
-    return BlockOn(loop_, body());
-  }
-  EventLoop& loop() { return loop_; }
-
- private:
-  EventLoop loop_{GetParam().make(nullptr)};
-};
-
-INSTANTIATE_TEST_SUITE_P(AllReactors, DatagramSocketTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, DatagramSocketTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 // --- sending and receiving ---
 
@@ -222,7 +205,7 @@ TEST_P(DatagramSocketTest, WhoWaitsFirstReceivesFirst) {
     DatagramSocket server = Udp();
     DatagramSocket client = Connected(server.local_address());
     std::vector<JoinHandle<Arrived>> receivers;
-    for (int i = 0; i < 5; ++i) receivers.push_back(Spawn(ReceiveFrom(server)));
+    for (int i = 0; i < 5; ++i) receivers.push_back(Spawn(ReceiveFrom(server), {.eager = true}));
     co_await Yield();
     for (int i = 0; i < 5; ++i) {
       const absl::Status sent = co_await Send(client, absl::StrCat(i));
@@ -500,12 +483,13 @@ TEST_P(DatagramSocketTest, ASendInACancelledTaskSendsNothing) {
 }
 
 TEST_P(DatagramSocketTest, CloseEndsWhatIsPendingAndNothingGoesOnAfterIt) {
+  executor();  // it has descriptors, too
   const int before = OpenDescriptors();
   const auto body = [&]() -> Task<void> {
     DatagramSocket server = Udp();
     const std::string local = server.local_address().ToString();
     std::vector<JoinHandle<Arrived>> receivers;
-    for (int i = 0; i < 3; ++i) receivers.push_back(Spawn(ReceiveFrom(server)));
+    for (int i = 0; i < 3; ++i) receivers.push_back(Spawn(ReceiveFrom(server), {.eager = true}));
     co_await Yield();
     absl::Status closed = co_await server.Close();
     EXPECT_TRUE(closed.ok()) << closed;
@@ -526,7 +510,8 @@ TEST_P(DatagramSocketTest, CloseEndsWhatIsPendingAndNothingGoesOnAfterIt) {
                                      "set the hops of ", local, ": the socket is closed")));
   };
   RunTask(body);
-  EXPECT_EQ(OpenDescriptors(), before);
+  // Fewer, where a thread that started had a file open for a moment.
+  EXPECT_LE(OpenDescriptors(), before);
 }
 
 // --- errors ---

@@ -87,6 +87,11 @@ class Transfer {
       co_await OrReturn(Interrupted());
       if (IsUnsupported(result)) co_return co_await Copy();
       if (result == -EAGAIN) {
+        // At the stream's home, where a Flush goes on and where it is closed: elsewhere the
+        // descriptor's number may be another's by then.
+        const absl::Status at_home = co_await stream_.Flush();
+        co_await OrReturn(Interrupted());
+        co_await OrReturn(at_home);
         co_await OrReturn(io::Poll(stream_.descriptor(), kPollWritable));
       } else if (result < 0) {
         co_return ErrnoToStatus(static_cast<int>(result), "sendfile");

@@ -23,7 +23,7 @@
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
@@ -36,9 +36,16 @@ using ::testing::HasSubstr;
 
 using Sent = absl::StatusOr<int64_t>;
 
-class SendFileTest : public NetTest {
+// More than the kernel takes from a connection whose peer reads nothing. Made once, as that takes
+// longer than all that is done with it.
+const std::string& Much() {
+  static const std::string* const much = new std::string(Pattern(30'000'000));
+  return *much;
+}
+
+class SendFileTest : public IoTest {
  protected:
-  SendFileTest() : pair_(MakeTcpPair()) {}
+  SendFileTest() : IoTest(/*blocking_threads=*/1), pair_(MakeTcpPair()) {}
 
   Stream MakeOwn() { return MakeStream(pair_.first); }
   OwnedFd& peer() { return pair_.second; }
@@ -67,16 +74,16 @@ class SendFileTest : public NetTest {
   TestFolder folder_;
 };
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, SendFileTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, SendFileTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 TEST_P(SendFileTest, SendsAWholeFileToASlowPeerBehindWhatWasWrittenBefore) {
   // More than the kernel takes at once.
-  const std::string content = Pattern(12'000'000);
+  const std::string content = Much().substr(0, 12'000'000);
   const std::string path = folder().Write("file", content);
   for (const bool copies : {false, true}) {
     FaultInjection faults;
-    const sys::ScopedSystemCalls scope(faults);
+    const CallsInForce scope(*this, faults);
     if (copies) faults.FailAll(FaultInjection::kSendFile, EINVAL);
     FdPair pair = MakeTcpPair();
     const auto body = [&]() -> Task<absl::Status> {
@@ -144,7 +151,7 @@ TEST_P(SendFileTest, WhatIsNoSocketIsWrittenTo) {
 TEST_P(SendFileTest, InterruptedCallsAreMadeAgain) {
   const std::string path = folder().Write("file", "content");
   FaultInjection faults;
-  const sys::ScopedSystemCalls scope(faults);
+  const CallsInForce scope(*this, faults);
   faults.Fail(FaultInjection::kSendFile, EINTR, {.times = 2});
   const auto body = [&]() -> Task<absl::Status> {
     Stream stream = MakeOwn();
@@ -159,8 +166,9 @@ TEST_P(SendFileTest, InterruptedCallsAreMadeAgain) {
 }
 
 TEST_P(SendFileTest, ACancelWhileThePeerIsSlowTellsWhatIsOnItsWay) {
-  const std::string content = Pattern(30'000'000);
+  const std::string& content = Much();
   const std::string path = folder().Write("file", content);
+  executor();  // it has descriptors, too
   const int before = OpenDescriptors();
   const auto body = [&]() -> Task<absl::Status> {
     Stream stream = MakeOwn();
@@ -171,7 +179,8 @@ TEST_P(SendFileTest, ACancelWhileThePeerIsSlowTellsWhatIsOnItsWay) {
     const Sent sent = co_await sending;
     EXPECT_TRUE(absl::IsCancelled(sent.status())) << sent.status();
     const size_t moved = AcceptedBytes(sent.status()).value_or(0);
-    EXPECT_EQ(OpenDescriptors(), before + 1) << "the file; the stream's was there before";
+    // Fewer, where a thread that started had a file open for a moment.
+    EXPECT_LE(OpenDescriptors(), before + 1) << "the file; the stream's was there before";
     co_await OrReturn(stream.Close());
     std::string received = ReadExactly(peer().get(), content.size());
     EXPECT_GT(moved, 0u);
@@ -183,7 +192,7 @@ TEST_P(SendFileTest, ACancelWhileThePeerIsSlowTellsWhatIsOnItsWay) {
 }
 
 TEST_P(SendFileTest, AStreamThatIsClosedMeanwhileEndsIt) {
-  const std::string path = folder().Write("file", Pattern(30'000'000));
+  const std::string path = folder().Write("file", Much());
   const auto body = [&]() -> Task<absl::Status> {
     Stream stream = MakeOwn();
     const File file = co_await OrReturn(OpenFile(path));
@@ -198,29 +207,34 @@ TEST_P(SendFileTest, AStreamThatIsClosedMeanwhileEndsIt) {
 }
 
 TEST_P(SendFileTest, AServerThatClosesOrAbortsItsClientsEndsItAtOnce) {
-  const std::string path = folder().Write("file", Pattern(30'000'000));
+  const std::string path = folder().Write("file", Much());
   for (const bool copies : {false, true}) {
     for (const bool aborts : {false, true}) {
       FaultInjection faults;
-      const sys::ScopedSystemCalls scope(faults);
+      const CallsInForce scope(*this, faults);
       if (copies) faults.FailAll(FaultInjection::kSendFile, EINVAL);
       const auto body = [&]() -> Task<absl::Status> {
         absl::Status ended;
+        Event handled;
         const auto handler = [&](Stream stream) -> Task<absl::Status> {
           const File file = co_await OrReturn(OpenFile(path));
           const Sent sent = co_await SendFile(stream, file);
           ended = sent.status();
-          co_return ended;
+          handled.Set();
+          co_return sent.status();
         };
         Server server(ListenLocally(), handler);
         JoinHandle<absl::Status> serving = Spawn(server.Serve());
         Stream client(io::OwnedDescriptor(Dial(server.local_address()).Release()));
-        // In the midst of it: the peer has not kept it waiting yet.
+        // In the midst of it: on a loop the peer has not kept it waiting yet.
         co_await YieldUntil([&] { return faults.count(FaultInjection::kSendFile) > 0; });
         aborts ? server.AbortClients() : server.CloseClients();
-        co_await YieldUntil([&] { return server.connections() == 0; });
+        co_await OrReturn(handled.Wait());
         EXPECT_TRUE(absl::IsCancelled(ended)) << ended;
+        // It may have kept the transfer waiting by now: then what the stream had accepted waits for
+        // it, too.
         const absl::StatusOr<std::string> received = co_await ReadToEnd(client);
+        co_await YieldUntil([&] { return server.connections() == 0; });
         EXPECT_EQ(received.status().code(),
                   aborts ? absl::StatusCode::kUnavailable : absl::StatusCode::kOk)
             << received.status();
@@ -234,7 +248,7 @@ TEST_P(SendFileTest, AServerThatClosesOrAbortsItsClientsEndsItAtOnce) {
 }
 
 TEST_P(SendFileTest, APeerThatResetsIsUnavailable) {
-  const std::string path = folder().Write("file", Pattern(30'000'000));
+  const std::string path = folder().Write("file", Much());
   const auto body = [&]() -> Task<absl::Status> {
     Stream stream = MakeOwn();
     const File file = co_await OrReturn(OpenFile(path));
@@ -279,7 +293,7 @@ TEST_P(SendFileTest, BadArgumentsAndClosedHandlesAreRefused) {
 TEST_P(SendFileTest, WithoutDescriptorsItSaysSo) {
   const std::string path = folder().Write("file", "content");
   FaultInjection faults;
-  const sys::ScopedSystemCalls scope(faults);
+  const CallsInForce scope(*this, faults);
   const auto body = [&]() -> Task<absl::Status> {
     Stream stream = MakeOwn();
     const File file = co_await OrReturn(OpenFile(path));

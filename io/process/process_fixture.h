@@ -1,5 +1,4 @@
-// What the tests of processes share: a loop over the reactor under test, and shell scripts as
-// children.
+// What the tests of processes share: every executor there is, and shell scripts as children.
 #ifndef PLAIT_IO_PROCESS_PROCESS_FIXTURE_H_
 #define PLAIT_IO_PROCESS_PROCESS_FIXTURE_H_
 
@@ -8,11 +7,9 @@
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "plait/io/process/process.h"
-#include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/leftovers.h"
-#include "plait/runtime/testing/reactor_factory.h"
-#include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
 
@@ -31,24 +28,12 @@ Task<absl::Status> WriteSome(io::OwnedDescriptor& pipe, std::string text);
 // co_await: until this process has no children, which something in the background sees to.
 Task<void> UntilNoChildren();
 
-class ProcessFixture : public testing::TestWithParam<ReactorFactory> {
+class ProcessFixture : public IoTest {
  protected:
   ~ProcessFixture() override {
-    const absl::Status closed = loop_.Close();
-    EXPECT_TRUE(closed.ok()) << closed;
+    EndExecutor();
     EXPECT_FALSE(HasChildren()) << "a child was left behind";
   }
-
-  // Runs the coroutine that `body` makes to its end and gives its result. `body` lives until then,
-  // so it may be a lambda with captures.
-  template <class Body>
-  auto RunTask(Body body) {
-    return BlockOn(loop_, body());
-  }
-  EventLoop& loop() { return loop_; }
-
- private:
-  EventLoop loop_{GetParam().make(nullptr)};
 };
 
 }  // namespace plait

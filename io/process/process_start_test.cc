@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +23,7 @@
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
 
@@ -33,13 +34,15 @@ using sys::FaultInjection;
 
 class ProcessStartTest : public ProcessFixture {
  protected:
+  ProcessStartTest() { testing::FLAGS_gtest_death_test_style = "threadsafe"; }
+
   // What the process writes to its standard output.
   std::string OutputOf(ProcessOptions options) {
     options.output = Stdio::Pipe();
     absl::StatusOr<Process> process = Process::Start(options);
     EXPECT_TRUE(process.ok()) << process.status();
     if (!process.ok()) return "";
-    const absl::StatusOr<ProcessOutput> said = BlockOn(loop(), process->Communicate());
+    const absl::StatusOr<ProcessOutput> said = BlockOn(executor(), process->Communicate());
     EXPECT_TRUE(said.ok()) << said.status();
     EXPECT_TRUE(said->status.ok()) << said->status;
     return said->output;
@@ -70,7 +73,7 @@ TEST_P(ProcessStartTest, ShellRunsACommandLine) {
   options.environment = {{"WORD", "hello"}};
   absl::StatusOr<Process> shell = Shell("echo $WORD | tr a-z A-Z; exit 3", options);
   ASSERT_TRUE(shell.ok()) << shell.status();
-  const absl::StatusOr<ProcessOutput> said = BlockOn(loop(), shell->Communicate());
+  const absl::StatusOr<ProcessOutput> said = BlockOn(executor(), shell->Communicate());
   EXPECT_EQ(said->output, "HELLO\n");
   EXPECT_EQ(said->status, ExitStatus::Exited(3));
   options.arguments = {"x"};
@@ -120,7 +123,7 @@ TEST_P(ProcessStartTest, NothingIsThereToReadAndOutputGoesNowhere) {
   absl::StatusOr<Process> process = Process::Start(options);
   ASSERT_TRUE(process.ok()) << process.status();
   EXPECT_FALSE(process->output().valid());
-  const absl::StatusOr<ExitStatus> ended = BlockOn(loop(), process->Wait());
+  const absl::StatusOr<ExitStatus> ended = BlockOn(executor(), process->Wait());
   EXPECT_TRUE(ended.ok() && ended->ok());
 }
 
@@ -131,7 +134,7 @@ TEST_P(ProcessStartTest, ErrorsGoToAPipeOfTheirOwnOrWithTheOutput) {
   options.output = options.error = Stdio::Pipe();
   absl::StatusOr<Process> process = Process::Start(options);
   ASSERT_TRUE(process.ok()) << process.status();
-  const absl::StatusOr<ProcessOutput> said = BlockOn(loop(), process->Communicate());
+  const absl::StatusOr<ProcessOutput> said = BlockOn(executor(), process->Communicate());
   EXPECT_EQ(said->output, "out\n");
   EXPECT_EQ(said->error, "err\n");
 }
@@ -152,10 +155,12 @@ TEST_P(ProcessStartTest, DescriptorsOfTheCallersAreCopiedAndStayTheCallers) {
 
 // The numbers cross: each is overwritten by a copy of the other.
 TEST_P(ProcessStartTest, DescriptorsWhoseNumbersAreTakenByOthersArriveWhereTheyShould) {
-  const OwnedFd first = MakeFile("first\n");
-  const OwnedFd second = MakeFile("second\n");
+  // Numbers that nobody else has, in a program with however many reactors.
+  const OwnedFd first(::fcntl(MakeFile("first\n").get(), F_DUPFD_CLOEXEC, 200));
+  const OwnedFd second(::fcntl(MakeFile("second\n").get(), F_DUPFD_CLOEXEC, first.get() + 1));
   ASSERT_EQ(second.get(), first.get() + 1);
-  ProcessOptions options = Script(absl::StrCat("cat <&", first.get(), "; cat <&", second.get()));
+  ProcessOptions options =
+      Script(absl::StrCat("cd /proc/self/fd; cat ", first.get(), " ", second.get()));
   options.descriptors.assign(static_cast<size_t>(first.get() - 3), second.get());
   options.descriptors.push_back(second.get());
   options.descriptors.push_back(first.get());
@@ -165,14 +170,14 @@ TEST_P(ProcessStartTest, DescriptorsWhoseNumbersAreTakenByOthersArriveWhereTheyS
 // In a child of our own, as it closes what the test program needs.
 TEST_P(ProcessStartTest, WorksInAProgramWithoutStandardDescriptors) {
   const auto program = [&] {
-    EventLoop own(GetParam().make(nullptr));
+    const std::unique_ptr<Executor> own = GetParam().Make();
     const OwnedFd errors(::fcntl(2, F_DUPFD_CLOEXEC, 10));
     for (int fd = 0; fd < 3; ++fd) ::close(fd);
     ProcessOptions options = Script("read line; echo got $line; echo oops >&2");
     options.input = options.output = options.error = Stdio::Pipe();
     absl::StatusOr<Process> process = Process::Start(options);
     if (!process.ok()) ::_exit(1);
-    const absl::StatusOr<ProcessOutput> said = BlockOn(own, process->Communicate("word\n"));
+    const absl::StatusOr<ProcessOutput> said = BlockOn(*own, process->Communicate("word\n"));
     if (!said.ok() || said->output != "got word\n" || said->error != "oops\n") ::_exit(2);
     ::_exit(0);
   };
@@ -303,7 +308,7 @@ TEST_P(FailingStartTest, ADescriptorThatIsClosedIsNamed) {
 // Each call of the start is refused in turn.
 TEST_P(FailingStartTest, WhereTheSystemRefusesAnythingNothingIsLeft) {
   FaultInjection faults;
-  const sys::ScopedSystemCalls scope(faults);
+  const CallsInForce scope(*this, faults);
   ProcessOptions options;
   options.arguments = {"cat"};
   options.input = options.output = Stdio::Pipe();
@@ -329,10 +334,10 @@ TEST_P(FailingStartTest, WhereTheSystemRefusesAnythingNothingIsLeft) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, ProcessStartTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
-INSTANTIATE_TEST_SUITE_P(AllReactors, FailingStartTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, ProcessStartTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, FailingStartTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 }  // namespace
 }  // namespace plait

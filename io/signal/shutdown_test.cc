@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -17,10 +18,9 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/thread_executor.h"
-#include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
 
 namespace plait {
@@ -36,25 +36,20 @@ void (*HandlerOf(int signal))(int) {
 
 void DoNothing(int) {}
 
-class ShutdownTest : public testing::TestWithParam<ReactorFactory> {
+class ShutdownTest : public IoTest {
  protected:
   ShutdownTest() {
     testing::FLAGS_gtest_death_test_style = "threadsafe";
     ::signal(SIGINT, SIG_DFL);
     ::signal(SIGTERM, SIG_DFL);
   }
-
-  template <class Body>
-  auto RunTask(Body body) {
-    return BlockOn(loop_, body());
-  }
-
- private:
-  EventLoop loop_{GetParam().make(nullptr)};
 };
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, ShutdownTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, ShutdownTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
+
+// A task that waits for a signal to end: it has begun to.
+JoinHandle<absl::StatusOr<int>> Waiting() { return Spawn(UntilShutdownSignal(), {.eager = true}); }
 
 Task<absl::Status> Forever() { co_return co_await Sleep(absl::InfiniteDuration()); }
 
@@ -67,9 +62,7 @@ Task<absl::Status> UntilAsked(int signal) {
 TEST_P(ShutdownTest, TheFirstSignalOfEitherKindIsTold) {
   for (const int sent : {SIGINT, SIGTERM}) {
     const auto body = [&]() -> Task<void> {
-      JoinHandle<absl::StatusOr<int>> asked = Spawn(UntilShutdownSignal());
-      co_await Yield();
-      co_await Yield();
+      JoinHandle<absl::StatusOr<int>> asked = Waiting();
       ::raise(sent);
       const absl::StatusOr<int> signal = co_await asked;
       EXPECT_EQ(signal.value_or(-1), sent);
@@ -82,8 +75,7 @@ TEST_P(ShutdownTest, ASecondSignalEndsTheProcessWhileTheFirstIsNotEvenTold) {
   for (const int first : {SIGINT, SIGTERM}) {
     for (const int second : {SIGINT, SIGTERM}) {
       const auto body = [&]() -> Task<void> {
-        JoinHandle<absl::StatusOr<int>> asked = Spawn(UntilShutdownSignal());
-        co_await Yield();
+        JoinHandle<absl::StatusOr<int>> asked = Waiting();
         co_await Yield();
         ::raise(first);
         ::raise(second);  // the loop hangs, as it were: it has no turn in between
@@ -98,9 +90,7 @@ TEST_P(ShutdownTest, ASecondSignalEndsTheProcessAfterTheFirstWasToldWhateverWasS
   ::signal(SIGTERM, SIG_IGN);
   ::signal(SIGINT, &DoNothing);
   const auto body = [&]() -> Task<void> {
-    JoinHandle<absl::StatusOr<int>> asked = Spawn(UntilShutdownSignal());
-    co_await Yield();
-    co_await Yield();
+    JoinHandle<absl::StatusOr<int>> asked = Waiting();
     ::raise(SIGINT);
     const absl::StatusOr<int> signal = co_await asked;
     EXPECT_EQ(signal.value_or(-1), SIGINT);
@@ -114,9 +104,7 @@ TEST_P(ShutdownTest, WhoeverListensBesidesKeepsASecondSignalFromEndingTheProcess
   const auto body = [&]() -> Task<void> {
     absl::StatusOr<SignalListener> listener = ListenForSignals({SIGTERM});
     EXPECT_TRUE(listener.ok()) << listener.status();
-    JoinHandle<absl::StatusOr<int>> asked = Spawn(UntilShutdownSignal());
-    co_await Yield();
-    co_await Yield();
+    JoinHandle<absl::StatusOr<int>> asked = Waiting();
     for (int i = 0; i < 2; ++i) {
       ::raise(SIGTERM);
       const absl::StatusOr<int> heard = co_await listener->Next();
@@ -128,22 +116,20 @@ TEST_P(ShutdownTest, WhoeverListensBesidesKeepsASecondSignalFromEndingTheProcess
   RunTask(body);
 }
 
-TEST_P(ShutdownTest, EveryLoopIsTold) {
+TEST_P(ShutdownTest, EveryExecutorIsTold) {
   Atomic<int> waiting{0};
   Atomic<int> told{0};
   std::vector<Thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.push_back(StartThread("loop", [&] {
-      EventLoop own(GetParam().make(nullptr));
+      const std::unique_ptr<Executor> own = GetParam().Make();
       const auto body = [&]() -> Task<void> {
-        JoinHandle<absl::StatusOr<int>> asked = Spawn(UntilShutdownSignal());
-        co_await Yield();
-        co_await Yield();
+        JoinHandle<absl::StatusOr<int>> asked = Waiting();
         waiting.fetch_add(1);
         const absl::StatusOr<int> signal = co_await asked;
         told.fetch_add(signal.value_or(-1) == SIGTERM ? 1 : 0);
       };
-      BlockOn(own, body());
+      BlockOn(*own, body());
     }));
   }
   while (waiting.load() < 4) internal::SpinWait(100);
@@ -154,21 +140,21 @@ TEST_P(ShutdownTest, EveryLoopIsTold) {
 
 TEST_P(ShutdownTest, ACancelledWaitLeavesWhatWasSetBefore) {
   ::signal(SIGTERM, &DoNothing);
+  executor();  // it has descriptors, too
   const int before = OpenDescriptors();
   const auto body = [&]() -> Task<void> {
-    JoinHandle<absl::StatusOr<int>> asked = Spawn(UntilShutdownSignal());
-    co_await Yield();
-    co_await Yield();
+    JoinHandle<absl::StatusOr<int>> asked = Waiting();
     EXPECT_NE(HandlerOf(SIGTERM), &DoNothing);
     asked.Cancel();
     const absl::StatusOr<int> signal = co_await asked;
     EXPECT_TRUE(absl::IsCancelled(signal.status())) << signal.status();
     EXPECT_EQ(HandlerOf(SIGTERM), &DoNothing);
     EXPECT_EQ(HandlerOf(SIGINT), SIG_DFL);
-    for (int i = 0; i < 10; ++i) co_await Yield();
   };
   RunTask(body);
-  EXPECT_EQ(OpenDescriptors(), before);
+  Settle();
+  // Fewer, where a thread that started had a file open for a moment.
+  EXPECT_LE(OpenDescriptors(), before);
 }
 
 // --- RunUntilShutdownSignal ---
@@ -229,9 +215,7 @@ TEST_P(ShutdownTest, ATaskThatEndsByItselfLeavesWhatWasSetBefore) {
 
 TEST_P(ShutdownTest, ACancelFromElsewhereIsNoSuccess) {
   const auto body = [&]() -> Task<void> {
-    JoinHandle<absl::Status> service = Spawn(RunUntilShutdownSignal(Forever()));
-    co_await Yield();
-    co_await Yield();
+    JoinHandle<absl::Status> service = Spawn(RunUntilShutdownSignal(Forever()), {.eager = true});
     service.Cancel();
     const absl::Status status = co_await service;
     EXPECT_TRUE(absl::IsCancelled(status)) << status;
