@@ -44,6 +44,8 @@ class Executor {
 
   // The tasks spawned on this executor that have not ended.
   internal::TaskRegistry& tasks() noexcept { return tasks_; }
+  // The parts of other executors' tasks that run here (runtime/task/visit.h).
+  internal::TaskRegistry& visits() noexcept { return visits_; }
 
   // Who is told of what happens here. Set before anything runs.
   const ExecutorHooks& hooks() const noexcept { return hooks_; }
@@ -53,6 +55,7 @@ class Executor {
 
  private:
   internal::TaskRegistry tasks_;
+  internal::TaskRegistry visits_;
   const ExecutorHooks hooks_;
 };
 

@@ -22,8 +22,9 @@
 // been done one after the other; items behind it are skipped, or cancelled where they are Tasks,
 // those before it are done. An error is the result of the whole; an exception is rethrown. All jobs
 // have ended before the co_await does. Cancellation: items that have not begun are skipped, Tasks
-// are cancelled, and the result is absl::CancelledError, unless all was done. Options that make no
-// sense give InvalidArgument. Threads: any task may call these; it goes on on its own executor.
+// are cancelled, and the result is absl::CancelledError, unless all was done. The same where the
+// executor is closed meanwhile, which waits for the jobs to end. Options that make no sense give
+// InvalidArgument. Threads: any task may call these; it goes on on its own executor.
 // Cost: a coroutine a job, and for each chunk an atomic addition and a turn of the executor.
 #ifndef PLAIT_RUNTIME_PARALLEL_PARALLEL_H_
 #define PLAIT_RUNTIME_PARALLEL_PARALLEL_H_

@@ -46,10 +46,12 @@ absl::Status ParallelScope::Plan(const char* what, int64_t count, const Parallel
   jobs_ = std::make_unique<Job[]>(jobs_count_);
   for (Job& job : jobs()) {
     job.scope = this;
-    job.stop.emplace();
-    job.context = job.stop->context();
-    job.context.executor = &executor_;
-    job.run = [](WorkItem& item) noexcept { static_cast<Job&>(item).scope->counter_.Done(); };
+    job.visit.emplace(executor_);
+    job.run = [](WorkItem& item) noexcept {
+      auto& self = static_cast<Job&>(item);
+      self.visit->Leave();
+      self.scope->counter_.Done();
+    };
   }
   counter_.Add(static_cast<int>(jobs_count_));
   return absl::OkStatus();
@@ -58,7 +60,7 @@ absl::Status ParallelScope::Plan(const char* what, int64_t count, const Parallel
 void ParallelScope::Start(Job& job, Task<void> body) {
   TaskPromise<void>& promise = *body.Release();
   promise.continuation = &job;
-  promise.context = &job.context;
+  promise.context = &job.visit->context();
   promise.result = &job.result;
   promise.Schedule();
 }
@@ -74,7 +76,7 @@ std::optional<ParallelScope::Chunk> ParallelScope::NextChunk(Job& job) {
 
 bool ParallelScope::Wanted(Job& job, int64_t item) noexcept {
   if (item >= limit_.load(kRelaxed)) return false;
-  if (!job.context.stop_requested()) [[likely]]
+  if (!job.visit->context().stop_requested()) [[likely]]
     return true;
   cut_short_.store(true, kRelaxed);
   return false;
@@ -97,7 +99,7 @@ void ParallelScope::Fail(int64_t item, absl::Status error, std::exception_ptr ex
     limit_.store(item, kSeqCst);
   }
   for (Job& job : jobs()) {
-    if (job.item.load(kSeqCst) > item) job.stop->stop().RequestStop();
+    if (job.item.load(kSeqCst) > item) job.visit->RequestStop();
   }
 }
 

@@ -23,7 +23,7 @@
 #include "plait/runtime/task/result.h"
 #include "plait/runtime/task/scope.h"
 #include "plait/runtime/task/task.h"
-#include "plait/runtime/task/task_context.h"
+#include "plait/runtime/task/visit.h"
 
 namespace plait {
 
@@ -67,11 +67,11 @@ class ParallelScope {
     int64_t end;
   };
 
-  // A job has a stop state of its own, so that an error stops the items behind it and no others.
+  // A job has a stop state of its own, so that an error stops the items behind it and no others;
+  // and is on the books of the executor, so that this is not closed under it.
   struct Job : WorkItem {
     ParallelScope* scope = nullptr;
-    std::optional<Scope> stop;
-    TaskContext context;
+    std::optional<Visit> visit;
     Result<void> result;
     // The item that it works on or has done last, of those that can be stopped.
     Atomic<int64_t> item{kNone};

@@ -31,7 +31,8 @@ Strand::~Strand() {
     PLAIT_CHECK(round < kPatience, "a Strand was destroyed with work in it");
     internal::SpinWait(round);
   }
-  PLAIT_CHECK(tasks().size() == 0, "a Strand was destroyed before its tasks had ended");
+  PLAIT_CHECK(tasks().size() == 0 && visits().size() == 0,
+              "a Strand was destroyed before its tasks had ended");
 }
 
 void Strand::Schedule(WorkItem& item) noexcept {

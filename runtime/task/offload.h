@@ -41,6 +41,7 @@
 #include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_context.h"
+#include "plait/runtime/task/visit.h"
 
 namespace plait {
 namespace internal {
@@ -87,15 +88,20 @@ class [[nodiscard]] CallOn : private WorkItem {
   Stop stop_;
 };
 
-// Runs a child coroutine on its own context's executor and goes on on the awaiting coroutine's.
+// Runs a child coroutine on the executor that it visits and goes on on the awaiting coroutine's.
 class [[nodiscard]] AwaitElsewhere : private WorkItem {
  public:
-  // `child` has its context and result already.
-  explicit AwaitElsewhere(PromiseBase& child) noexcept
+  // `child` has its result already.
+  AwaitElsewhere(PromiseBase& child, Visit& visit) noexcept
       : WorkItem([](WorkItem& item) noexcept {
-          static_cast<AwaitElsewhere&>(item).waiter_->Schedule();
+          auto& self = static_cast<AwaitElsewhere&>(item);
+          self.visit_.Leave();
+          self.waiter_->Schedule();
         }),
-        child_(child) {}
+        child_(child),
+        visit_(visit) {
+    child_.context = &visit_.context();
+  }
 
   bool await_ready() const noexcept { return false; }
   template <PlaitPromise P>
@@ -108,6 +114,7 @@ class [[nodiscard]] AwaitElsewhere : private WorkItem {
 
  private:
   PromiseBase& child_;
+  Visit& visit_;
   PromiseBase* waiter_ = nullptr;
 };
 
@@ -133,12 +140,10 @@ template <class T>
 Task<T> RunTaskOn(Executor* executor, Task<T> task) {
   TaskPromise<T>* const child = task.Release();
   PLAIT_CHECK(child != nullptr, "On needs a Task that was not moved from or awaited before");
-  TaskContext context = *TaskContext::Current();
-  context.executor = executor;
+  Visit visit(*executor);
   Result<T> result;
-  child->context = &context;
   child->result = &result;
-  AwaitElsewhere elsewhere(*child);
+  AwaitElsewhere elsewhere(*child, visit);
   co_await elsewhere;
   co_return result.Take();
 }
@@ -163,9 +168,12 @@ Task<std::invoke_result_t<std::decay_t<F>>> RunIn(Executor& executor, F&& functi
   return internal::RunFunction<std::decay_t<F>>(&executor, std::forward<F>(function));
 }
 
-// Runs `task` on `executor`, which outlives the co_await; it is still part of the awaiting task, so
-// a cancel reaches it directly, and CurrentTask() is the same. A task that was cancelled already
-// begins all the same, as with a plain co_await, and its first wait ends at once.
+// Runs `task` on `executor`; it is still part of the awaiting task, so a cancel reaches it
+// directly, and CurrentTask() is the same. A task that was cancelled already begins all the same,
+// as with a plain co_await, and its first wait ends at once. An executor that is closed meanwhile
+// cancels it, as it does its own tasks, and waits until it has ended; the awaiting task is not
+// cancelled, and sees what it ended with. To begin on an executor that was closed is a programming
+// error (CHECK).
 template <class T>
 Task<T> On(Executor& executor, Task<T> task) {
   return internal::RunTaskOn(&executor, std::move(task));

@@ -8,7 +8,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
-#include "plait/runtime/task/task_state.h"
+#include "plait/runtime/task/visit.h"
 #include "plait/runtime/time/timer_queue.h"
 
 namespace plait {
@@ -141,11 +141,8 @@ TestPool::TestPool(const std::function<absl::StatusOr<std::unique_ptr<Reactor>>(
 }
 
 TestPool::~TestPool() {
-  tasks().Close();
-  while (tasks().size() > 0) {
-    internal::CancelAll(tasks());
-    internal::SpinWait(1000);
-  }
+  internal::BeginClosing(*this);
+  while (internal::HasTasks(*this)) internal::SpinWait(1000);
   for (const auto& member : members_) member->End();
 }
 

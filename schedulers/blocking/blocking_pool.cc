@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/check.h"
-#include "plait/runtime/task/task_state.h"
+#include "plait/runtime/task/visit.h"
 
 namespace plait {
 namespace {
@@ -212,13 +212,13 @@ absl::Status BlockingPool::Close() {
   if (state.closed) return absl::OkStatus();
   state.closing = true;
   lock.unlock();
-  tasks().Close();
-  internal::CancelAll(tasks());
+  internal::BeginClosing(*this);
   lock.lock();
   // A task ends on one of our threads, which then looks for more work and finds none: so this is
   // asked whenever it may have become true.
-  state.drained.wait(
-      lock, [&] { return state.queue.empty() && state.running == 0 && tasks().size() == 0; });
+  state.drained.wait(lock, [&] {
+    return state.queue.empty() && state.running == 0 && !internal::HasTasks(*this);
+  });
   state.closed = true;
   for (PoolThread* thread : state.idle) state.Wake(*thread);
   state.idle.clear();

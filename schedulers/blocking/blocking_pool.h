@@ -13,7 +13,8 @@
 //
 // Threads: Schedule, Post and the figures may be called from any thread; Close and the destructor
 // from one thread, not the pool's own. Lifetime: Close runs what is queued, cancels and joins the
-// tasks that were spawned on the pool, and joins its threads; so it waits for functions that block.
+// tasks that were spawned on the pool and the parts of others' tasks that run on it (On), and joins
+// its threads; so it waits for functions that block.
 // Scheduling on a closed pool is a programming error (CHECK); a Schedule that races Close either
 // comes before it, and its item is run, or is that error. A pool does not survive fork: in the
 // child, work is refused (CHECK) and the destructor leaves the parent's state alone. Its threads

@@ -12,6 +12,7 @@
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/task_state.h"
+#include "plait/runtime/task/visit.h"
 #include "plait/runtime/trace/dump_tasks.h"
 
 namespace plait {
@@ -221,7 +222,7 @@ absl::StatusOr<EventLoop::Handle> EventLoop::PostAfter(absl::Duration delay,
 
 bool EventLoop::live() const noexcept {
   return !ready_.empty() || !inbox_.empty() || !timers_.empty() || reactor_->in_flight() > 0 ||
-         callbacks_.size() > 0 || const_cast<EventLoop*>(this)->tasks().size() > 0;
+         callbacks_.size() > 0 || internal::HasTasks(const_cast<EventLoop&>(*this));
 }
 
 // --- running ---
@@ -452,21 +453,38 @@ absl::Status EventLoop::CancelTasks() {
 absl::Status EventLoop::Close() {
   if (closed_.load(kRelaxed)) return absl::OkStatus();
   if (absl::Status refusal = Refusal("Close"); !refusal.ok()) return refusal;
-  tasks().Close();
-  if (absl::Status refusal = CancelTasks(); !refusal.ok()) return refusal;
+  const Running running(*this);
+  internal::BeginClosing(*this);
+  while (internal::HasTasks(*this)) {
+    RunTurn();
+    if (internal::HasTasks(*this)) FetchReady(/*wait=*/true);
+  }
   blocking_.Close();
   closed_.store(true, kRelaxed);
   // A thread that is still inside a post may be about to wake the reactor. Acquire pairs with its
   // release.
   for (int round = 0; posters_.load(kAcquire) != 0; ++round) internal::SpinWait(round);
+  DropCallbacks();
+  // What is left others wait for: functions that they have called here (RunIn).
+  for (;;) {
+    inbox_.Drain(ready_);
+    if (ready_.empty()) return absl::OkStatus();
+    RunTurn();
+  }
+}
+
+void EventLoop::DropCallbacks() {
   std::vector<std::shared_ptr<Callback>> dropped;
+  std::vector<absl::AnyInvocable<void() &&>> functions;
   callbacks_.ForEach([&](internal::TaskLink& link) {
     auto& callback = static_cast<Callback&>(link);
+    // One that is queued stays there, and has nothing to call.
+    functions.push_back(std::exchange(callback.function, nullptr));
+    if (!callback.armed() && !callback.deadline.is_infinite()) return;
     if (callback.armed()) timers_.Cancel(callback);
-    dropped.push_back(std::move(callback.self));
+    dropped.push_back(callback.self);
   });
   for (const auto& callback : dropped) callback->Retire();
-  return absl::OkStatus();
 }
 
 }  // namespace plait

@@ -94,8 +94,8 @@ class EventLoop final : public Executor, private Worker {
   // it runs: from another FailedPrecondition. InvalidArgument when `delay` is negative.
   absl::StatusOr<Handle> PostAfter(absl::Duration delay, absl::AnyInvocable<void() &&> callback);
 
-  // Runs until nothing is live: no task, no callback, no timer and no operation in flight; or until
-  // Stop.
+  // Runs until nothing is live: no task and no part of another's (On), no callback, no timer and no
+  // operation in flight; or until Stop.
   absl::Status Run();
   // Runs until Stop.
   absl::Status RunForever();
@@ -108,9 +108,10 @@ class EventLoop final : public Executor, private Worker {
   // after its first turn. Any thread.
   void Stop() noexcept;
 
-  // Cancels the tasks that are left and runs until they have ended, joins the blocking threads of
-  // its own, drops the callbacks that have not run, and from then on refuses work.
-  // FailedPrecondition when called from inside the loop. Closing again does nothing.
+  // Cancels the tasks that are left, and the parts of others' tasks that run here (On), and runs
+  // until they have ended, joins the blocking threads of its own, drops the callbacks that have not
+  // run, and refuses work; what other work is queued by then is run. FailedPrecondition when called
+  // from inside the loop. Closing again does nothing.
   absl::Status Close();
 
   // Cancels the tasks that were spawned on the loop and have not ended, and runs until they have.
@@ -158,6 +159,7 @@ class EventLoop final : public Executor, private Worker {
   // lately; true when there is one.
   bool SpinForPost(Deadline deadline);
   void AdaptTurn(Deadline now);
+  void DropCallbacks();
 
   const std::unique_ptr<Reactor> reactor_;
   Clock& clock_;

@@ -339,6 +339,25 @@ TEST_P(EventLoopTest, CloseAlsoEndsTasksThatCancelledTasksSpawn) {
   EXPECT_TRUE(absl::IsCancelled(late.result())) << late.result();
 }
 
+TEST_P(EventLoopTest, CloseRunsTheFunctionsAndPartsOfTasksThatOthersWaitForHere) {
+  auto ask = [](EventLoop* there, const auto function) -> Task<int> {
+    co_return co_await RunIn(*there, function);
+  };
+  auto visit = [](EventLoop* there) -> Task<absl::Status> {
+    co_return co_await On(*there, SleepTask(absl::Hours(9)));
+  };
+  JoinHandle<int> call = Spawn(ask(&loop_, [] { return 7; }), {.executor = &real_loop_});
+  JoinHandle<absl::Status> part = Spawn(visit(&loop_), {.executor = &real_loop_});
+  EXPECT_TRUE(real_loop_.RunReady().ok());
+  EXPECT_FALSE(call.done() || part.done());
+  EXPECT_TRUE(loop_.live());
+  EXPECT_TRUE(loop_.Close().ok());
+  EXPECT_TRUE(real_loop_.RunReady().ok());
+  ASSERT_TRUE(call.done() && part.done());
+  EXPECT_EQ(call.result().value(), 7);
+  EXPECT_TRUE(absl::IsCancelled(part.result())) << part.result();
+}
+
 // --- nested runs ---
 
 TEST_P(EventLoopTest, Line8ANestedRunIsRejectedAndChangesNothing) {

@@ -3,7 +3,7 @@
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/fork_stack.h"
 #include "plait/runtime/core/thread_state.h"
-#include "plait/runtime/task/task_state.h"
+#include "plait/runtime/task/visit.h"
 
 namespace plait {
 
@@ -42,10 +42,9 @@ absl::Status InlineExecutor::Close() {
   }
   closing_ = true;
   lock.unlock();
-  tasks().Close();
-  internal::CancelAll(tasks());
+  internal::BeginClosing(*this);
   lock.lock();
-  drained_.wait(lock, [this] { return runner_ == nullptr && tasks().size() == 0; });
+  drained_.wait(lock, [this] { return runner_ == nullptr && !internal::HasTasks(*this); });
   closed_ = true;
   return absl::OkStatus();
 }

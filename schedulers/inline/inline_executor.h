@@ -17,8 +17,9 @@
 // schedule is queued for it, and their Schedule returns at once. So a task may go on on whichever
 // thread wakes it, but never on two. BlockOn waits where the task waits for another thread. Sleep
 // and Timeout give FailedPrecondition, as no thread is this executor's own. Offload runs its
-// function right here. Lifetime: Close, and the destructor, cancel the tasks that are left and wait
-// for them; afterwards scheduling is a programming error (CHECK). Cost: two trips through an
+// function right here. Lifetime: Close, and the destructor, cancel the tasks that are left, and the
+// parts of others' tasks (On), and wait for them; afterwards scheduling is a programming error
+// (CHECK). Cost: two trips through an
 // uncontended lock an item.
 #ifndef PLAIT_SCHEDULERS_INLINE_INLINE_EXECUTOR_H_
 #define PLAIT_SCHEDULERS_INLINE_INLINE_EXECUTOR_H_

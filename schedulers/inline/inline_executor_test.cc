@@ -116,6 +116,25 @@ TEST(InlineExecutorTest, OffloadRunsTheFunctionRightHere) {
   EXPECT_EQ(there, ThisThread());
 }
 
+// The close asks the part to end, which it does right there, inside of that request.
+TEST(InlineExecutorTest, CloseCancelsThePartOfAnothersTaskThatIsHere) {
+  InlineExecutor home;
+  auto visit = [](Executor* there) -> Task<absl::Status> {
+    auto wait = []() -> Task<absl::Status> {
+      Promise<void> never;
+      Future<void> future = never.future();
+      co_return co_await future;
+    };
+    co_return co_await On(*there, wait());
+  };
+  InlineExecutor executor;
+  JoinHandle<absl::Status> task = Spawn(visit(&executor), {.executor = &home});
+  EXPECT_FALSE(task.done());
+  EXPECT_TRUE(executor.Close().ok());
+  ASSERT_TRUE(task.done());
+  EXPECT_TRUE(absl::IsCancelled(task.result())) << task.result();
+}
+
 TEST(InlineExecutorTest, ItHasNoTimersAndSaysSo) {
   InlineExecutor executor;
   auto wait = []() -> Task<absl::Status> { co_return co_await Sleep(absl::Seconds(1)); };

@@ -13,6 +13,7 @@
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/timer.h"
 #include "plait/runtime/task/task_state.h"
+#include "plait/runtime/task/visit.h"
 #include "plait/runtime/time/timer_queue.h"
 
 namespace plait {
@@ -330,7 +331,7 @@ absl::Status ThreadPool::CancelTasks() {
 }
 
 bool ThreadPool::Drained() {
-  return parked_.size() == workers_.size() && queue_.empty() && tasks().size() == 0;
+  return parked_.size() == workers_.size() && queue_.empty() && !internal::HasTasks(*this);
 }
 
 absl::Status ThreadPool::Close() {
@@ -340,8 +341,7 @@ absl::Status ThreadPool::Close() {
     if (closed_) return absl::OkStatus();
     draining_ = true;
   }
-  tasks().Close();
-  internal::CancelAll(tasks());
+  internal::BeginClosing(*this);
   std::unique_lock<std::mutex> lock(mutex_);
   drained_.wait(lock, [this] { return Drained(); });
   lock.unlock();

@@ -6,6 +6,7 @@
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/deadline.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/task/visit.h"
 #include "plait/schedulers/work_stealing/pool_worker.h"
 
 namespace plait::internal {
@@ -113,7 +114,7 @@ void PoolShared::PassVirtualTime() noexcept {
 bool PoolShared::Drained() const noexcept {
   // Twice, with nothing begun in between: one worker may have woken another and fallen asleep.
   const uint64_t begun = turns();
-  return executor.tasks().size() == 0 && AllAsleepWithoutWork() && AllAsleepWithoutWork() &&
+  return !HasTasks(executor) && AllAsleepWithoutWork() && AllAsleepWithoutWork() &&
          turns() == begun;
 }
 

@@ -87,7 +87,7 @@ class PoolShared {
   bool draining() const noexcept { return draining_.load(kSeqCst) > 0; }
   // Until no task is left, or a moment has gone.
   void AwaitTasksBriefly();
-  // Until no task is left and no worker has anything to do.
+  // Until no task or visit is left and no worker has anything to do.
   void AwaitDrained();
   // The workers are to end.
   void Close() noexcept;

@@ -8,6 +8,7 @@
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/task_state.h"
+#include "plait/runtime/task/visit.h"
 #include "plait/schedulers/work_stealing/pool_shared.h"
 #include "plait/schedulers/work_stealing/pool_worker.h"
 
@@ -163,9 +164,8 @@ absl::Status WorkStealingPool::CancelTasks() {
 absl::Status WorkStealingPool::Close() {
   if (absl::Status refusal = Refusal("Close"); !refusal.ok()) return refusal;
   if (shared_->closed()) return absl::OkStatus();
-  tasks().Close();
   shared_->BeginDraining();
-  internal::CancelAll(tasks());
+  internal::BeginClosing(*this);
   shared_->AwaitDrained();
   blocking_.Close();       // what runs there may still post here,
   shared_->monitor.End();  // and so may this
