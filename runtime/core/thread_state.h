@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/work_item.h"
 
 namespace plait {
@@ -40,6 +41,10 @@ struct ThreadState {
   int budget = 0;
   // Set by executors in debug mode.
   ResumeWatcher* watcher = nullptr;
+  // Where other threads see which task runs here: the executor writes it when it resumes one, and
+  // what begins another task in the middle of one (an eager Spawn) for as long as that takes. Null
+  // where nobody looks. Others compare what it holds, and never follow it.
+  Atomic<const void*>* shown_task = nullptr;
   // The coroutine that was called last on this stack and has not ended or returned suspended, or
   // null. See runtime/task/promise.h.
   PromiseBase* called = nullptr;

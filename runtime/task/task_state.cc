@@ -79,7 +79,12 @@ void TaskState::Start(bool eager) noexcept {
   constexpr int kMaxEagerDepth = 16;
   if (eager && thread_state.context != nullptr && thread_state.nested < kMaxEagerDepth &&
       thread_state.context->executor == context_.executor) {
+    // A thread that blocks in it is to be known by it; and by the one that began it afterwards.
+    Atomic<const void*>* const shown = thread_state.shown_task;
+    const void* const outer = shown != nullptr ? shown->load(kRelaxed) : nullptr;
+    if (shown != nullptr) shown->store(this, kRelaxed);
     ResumeNested(*this);
+    if (shown != nullptr) shown->store(outer, kRelaxed);
   } else {
     context_.executor->Schedule(*this);
   }

@@ -13,7 +13,9 @@
 //     one after the other). It gives back what it has when one of them returns;
 //   - after ExecutorHooks::slow_callback it is reported, once, with the task's name: one that is
 //     blocked always (kSlowCallback, which elsewhere is debug mode's), one that computes in debug
-//     mode. One that waits for what it has forked (ParallelInvoke) is not blocked.
+//     mode. One that waits for what it has forked (ParallelInvoke) is not blocked. The task is the
+//     innermost: one that was begun eagerly inside of another, while it runs there. (What is only
+//     awaited or forked is a part of the task that does so, and has no name of its own.)
 // What only the stuck worker may run waits until it is back: its timers, its completions,
 // operations on descriptors that are at home there, and what cancels any of these. Its reactor is
 // its thread's own, which nobody can poll in its place. By a virtual clock, which knows no long,

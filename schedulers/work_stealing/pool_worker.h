@@ -255,7 +255,8 @@ class PoolWorker final : public Worker {
   Atomic<bool> begun_{false};
   Atomic<int64_t> thread_number_{0};
   // To compare with, not to look at: the task whose coroutine it has resumed last, or the item that
-  // was no coroutine (a task's start is the task).
+  // was no coroutine (a task's start is the task), or, for as long as it runs inside of that, one
+  // that was begun eagerly (ThreadState::shown_task).
   Atomic<const void*> resumed_{nullptr};
   Atomic<uint64_t> waited_in_turn_{~uint64_t{0}};
   Atomic<int64_t> wake_at_;

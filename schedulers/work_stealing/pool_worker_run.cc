@@ -17,6 +17,7 @@ class PoolWorker::Running {
     thread_state.worker = &worker;
     thread_state.local_executor = &worker.shared_.executor;
     thread_state.forks = &worker.forks_;
+    thread_state.shown_task = &worker.resumed_;
   }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
@@ -24,6 +25,7 @@ class PoolWorker::Running {
     thread_state.worker = nullptr;
     thread_state.local_executor = nullptr;
     thread_state.forks = nullptr;
+    thread_state.shown_task = nullptr;
   }
 };
 

@@ -124,6 +124,34 @@ TEST(WorkStealingPoolTest, ATaskThatATimerHasResumedIsReportedWithItsNameToo) {
   EXPECT_EQ(reports.all()[0].task_name, "sleeper");
 }
 
+TEST(WorkStealingPoolTest, OfTasksThatRunInsideOfEachOtherTheOneThatBlocksIsReported) {
+  for (const bool inner_blocks : {true, false}) {
+    Reports reports;
+    WorkStealingPool pool(
+        {.threads = 1,
+         .hooks = {.on_report = reports.handler(), .slow_callback = absl::Milliseconds(10)}});
+    absl::Notification release;
+    const auto inner = [&]() -> Task<void> {
+      if (inner_blocks) release.WaitForNotification();
+      co_await Yield();
+    };
+    const auto outer = [&]() -> Task<void> {
+      JoinHandle<void> eager = Spawn(inner(), {.name = "inner", .eager = true});
+      if (!inner_blocks) release.WaitForNotification();
+      co_await eager;
+    };
+    const auto body = [&]() -> Task<void> {
+      JoinHandle<void> blocked = Spawn(outer(), {.name = "outer"});
+      while (reports.all().empty()) co_await Yield();
+      co_await Spawn(Set(&release));
+      co_await blocked;
+    };
+    BlockOn(pool, body());
+    ASSERT_EQ(reports.all().size(), 1u);
+    EXPECT_EQ(reports.all()[0].task_name, inner_blocks ? "inner" : "outer");
+  }
+}
+
 // Its thread sleeps in the join; but a fork is not what belongs into an Offload.
 TEST(WorkStealingPoolTest, AFunctionThatWaitsForWhatItHasForkedIsNotReportedAsBlocked) {
   Reports reports;
