@@ -3,6 +3,8 @@
 // another worker), a cancel that races completion (and one that comes while an operation is carried
 // home), a wake-up that is lost between a look and a park (of a number whose last descriptor was
 // closed from another worker).
+#include <unistd.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,14 +13,18 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/core/worker_group.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/executor_fixture.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
@@ -162,6 +168,87 @@ TEST_P(OperationsOnWorkersTest, ANumberThatWasClosedElsewhereWorksForTheNext) {
     }
   };
   RunTask(body);
+}
+
+// Keeps a worker busy until it is let go: what is posted to it meanwhile arrives in that order.
+class HeldWorker {
+ public:
+  explicit HeldWorker(Worker& worker) {
+    worker.Post(item_);
+    held_.WaitForNotification();
+  }
+  // On another thread. What was posted runs after this object's own item, so that whoever has seen
+  // some of it may destroy this.
+  void LetGo() { go_.Notify(); }
+
+ private:
+  absl::Notification held_;
+  absl::Notification go_;
+  FunctionItem item_{[this] {
+    held_.Notify();
+    go_.WaitForNotification();
+  }};
+};
+
+TEST_P(OperationsOnWorkersTest, AnOperationIsEndedByACloseThatArrivesBeforeItOrAfterIt) {
+  for (const bool close_first : {false, true}) {
+    SCOPED_TRACE(close_first);
+    FdPair pair = MakeSocketPair();
+    const int fd = pair.first.Release();
+    const auto close = [](int number) -> Task<absl::Status> { co_return co_await Close(number); };
+    const auto body = [&]() -> Task<void> {
+      co_await pool().MoveTo(0);
+      const absl::Status wrote = co_await WriteText(fd, "x");  // it is at home there
+      EXPECT_TRUE(wrote.ok()) << wrote;
+      co_await pool().MoveTo(1);
+      HeldWorker held(pool().worker(0));
+      JoinHandle<absl::Status> closing;
+      if (close_first) closing = Spawn(close(fd), {.eager = true});
+      JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(fd), {.eager = true});
+      if (!close_first) closing = Spawn(close(fd), {.eager = true});
+      held.LetGo();
+      const absl::Status closed = co_await closing;
+      EXPECT_TRUE(closed.ok()) << closed;
+      const absl::StatusOr<std::string> read = co_await reading;
+      EXPECT_TRUE(absl::IsCancelled(read.status())) << read.status();
+    };
+    RunTask(body);
+  }
+}
+
+// Between the post and the arrival the descriptor is closed at its home, and another file gets its
+// number: which is neither read nor written nor closed.
+TEST_P(OperationsOnWorkersTest, AnOperationThatArrivesWhenItsNumberIsAnothersDoesThatNoHarm) {
+  FdPair pair = MakeSocketPair();
+  FdPair others = MakeSocketPair();
+  const int fd = pair.first.get();
+  WriteAll(others.second.get(), "other's");
+  const auto close = [](int number) -> Task<absl::Status> { co_return co_await Close(number); };
+  const auto body = [&]() -> Task<void> {
+    co_await pool().MoveTo(0);
+    WorkerGroup& group = *Worker::Current()->group();
+    EXPECT_EQ(&group.HomeOf(fd, *Worker::Current()), Worker::Current());
+    co_await pool().MoveTo(1);
+    HeldWorker held(pool().worker(0));
+    FunctionItem renumber([&] {
+      group.Forget(fd);  // as a close does
+      EXPECT_EQ(::dup2(others.first.get(), fd), fd);
+    });
+    pool().worker(0).Post(renumber);
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(fd), {.eager = true});
+    JoinHandle<absl::Status> writing = Spawn(WriteText(fd, "stray"), {.eager = true});
+    JoinHandle<absl::Status> closing = Spawn(close(fd), {.eager = true});
+    held.LetGo();
+    const absl::StatusOr<std::string> read = co_await reading;
+    EXPECT_TRUE(absl::IsCancelled(read.status())) << read.status();
+    const absl::Status wrote = co_await writing;
+    EXPECT_TRUE(absl::IsCancelled(wrote)) << wrote;
+    const absl::Status closed = co_await closing;
+    EXPECT_TRUE(absl::IsFailedPrecondition(closed)) << closed;
+  };
+  RunTask(body);
+  EXPECT_EQ(ReadExactly(fd, 7), "other's");
+  EXPECT_EQ(Drain(others.second.get()), "");
 }
 
 TEST_P(OperationsOnWorkersTest, ACancelReachesAnOperationAtItsHome) {
