@@ -3,6 +3,19 @@
 #include "plait/runtime/core/check.h"
 
 namespace plait {
+namespace {
+
+// Keeps it: the pool may be moved, or end, meanwhile.
+Task<absl::Status> DrainCore(std::shared_ptr<internal::PoolCore> core) {
+  if (core->forked()) {
+    co_return absl::FailedPreconditionError(
+        "draining a process pool: it belongs to the process that this was forked from");
+  }
+  core->Close(/*at_once=*/false);
+  co_return co_await core->closed_event().Wait();
+}
+
+}  // namespace
 
 absl::StatusOr<ProcessPool> ProcessPool::Create(ProcessPoolOptions options) {
   absl::StatusOr<std::shared_ptr<internal::PoolCore>> core =
@@ -30,30 +43,35 @@ ProcessPool::~ProcessPool() {
   if (core_ != nullptr) Stop();
 }
 
-Task<absl::Status> ProcessPool::Drain() {
-  const std::shared_ptr<internal::PoolCore> core = core_;
-  if (core->forked()) {
-    co_return absl::FailedPreconditionError(
-        "draining a process pool: it belongs to the process that this was forked from");
-  }
-  core->Close(/*at_once=*/false);
-  co_return co_await core->closed_event().Wait();
+internal::PoolCore& ProcessPool::core() const noexcept {
+  PLAIT_CHECK(core_ != nullptr, "a process pool was used that had been moved from");
+  return *core_;
 }
 
-void ProcessPool::Stop() { core_->Close(/*at_once=*/true); }
+Task<absl::Status> ProcessPool::Drain() {
+  core();
+  return DrainCore(core_);
+}
 
-int ProcessPool::workers() const noexcept { return core_->options().workers; }
+void ProcessPool::Stop() { core().Close(/*at_once=*/true); }
 
-int ProcessPool::calls_per_worker() const noexcept { return core_->options().calls_per_worker; }
+int ProcessPool::workers() const noexcept { return core().options().workers; }
 
-std::vector<int> ProcessPool::worker_pids() const { return core_->worker_pids(); }
+int ProcessPool::calls_per_worker() const noexcept { return core().options().calls_per_worker; }
 
-uint64_t ProcessPool::workers_replaced() const noexcept { return core_->replaced(); }
+std::vector<int> ProcessPool::worker_pids() const { return core().worker_pids(); }
 
-const FunctionTable& ProcessPool::functions() const noexcept { return core_->functions(); }
+uint64_t ProcessPool::workers_replaced() const noexcept { return core().replaced(); }
 
-void ProcessPool::Start(RemoteCall& call) noexcept { core_->Start(call); }
+const FunctionTable& ProcessPool::functions() const noexcept { return core().functions(); }
 
-void ProcessPool::Cancel(RemoteCall& call) noexcept { core_->Cancel(call); }
+void ProcessPool::Start(RemoteCall& call) noexcept { core().Start(call); }
+
+void ProcessPool::Cancel(RemoteCall& call) noexcept { core().Cancel(call); }
+
+std::shared_ptr<RemoteExecutor> ProcessPool::Keep() {
+  core();
+  return core_;
+}
 
 }  // namespace plait

@@ -80,6 +80,8 @@ class ProcessPool final : public RemoteExecutor {
   static absl::StatusOr<ProcessPool> Create(FunctionTable functions,
                                             ProcessPoolOptions options = {});
 
+  // One that was moved from may be dropped and assigned to; whatever else is asked of it is a
+  // programming error (CHECK).
   ProcessPool(ProcessPool&&) noexcept = default;
   ProcessPool& operator=(ProcessPool&& other) noexcept;
   // Ends the calls that are left with absl::CancelledError, and kills the workers.
@@ -144,6 +146,7 @@ class ProcessPool final : public RemoteExecutor {
   // RemoteExecutor.
   void Start(RemoteCall& call) noexcept override;
   void Cancel(RemoteCall& call) noexcept override;
+  std::shared_ptr<RemoteExecutor> Keep() override;
 
  private:
   explicit ProcessPool(std::shared_ptr<internal::PoolCore> core);
@@ -161,6 +164,8 @@ class ProcessPool final : public RemoteExecutor {
     co_return status;
   }
   int calls_per_worker() const noexcept;
+  // CHECKs that this was not moved from.
+  internal::PoolCore& core() const noexcept;
 
   std::shared_ptr<internal::PoolCore> core_;  // null when moved from
 };

@@ -366,6 +366,26 @@ TEST_P(ProcessPoolTest, ACallMayBeMadeBeforeItsPoolIsMovedOrDropped) {
   EXPECT_EQ(Run(std::move(late)).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_P(ProcessPoolTest, ACallThroughTheInterfaceMayBeMadeBeforeItsPoolIsMovedOrDropped) {
+  constexpr ProcessFunction<int(int)> kSquare("square");
+  std::optional<ProcessPool> pool(NewPool());
+  Task<absl::StatusOr<int>> call = CallRemote(*pool, kSquare, {}, 3);
+  Task<absl::StatusOr<int>> late = CallRemote(*pool, kSquare, {}, 4);
+  std::optional<ProcessPool> moved(*std::move(pool));
+  pool.reset();
+  EXPECT_EQ(*Run(std::move(call)), 9);
+  moved.reset();
+  EXPECT_EQ(Run(std::move(late)).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_P(ProcessPoolTest, APoolThatWasMovedFromSaysSo) {
+  ProcessPool pool = NewPool();
+  const ProcessPool moved = std::move(pool);
+  EXPECT_DEATH(static_cast<void>(pool.workers()), "moved from");
+  EXPECT_DEATH(static_cast<void>(pool.Call(Square, 3)), "moved from");
+  EXPECT_DEATH(static_cast<void>(pool.Keep()), "moved from");
+}
+
 TEST_P(ProcessPoolTest, AMapsKeyIsCopiedWhenItIsMade) {
   ProcessPool pool = NewPool();
   auto key = std::make_unique<std::string>(100, 'k');

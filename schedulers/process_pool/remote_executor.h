@@ -88,6 +88,13 @@ class RemoteExecutor {
   // Any thread. The call is to end soon, with absl::CancelledError if it has no result by then.
   // Once at most, at any time while the RemoteCall lives: also before Start, and after `run`.
   virtual void Cancel(RemoteCall& call) noexcept = 0;
+
+  // What a call keeps from when it is made until it has ended, and is started with. For executors
+  // that may be moved or dropped meanwhile; by default nothing is kept, and whose executor it is
+  // sees to it that it outlives its calls.
+  virtual std::shared_ptr<RemoteExecutor> Keep() {
+    return std::shared_ptr<RemoteExecutor>(std::shared_ptr<void>(), this);
+  }
 };
 
 namespace internal {
@@ -180,7 +187,8 @@ Task<typename CallTraits<F>::Result> RunTypedCall(std::shared_ptr<RemoteExecutor
 
 // Calls `function` with `arguments`, which convert to its parameters and are kept until the call
 // has ended: values are copied, or moved; for a large one that stays where it is give a view of it
-// (absl::string_view, absl::Span), which outlives the co_await. `executor` outlives it too.
+// (absl::string_view, absl::Span), which outlives the co_await. `executor` outlives it too, unless
+// its Keep says otherwise: a ProcessPool may be moved, or end, meanwhile.
 //
 // Cancellation: a call that has not begun never does; one that runs is stopped; the co_await ends
 // at once with absl::CancelledError. Errors: those of the function as it returned them, and the
@@ -189,10 +197,8 @@ template <class Signature, class... Args>
 Task<typename internal::CallTraits<Signature>::Result> CallRemote(
     RemoteExecutor& executor, const ProcessFunction<Signature>& function, CallOptions options,
     Args&&... arguments) {
-  // Keeps nothing: whose executor it is has promised that.
-  std::shared_ptr<RemoteExecutor> kept(std::shared_ptr<void>(), &executor);
   return internal::RunTypedCall<Signature>(
-      std::move(kept), function.name(), std::nullopt, options, std::string(options.idempotency_key),
+      executor.Keep(), function.name(), std::nullopt, options, std::string(options.idempotency_key),
       std::tuple<internal::HeldArgument<Args>...>(std::forward<Args>(arguments)...));
 }
 
