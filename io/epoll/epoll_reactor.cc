@@ -26,7 +26,7 @@ class EpollReactor final : public ReadinessReactor {
   void Wake() noexcept override { internal::SignalWake(wake_); }
 
  private:
-  int Watch(int fd, bool /*socket*/, uint32_t generation) noexcept override {
+  int Watch(int fd, bool /*socket*/, uint16_t generation) noexcept override {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
     event.data.u64 = (uint64_t{generation} << 32) | static_cast<uint32_t>(fd);
@@ -47,7 +47,7 @@ class EpollReactor final : public ReadinessReactor {
       if (fd == wake_) continue;
       const uint32_t bits = raw[i].events;
       Handle({.fd = fd,
-              .generation = static_cast<uint32_t>(raw[i].data.u64 >> 32),
+              .generation = static_cast<uint16_t>(raw[i].data.u64 >> 32),
               .readable = (bits & EPOLLIN) != 0,
               .writable = (bits & EPOLLOUT) != 0,
               .urgent = (bits & EPOLLPRI) != 0,

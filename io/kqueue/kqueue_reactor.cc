@@ -23,7 +23,7 @@ namespace {
 constexpr uintptr_t kWakeIdent = 0;
 
 struct kevent MakeChange(uintptr_t ident, int filter, int flags, unsigned what = 0,
-                         uint32_t generation = 0) noexcept {
+                         uint16_t generation = 0) noexcept {
   struct kevent change;
   EV_SET(&change, ident, static_cast<short>(filter), static_cast<unsigned short>(flags), what, 0,
          reinterpret_cast<void*>(uintptr_t{generation}));
@@ -47,7 +47,7 @@ class KqueueReactor final : public ReadinessReactor {
   }
 
  private:
-  int Watch(int fd, bool socket, uint32_t generation) noexcept override {
+  int Watch(int fd, bool socket, uint16_t generation) noexcept override {
     if (!socket) {
       const int always = sys::Calls().AlwaysReady(fd);
       if (always != 0) return always < 0 ? always : -EPERM;
@@ -63,7 +63,7 @@ class KqueueReactor final : public ReadinessReactor {
   void Unwatch(int fd) noexcept override { ChangeBoth(fd, EV_DELETE, 0); }
 
   // In both filters, also if the first does not want it. The first error, or 0.
-  int ChangeBoth(int fd, int flags, uint32_t generation) noexcept {
+  int ChangeBoth(int fd, int flags, uint16_t generation) noexcept {
     const auto ident = static_cast<uintptr_t>(fd);
     // With a receipt for each, in the place of events that wait.
     const struct kevent changes[] = {
@@ -94,7 +94,7 @@ class KqueueReactor final : public ReadinessReactor {
       const bool readable = raw[i].filter == EVFILT_READ;
       // The system's place for a word of ours is a pointer; the generation went in there as one.
       Handle({.fd = static_cast<int>(raw[i].ident),
-              .generation = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(raw[i].udata)),
+              .generation = static_cast<uint16_t>(reinterpret_cast<uintptr_t>(raw[i].udata)),
               .readable = readable,
               .writable = !readable,
               .readable_bytes = readable ? static_cast<int64_t>(raw[i].data) : 0,

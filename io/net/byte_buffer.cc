@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
+#include <utility>
 
 #include "plait/runtime/core/frame_allocator.h"
 
@@ -11,7 +13,7 @@ namespace {
 // Blocks that nobody has. Plain data, and so usable while a thread ends; then it is full for good.
 struct SpareBlocks {
   static constexpr int kMost = 4;
-  char* blocks[kMost] = {};
+  void* blocks[kMost] = {};
   int count = 0;
   bool ended = false;
 };
@@ -20,92 +22,94 @@ constinit thread_local SpareBlocks spare_blocks;
 // Its destructor is the thread's end.
 struct BlocksReturn {
   ~BlocksReturn() {
-    while (spare_blocks.count > 0) delete[] spare_blocks.blocks[--spare_blocks.count];
+    while (spare_blocks.count > 0) ::operator delete(spare_blocks.blocks[--spare_blocks.count]);
     spare_blocks.ended = true;
   }
   void Arm() const noexcept {}
 };
 thread_local const BlocksReturn blocks_return;
 
-char* NewMemory(size_t capacity) {
-  if (capacity == ByteBuffer::kBlock && spare_blocks.count > 0) {
-    return spare_blocks.blocks[--spare_blocks.count];
-  }
-  return new char[capacity];
+}  // namespace
+
+ByteBuffer::Block* ByteBuffer::NewBlock(size_t capacity) {
+  void* const memory = capacity == kBlock && spare_blocks.count > 0
+                           ? spare_blocks.blocks[--spare_blocks.count]
+                           : ::operator new(sizeof(Block) + capacity);
+  return ::new (memory) Block{0, 0, capacity};
 }
 
-void FreeMemory(char* memory, size_t capacity) noexcept {
+void ByteBuffer::FreeBlock(Block* block) noexcept {
   SpareBlocks& spare = spare_blocks;
   // Not where a sanitizer wants to see uses of what was freed.
-  if (!kFramesArePooled || capacity != ByteBuffer::kBlock || spare.count == SpareBlocks::kMost ||
+  if (!kFramesArePooled || block->capacity != kBlock || spare.count == SpareBlocks::kMost ||
       spare.ended) {
-    delete[] memory;
+    ::operator delete(block);
     return;
   }
   blocks_return.Arm();
-  spare.blocks[spare.count++] = memory;
+  spare.blocks[spare.count++] = block;
 }
-
-}  // namespace
 
 void ByteBuffer::Append(absl::Span<const char> bytes) {
   if (bytes.empty()) return;
   std::memcpy(Room(bytes.size()).data(), bytes.data(), bytes.size());
-  end_ += bytes.size();
+  block_->end += bytes.size();
 }
 
 void ByteBuffer::Consume(size_t count) noexcept {
-  begin_ += count;
+  if (block_ == nullptr) return;
+  block_->begin += count;
   if (empty()) Clear();
 }
 
 size_t ByteBuffer::TakeInto(absl::Span<char> into) noexcept {
   const size_t count = std::min(into.size(), size());
   if (count == 0) return 0;
-  std::memcpy(into.data(), memory_ + begin_, count);
+  std::memcpy(into.data(), view().data(), count);
   Consume(count);
   return count;
 }
 
 absl::Span<char> ByteBuffer::Room(size_t at_least) {
-  if (capacity_ - end_ < at_least) {
+  if (block_ == nullptr) {
+    if (at_least == 0) return {};
+    MoveTo(at_least);
+  } else if (block_->capacity - block_->end < at_least) {
     const size_t count = size();
     // To the front only when that is more than half of what there is, so that it pays.
-    if (capacity_ - count >= at_least && begin_ >= count) {
-      std::memmove(memory_, memory_ + begin_, count);
+    if (block_->capacity - count >= at_least && block_->begin >= count) {
+      std::memmove(block_->bytes(), block_->bytes() + block_->begin, count);
+      block_->begin = 0;
+      block_->end = count;
     } else {
       MoveTo(std::max(count + at_least, 2 * count));
     }
-    begin_ = 0;
-    end_ = count;
   }
-  return absl::MakeSpan(memory_ + end_, capacity_ - end_);
+  return absl::MakeSpan(block_->bytes() + block_->end, block_->capacity - block_->end);
 }
 
 void ByteBuffer::Commit(size_t count) noexcept {
-  end_ += count;
+  if (block_ == nullptr) return;
+  block_->end += count;
   if (empty()) Clear();
 }
 
 void ByteBuffer::MoveTo(size_t capacity) {
-  const size_t count = size();
-  char* const memory = NewMemory(capacity);
-  if (count > 0) std::memcpy(memory, memory_ + begin_, count);
-  if (memory_ != nullptr) FreeMemory(memory_, capacity_);
-  memory_ = memory;
-  capacity_ = capacity;
-  begin_ = 0;
-  end_ = count;
+  Block* const block = NewBlock(capacity);
+  if (block_ != nullptr) {
+    block->end = size();
+    std::memcpy(block->bytes(), view().data(), block->end);
+    FreeBlock(block_);
+  }
+  block_ = block;
 }
 
 void ByteBuffer::Trim() {
-  if (!empty() && capacity_ > 2 * size()) MoveTo(size());
+  if (!empty() && capacity() > 2 * size()) MoveTo(size());
 }
 
 void ByteBuffer::Clear() noexcept {
-  if (memory_ != nullptr) FreeMemory(memory_, capacity_);
-  memory_ = nullptr;
-  begin_ = end_ = capacity_ = 0;
+  if (block_ != nullptr) FreeBlock(std::exchange(block_, nullptr));
 }
 
 }  // namespace plait::internal

@@ -1,4 +1,5 @@
-// ByteBuffer: bytes that wait, first in, first out, in one piece. Without bytes it has no memory.
+// ByteBuffer: bytes that wait, first in, first out, in one piece. Without bytes it is one word, and
+// has no memory.
 //
 //   buffer.Append(absl::MakeConstSpan(data, size));
 //   buffer.Consume(Use(buffer.view()));
@@ -28,11 +29,14 @@ class ByteBuffer {
   ByteBuffer(const ByteBuffer&) = delete;
   ByteBuffer& operator=(const ByteBuffer&) = delete;
 
-  bool empty() const noexcept { return begin_ == end_; }
-  size_t size() const noexcept { return end_ - begin_; }
-  // Memory that it has now.
-  size_t capacity() const noexcept { return capacity_; }
-  absl::string_view view() const noexcept { return {memory_ + begin_, size()}; }
+  bool empty() const noexcept { return size() == 0; }
+  size_t size() const noexcept { return block_ == nullptr ? 0 : block_->end - block_->begin; }
+  // Memory that it has now for bytes.
+  size_t capacity() const noexcept { return block_ == nullptr ? 0 : block_->capacity; }
+  absl::string_view view() const noexcept {
+    if (block_ == nullptr) return {};
+    return {block_->bytes() + block_->begin, block_->end - block_->begin};
+  }
 
   void Append(absl::Span<const char> bytes);
   // Takes the first `count` bytes away; there are so many.
@@ -49,21 +53,24 @@ class ByteBuffer {
   void Trim();
 
   void Clear() noexcept;
-  void Swap(ByteBuffer& other) noexcept {
-    std::swap(memory_, other.memory_);
-    std::swap(begin_, other.begin_);
-    std::swap(end_, other.end_);
-    std::swap(capacity_, other.capacity_);
-  }
+  void Swap(ByteBuffer& other) noexcept { std::swap(block_, other.block_); }
 
  private:
+  // What stands in front of the bytes.
+  struct Block {
+    size_t begin;  // of those that are here
+    size_t end;
+    size_t capacity;
+
+    char* bytes() noexcept { return reinterpret_cast<char*>(this + 1); }
+  };
+
+  static Block* NewBlock(size_t capacity);
+  static void FreeBlock(Block* block) noexcept;
   // Moves what it has to memory of that size.
   void MoveTo(size_t capacity);
 
-  char* memory_ = nullptr;
-  size_t begin_ = 0;
-  size_t end_ = 0;
-  size_t capacity_ = 0;
+  Block* block_ = nullptr;
 };
 
 }  // namespace plait::internal

@@ -7,6 +7,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "plait/io/net/stream_at_home.h"
 #include "plait/io/net/stream_state.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/check.h"

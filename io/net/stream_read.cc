@@ -27,15 +27,11 @@ constexpr int32_t kUnannounced = std::numeric_limits<int32_t>::max();
 
 }  // namespace
 
-StreamRead::StreamRead(StreamRef state, absl::Span<char> into, size_t least, bool fills) noexcept
+StreamRead::StreamRead(StreamRef state, bool fills) noexcept
     : HomeWait(&OnStop<&CancelRead>),
       IoOperation(&Delivered),
-      state_(std::move(state)),
-      begin_(into.data()),
-      at_(begin_),
-      end_(begin_ + into.size()),
-      least_(std::min(least, into.size())),
-      fills_(fills) {
+      fills_(fills),
+      state_(std::move(state)) {
   opcode = IoOpcode::kRead;
 }
 
@@ -47,9 +43,10 @@ bool StreamRead::IsDone() noexcept {
   StreamState* const state = state_.get();
   refusal_ = state == nullptr ? StreamRefusal::kClosed : state->RefusalToRead();
   if (refusal_ != StreamRefusal::kNone) return true;
-  if (!fills_ && state->incoming_.size() >= least_) {
+  StreamTarget* const into = target();
+  if (into != nullptr && state->incoming_.size() >= into->least) {
     if (CurrentStopToken().stop_requested()) return false;
-    at_ += state->incoming_.TakeInto(rest());
+    into->TakeFrom(state->incoming_);
     return GoesOn();
   }
   if (state->by_shots_ != nullptr && state->is_home(Worker::Current()) &&
@@ -61,7 +58,7 @@ bool StreamRead::IsDone() noexcept {
   result = state->read_error_;
   if (result < 0) return true;
   // Any byte is enough: of one that needs more, and then fails, what it took would have to go back.
-  return state->reads_itself() && least_ == 1 && !state->drained_ &&
+  return state->reads_itself() && (fills_ || into->least == 1) && !state->drained_ &&
          !CurrentStopToken().stop_requested() && state->is_home(Worker::Current()) &&
          SpendBudget() && TryNow(*state);
 }
@@ -78,14 +75,14 @@ bool StreamRead::TryNow(StreamState& state) noexcept {
     if (found_nothing_) return false;
     state.read_error_ = result;
   } else if (!fills_) {
-    at_ += result;
+    target()->at += result;
   }
   return true;
 }
 
 int32_t StreamRead::Receive(StreamState& state, int32_t announced) noexcept {
   const absl::Span<char> room =
-      fills_ ? state.incoming_.Room(kPiece).subspan(0, kLargestPiece) : rest();
+      fills_ ? state.incoming_.Room(kPiece).subspan(0, kLargestPiece) : target()->rest();
   const int64_t received = state.ReceiveNow(room);
   if (fills_) state.incoming_.Commit(static_cast<size_t>(std::max<int64_t>(received, 0)));
   // A short read from another than a TCP socket says nothing about what is behind it, nor does one
@@ -119,23 +116,25 @@ bool StreamRead::TakeShots(StreamState& state) noexcept {
         shots.TakeInto(state.incoming_, state.incoming_.size() + kLargestPiece));
     return result > 0;
   }
-  if (state.incoming_.empty() && (by_shots() || least_ == 1)) {
-    at_ += shots.TakeInto(rest(), state.incoming_);
+  StreamTarget& into = *target();
+  if (state.incoming_.empty() && (by_shots() || into.least == 1)) {
+    into.at += shots.TakeInto(into.rest(), state.incoming_);
   } else {
     // It does not wait yet, and this may not be enough: a read that fails takes nothing.
-    shots.TakeInto(state.incoming_, least_);
-    if (state.incoming_.size() >= least_) at_ += state.incoming_.TakeInto(rest());
+    shots.TakeInto(state.incoming_, into.least);
+    if (state.incoming_.size() >= into.least) into.TakeFrom(state.incoming_);
   }
   result = 0;
-  return count() >= least_;
+  return into.has_enough();
 }
 
 void StreamRead::PutBack(StreamState& state) noexcept {
-  if (!fills_) state.incoming_.Append(absl::MakeConstSpan(begin_, count()));
+  const StreamTarget* const into = target();
+  if (into != nullptr) state.incoming_.Append(absl::MakeConstSpan(into->begin, into->count()));
 }
 
 void StreamRead::Start(StreamState& state) noexcept {
-  if (!fills_) at_ += state.incoming_.TakeInto(rest());
+  if (!fills_) target()->TakeFrom(state.incoming_);
   flag_b_ = state.UsesShots(*this);
   if (by_shots()) {
     if (fills_) state.incoming_.Trim();
@@ -157,8 +156,8 @@ void StreamRead::Start(StreamState& state) noexcept {
 void StreamRead::ReadRest(StreamState& state) noexcept {
   const bool waits = fills_ && state.reading_ != StreamState::Reading::kReactorAtOnce;
   if (waits || state.reads_itself()) return AwaitInput(state);
-  absl::Span<char> room = rest();
-  if (fills_) room = state.incoming_.Room(kPiece).subspan(0, kLargestPiece);
+  const absl::Span<char> room =
+      fills_ ? state.incoming_.Room(kPiece).subspan(0, kLargestPiece) : target()->rest();
   opcode = IoOpcode::kRead;
   args.data = room.data();
   args.size = room.size();
@@ -201,8 +200,9 @@ void StreamRead::Delivered(WorkItem& item) noexcept {
     state.incoming_.Commit(static_cast<size_t>(std::max(self.result, 0)));
   }
   if (self.result > 0 && !self.fills_) {
-    self.at_ += self.result;
-    if (self.count() < self.least_) {
+    StreamTarget& into = *self.target();
+    into.at += self.result;
+    if (!into.has_enough()) {
       // A cancel that came between the delivery and now found nothing to cancel.
       if (!self.flag_a_ && !state.closed()) {
         self.ReadRest(state);
@@ -244,11 +244,12 @@ absl::Status StreamRead::Failure() const {
   return ErrnoToStatus(result, absl::StrCat("read from ", state_->Name()));
 }
 
-absl::Status StreamRead::EndedEarly() const {
-  absl::Status status =
-      absl::OutOfRangeError(absl::StrCat("read from ", state_->Name(), ": the stream ended after ",
-                                         count(), " of ", least_, " bytes"));
-  SetPartialBytes(status, absl::string_view(begin_, count()));
+std::string StreamRead::Name() const { return state_->Name(); }
+
+absl::Status StreamReadInto::EndedEarly() const {
+  absl::Status status = absl::OutOfRangeError(absl::StrCat(
+      "read from ", Name(), ": the stream ended after ", count(), " of ", target_.least, " bytes"));
+  SetPartialBytes(status, absl::string_view(target_.begin, count()));
   return status;
 }
 

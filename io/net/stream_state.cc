@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "plait/io/net/stream_at_home.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/reactor.h"
@@ -34,22 +35,11 @@ absl::StatusOr<SocketAddress> AskForAddress(int fd, AddressCall call, absl::stri
 
 }  // namespace
 
-StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer) noexcept
-    : descriptor_(std::move(descriptor)), kind_(KindOf(descriptor_.get(), peer)) {
+StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer)
+    : descriptor_(std::move(descriptor)), kind_(KindOf(descriptor_.get(), peer)), peer_(peer) {
   // What fails here fails with the first operation too, which says so.
   if (kind_ == Kind::kNonBlocking) {
     static_cast<void>(sys::Calls().SetNonBlocking(descriptor_.get()));
-  }
-  if (!peer.is_ip()) return;
-  peer_.family = peer.family();
-  peer_.port = peer.port();
-  peer_.scope = peer.scope();
-  if (peer.family() == SocketAddress::Family::kIpv4) {
-    const auto* const system = reinterpret_cast<const ::sockaddr_in*>(peer.data());
-    std::memcpy(peer_.bytes, &system->sin_addr, sizeof(system->sin_addr));
-  } else {
-    const auto* const system = reinterpret_cast<const ::sockaddr_in6*>(peer.data());
-    std::memcpy(peer_.bytes, &system->sin6_addr, sizeof(system->sin6_addr));
   }
 }
 
@@ -70,16 +60,8 @@ absl::StatusOr<SocketAddress> StreamState::LocalAddress() const {
 }
 
 absl::StatusOr<SocketAddress> StreamState::PeerAddress() const {
-  if (peer_.family == SocketAddress::Family::kIpv4) {
-    std::array<uint8_t, 4> bytes;
-    std::copy_n(peer_.bytes, bytes.size(), bytes.begin());
-    return SocketAddress::Ipv4(bytes, peer_.port);
-  }
-  if (peer_.family == SocketAddress::Family::kIpv6) {
-    std::array<uint8_t, 16> bytes;
-    std::copy_n(peer_.bytes, bytes.size(), bytes.begin());
-    return SocketAddress::Ipv6(bytes, peer_.port, peer_.scope);
-  }
+  SocketAddress peer = peer_.address();
+  if (peer.is_ip()) return peer;
   return AskForAddress(fd(), &sys::SystemCalls::PeerName, "getpeername");
 }
 
@@ -156,9 +138,10 @@ Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
       sends = state->outgoing_ != nullptr && state->is_home(Worker::Current());
       if (!sends) return;
       state->outgoing_->gone = &sent;
-      if (state->writer_ != nullptr && state->writer_->kind_ == StreamWrite::Kind::kWrite) {
+      StreamWrite* const writer = state->outgoing_->writer;
+      if (writer != nullptr && writer->kind_ == StreamWrite::Kind::kWrite) {
         // Ended by OnSent, which sends on what the stream has in its own memory.
-        state->writer_->flag_a_ = true;
+        writer->waiting_->set_cancelled();
         state->home().reactor()->Cancel(*state->outgoing_);
       }
     });
@@ -194,10 +177,11 @@ Task<absl::Status> StreamState::ShutDownNow(StreamRef state) {
 
 // --- what comes by a multishot ---
 
-bool StreamState::StartsShots(const StreamRead& reader) noexcept {
+bool StreamState::StartsShots(StreamRead& reader) noexcept {
+  const StreamTarget* const target = reader.target();
   // Not for a connection of one request and one answer.
   if (!std::exchange(has_waited_, true) || kind_ != Kind::kTcp ||
-      reader.rest().size() > kMostByShots) {
+      (target != nullptr && target->rest().size() > kMostByShots)) {
     return false;
   }
   by_shots_ = std::make_unique<ByShots>(*this);
@@ -332,7 +316,7 @@ void StreamState::Pump() noexcept {
   if (pump.sending.empty()) pump.sending.Swap(pump.waiting);
   absl::Span<const char> piece(pump.sending.view().data(), pump.sending.size());
   pump.from_writer = piece.empty();
-  if (piece.empty() && writer_ != nullptr) piece = writer_->rest_;
+  if (piece.empty() && pump.writer != nullptr) piece = pump.writer->rest_;
   if (piece.empty()) {
     outgoing_ = nullptr;
     return;
@@ -355,13 +339,13 @@ void StreamState::OnSent(int result) noexcept {
   Outgoing& pump = *outgoing_;
   if (result > 0) {
     if (pump.from_writer) {
-      writer_->rest_.remove_prefix(static_cast<size_t>(result));
+      pump.writer->rest_.remove_prefix(static_cast<size_t>(result));
     } else {
       pump.sending.Consume(static_cast<size_t>(result));
       CountUnsent();
     }
   }
-  const bool writer_cancelled = pump.from_writer && writer_->cancelled();
+  const bool writer_cancelled = pump.from_writer && pump.writer->waiting_->cancelled();
   // By CloseForOwner, so that the writer is ended now.
   const bool interrupted = closing() && result == -ECANCELED;
   int outcome = 0;
@@ -369,7 +353,7 @@ void StreamState::OnSent(int result) noexcept {
   if (closed() || (result < 0 && !writer_cancelled && !interrupted)) {
     outcome = closed() ? -ECANCELED : result;
     if (!closed()) write_error_ = result;
-    finished = std::exchange(writer_, nullptr);
+    finished = pump.writer;
     outgoing_ = nullptr;
     CountUnsent();
   } else {
@@ -381,19 +365,20 @@ void StreamState::OnSent(int result) noexcept {
 }
 
 StreamWrite* StreamState::TakeFinishedWriter(int* result) noexcept {
-  if (writer_ == nullptr) return nullptr;
-  if (writer_->cancelled()) {
+  StreamWrite* const writer = outgoing_->writer;
+  if (writer == nullptr) return nullptr;
+  if (writer->waiting_->cancelled()) {
     *result = -ECANCELED;
-  } else if (writer_->kind_ == StreamWrite::Kind::kFlush) {
+  } else if (writer->kind_ == StreamWrite::Kind::kFlush) {
     if (unsent() > 0) return nullptr;
-  } else if (Fits(writer_->rest_.size())) {
-    outgoing_->waiting.Append(writer_->rest_);
+  } else if (Fits(writer->rest_.size())) {
+    outgoing_->waiting.Append(writer->rest_);
     CountUnsent();
-    writer_->rest_ = {};
+    writer->rest_ = {};
   } else {
     return nullptr;
   }
-  return std::exchange(writer_, nullptr);
+  return std::exchange(outgoing_->writer, nullptr);
 }
 
 }  // namespace plait::internal

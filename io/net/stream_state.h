@@ -43,9 +43,12 @@
 #include "absl/types/span.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/byte_buffer.h"
+#include "plait/io/net/ip_peer.h"
 #include "plait/io/net/stream_shots.h"
+#include "plait/io/net/stream_target.h"
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/sync/event.h"
@@ -93,12 +96,10 @@ class StreamRef {
   StreamState* state_ = nullptr;
 };
 
-// co_await: reads at least `least` bytes, at most into.size().
+// What every co_await of bytes has: of those that go to a StreamTarget, and of those that are read
+// ahead.
 class StreamRead : private HomeWait, private IoOperation {
  public:
-  StreamRead(StreamRef state, absl::Span<char> into, size_t least) noexcept
-      : StreamRead(std::move(state), into, least, /*fills=*/false) {}
-
   inline bool await_ready() noexcept;
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
@@ -106,16 +107,13 @@ class StreamRead : private HomeWait, private IoOperation {
   }
 
  protected:
-  StreamRead(StreamRef state, absl::Span<char> into, size_t least, bool fills) noexcept;
+  StreamRead(StreamRef state, bool fills) noexcept;
   ~StreamRead() = default;
-  // How many bytes came. Fewer than the least only at the end of the stream, or with an error.
-  size_t count() const noexcept { return static_cast<size_t>(at_ - begin_); }
-  bool ended_early() const noexcept { return count() < least_; }
   bool failed() const noexcept { return refusal_ != StreamRefusal::kNone || result < 0; }
-  // Of a StreamFill.
+  // How many bytes were read ahead.
   size_t filled() const noexcept { return static_cast<size_t>(result); }
   absl::Status Failure() const;
-  absl::Status EndedEarly() const;
+  std::string Name() const;
 
  private:
   friend class StreamState;
@@ -135,9 +133,8 @@ class StreamRead : private HomeWait, private IoOperation {
   // It gets no more: what it has is for the next one to find.
   void PutBack(StreamState& state) noexcept;
   void ReadRest(StreamState& state) noexcept;
-  absl::Span<char> rest() const noexcept {
-    return absl::MakeSpan(at_, static_cast<size_t>(end_ - at_));
-  }
+  // Null where it reads ahead.
+  StreamTarget* target() noexcept;
   inline bool Suspend(PromiseBase& waiter) noexcept;
   // Not at home.
   void Carry(PromiseBase& waiter, Worker& home) noexcept;
@@ -151,23 +148,40 @@ class StreamRead : private HomeWait, private IoOperation {
   static void Delivered(WorkItem& item) noexcept;
   static bool CancelRead(HomeWait& wait) noexcept;
 
-  StreamRef state_;
-  char* begin_;
-  char* at_;  // behind what has come
-  char* end_;
-  const size_t least_;
-  const bool fills_;
+  const bool fills_;            // reads ahead
   bool found_nothing_ = false;  // just now
   bool gives_turn_ = false;     // before it goes on with what it has
   StreamRefusal refusal_ = StreamRefusal::kNone;
+  StreamRef state_;
 };
+
+// co_await: reads at least `least` bytes, at most into.size().
+class StreamReadInto : public StreamRead {
+ public:
+  StreamReadInto(StreamRef state, absl::Span<char> into, size_t least) noexcept
+      : StreamRead(std::move(state), /*fills=*/false), target_(into, least) {}
+
+ protected:
+  ~StreamReadInto() = default;
+  size_t count() const noexcept { return target_.count(); }
+  bool ended_early() const noexcept { return !target_.has_enough(); }
+  absl::Status EndedEarly() const;
+
+ private:
+  friend class StreamRead;
+
+  StreamTarget target_;
+};
+
+inline StreamTarget* StreamRead::target() noexcept {
+  return fills_ ? nullptr : &static_cast<StreamReadInto&>(*this).target_;
+}
 
 // co_await: waits for bytes, and adds them to those that were read ahead; how many, 0 at the end.
 // While it waits there is no memory for them.
 class [[nodiscard]] StreamFill final : public StreamRead {
  public:
-  explicit StreamFill(StreamRef state) noexcept
-      : StreamRead(std::move(state), {}, 1, /*fills=*/true) {}
+  explicit StreamFill(StreamRef state) noexcept : StreamRead(std::move(state), /*fills=*/true) {}
   absl::StatusOr<size_t> await_resume() const {
     if (failed()) return Failure();
     return filled();
@@ -188,16 +202,14 @@ class [[nodiscard]] StreamFillAwaitable {
 
 // co_await: has the stream accept `data`; or, without data, waits until all that it accepted is
 // with the kernel.
-class [[nodiscard]] StreamWrite final : private HomeWait {
+class [[nodiscard]] StreamWrite final {
  public:
   enum class Kind : uint8_t { kWrite, kFlush };
 
   StreamWrite(StreamRef state, Kind kind, absl::Span<const char> data) noexcept
-      : HomeWait(&OnStop<&CancelWrite>),
-        state_(std::move(state)),
-        rest_(data),
-        size_(data.size()),
-        kind_(kind) {}
+      : state_(std::move(state)), rest_(data), size_(data.size()), kind_(kind) {}
+  StreamWrite(const StreamWrite&) = delete;
+  StreamWrite& operator=(const StreamWrite&) = delete;
 
   inline bool await_ready() noexcept;
   template <PlaitPromise P>
@@ -211,24 +223,46 @@ class [[nodiscard]] StreamWrite final : private HomeWait {
  private:
   friend class StreamState;
 
+  // Its wait: made when it has to, as most need not, and some coroutines have room for every one of
+  // their writes.
+  struct Waiting final : HomeWait {
+    static void* operator new(size_t size) { return AllocateFrame(size); }
+    static void operator delete(void* wait, size_t size) noexcept { FreeFrame(wait, size); }
+
+    explicit Waiting(StreamWrite& of) noexcept : HomeWait(&OnStop<&Cancel>), write(of) {}
+    static bool Start(HomeWait& wait, PromiseBase& waiter) noexcept {
+      StreamWrite& write = static_cast<Waiting&>(wait).write;
+      return !write.IsDone() && write.Wait(waiter);
+    }
+    static bool Cancel(HomeWait& wait) noexcept {
+      return static_cast<Waiting&>(wait).write.CancelWait();
+    }
+    void StartAt(PromiseBase& waiter, Worker& home) noexcept;
+    bool cancelled() const noexcept { return flag_a_; }
+    void set_cancelled() noexcept { flag_a_ = true; }
+
+    StreamWrite& write;
+  };
+
+  Waiting& waiting() {
+    if (waiting_ == nullptr) waiting_ = std::make_unique<Waiting>(*this);
+    return *waiting_;
+  }
   inline bool Suspend(PromiseBase& waiter) noexcept;
   // Not at home.
   void Carry(PromiseBase& waiter, Worker& home) noexcept;
   bool IsDone() noexcept;
   bool Wait(PromiseBase& waiter) noexcept;
-  static bool StartHere(HomeWait& wait, PromiseBase& waiter) noexcept {
-    auto& self = static_cast<StreamWrite&>(wait);
-    return !self.IsDone() && self.Wait(waiter);
-  }
+  // See HomeWait.
+  bool CancelWait() noexcept;
   absl::Status Failure() const;
-  static bool CancelWrite(HomeWait& wait) noexcept;
-  bool cancelled() const noexcept { return flag_a_; }
   void Finish(int result) noexcept {
     result_ = result;
-    Happened();
+    waiting_->Happened();
   }
 
   StreamRef state_;
+  std::unique_ptr<Waiting> waiting_;
   absl::Span<const char> rest_;  // what was not accepted yet
   const size_t size_;
   int result_ = 0;  // 0 or -errno
@@ -240,7 +274,7 @@ class StreamState {
  public:
   static constexpr size_t kDefaultHighWater = 64 * 1024;
 
-  StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer) noexcept;
+  StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer);
   // Of a descriptor whose file others share: when it is closed, `shared`, another descriptor of
   // that file, blocks again as they expect.
   void BlockAgainAtTheEnd(int shared) noexcept { blocks_again_ = shared; }
@@ -298,7 +332,7 @@ class StreamState {
       return nullptr;
     return here == nullptr || here->group() == nullptr ? nullptr : FindHome(*here);
   }
-  // co_await: calls `step` at home.
+  // co_await: calls `step` at home (stream_at_home.h).
   template <class Step>
   class AtHome;
   bool is_socket() const noexcept { return kind_ <= Kind::kSocket; }
@@ -316,10 +350,11 @@ class StreamState {
     }
 
     StreamRef state;
-    ByteBuffer sending;        // stays where it is while the pump is in flight
-    ByteBuffer waiting;        // behind it
-    bool from_writer = false;  // what is in flight is the waiting writer's own memory
-    Event* gone = nullptr;     // set when there is nothing to send any more
+    ByteBuffer sending;             // stays where it is while the pump is in flight
+    ByteBuffer waiting;             // behind it
+    bool from_writer = false;       // what is in flight is the waiting writer's own memory
+    StreamWrite* writer = nullptr;  // waiting
+    Event* gone = nullptr;          // set when there is nothing to send any more
   };
 
   // Files (what has positions; terminals and pipes have none) never say "not now": they are left to
@@ -340,14 +375,6 @@ class StreamState {
     StreamRef state;
   };
 
-  // For peers with an IP address, without SocketAddress's room for paths.
-  struct Peer {
-    uint8_t bytes[16] = {};
-    uint32_t scope = 0;
-    uint16_t port = 0;
-    SocketAddress::Family family = SocketAddress::Family::kNone;
-  };
-
   ~StreamState();
 
   static Kind KindOf(int fd, const SocketAddress& peer) noexcept;
@@ -355,7 +382,7 @@ class StreamState {
   Worker* FindHome(Worker& here) noexcept;
   void AbortHere() noexcept;
   static Task<void> AbortAtHome(StreamRef state);
-  // True on the thread where it waits, which the first wait decides.
+  // None on the thread where it waits, which the first wait decides.
   StreamRefusal ComeHome(Worker* worker) noexcept {
     // One that is the home has a reactor.
     if (worker != nullptr && is_home(worker)) [[likely]]
@@ -375,17 +402,17 @@ class StreamState {
     if (closing() && (closed() || !flush)) return StreamRefusal::kClosing;
     if (closed()) return StreamRefusal::kClosed;
     if (shut_down() && !flush) return StreamRefusal::kShutDown;
-    return writer_ == nullptr ? StreamRefusal::kNone : StreamRefusal::kBusy;
+    return !writing() ? StreamRefusal::kNone : StreamRefusal::kBusy;
   }
   absl::Status Refused(absl::string_view what, StreamRefusal refusal) const;
 
   void OnShots() noexcept;
   void DropShots() noexcept;
   // Whether `reader`, which begins to wait, does so for a multishot: starts one where that pays.
-  bool UsesShots(const StreamRead& reader) noexcept {
+  bool UsesShots(StreamRead& reader) noexcept {
     return by_shots_ != nullptr || (!no_shots_ && StartsShots(reader));
   }
-  bool StartsShots(const StreamRead& reader) noexcept;
+  bool StartsShots(StreamRead& reader) noexcept;
   // It has ended: takes what there is of it. 0 or -errno, which the next read will find.
   int EndShots() noexcept;
   // Before the descriptor is closed.
@@ -405,12 +432,15 @@ class StreamState {
   void Pump() noexcept;
   static void Sent(WorkItem& item) noexcept;
   void OnSent(int result) noexcept;
+  // One waits.
+  bool writing() const noexcept { return outgoing_ != nullptr && outgoing_->writer != nullptr; }
   // Takes the waiting writer out if it has nothing more to wait for.
   StreamWrite* TakeFinishedWriter(int* result) noexcept;
 
   // Reads that ask for more than this had better go straight into the caller's memory.
   static constexpr size_t kMostByShots = size_t{16} << 10;
 
+  // What each request touches comes first.
   Atomic<uint32_t> holders_{0};
   io::OwnedDescriptor descriptor_;
   int16_t read_error_ = 0;   // -errno: what the kernel says only once
@@ -419,56 +449,25 @@ class StreamState {
   Atomic<bool> closing_{false};  // by CloseForOwner
   Atomic<bool> shut_down_{false};
   Kind kind_;
+  [[no_unique_address]] const IpPeer peer_;
   bool has_waited_ = false;  // for bytes
   bool no_shots_ = false;    // the reactor has none, or they have ended
   Reading reading_ = Reading::kUnknown;
   bool drained_ = false;  // a read took all there was; more has its event
-  int blocks_again_ = -1;
-  Atomic<uint32_t> high_water_{kDefaultHighWater};
   Atomic<Worker*> home_{nullptr};
   Atomic<StreamRead*> reader_{nullptr};  // waiting
-  StreamWrite* writer_ = nullptr;        // waiting
-  Atomic<size_t> unsent_{0};
   ByteBuffer incoming_;
-  std::unique_ptr<ByShots> by_shots_;
   std::unique_ptr<Outgoing> outgoing_;
-  Peer peer_;
+  std::unique_ptr<ByShots> by_shots_;
+  Atomic<size_t> unsent_{0};
+  Atomic<uint32_t> high_water_{kDefaultHighWater};
+  int blocks_again_ = -1;
 };
 
-template <class Step>
-class [[nodiscard]] StreamState::AtHome final : private HomeWait {
- public:
-  AtHome(StreamState& state, Step step) noexcept
-      : HomeWait(&OnStop<&NotCancelled>), state_(state), step_(std::move(step)) {}
-
-  bool await_ready() noexcept {
-    if (state_.HomeElsewhere() != nullptr) return false;
-    step_();
-    return true;
-  }
-  template <PlaitPromise P>
-  void await_suspend(std::coroutine_handle<P> waiter) noexcept {
-    StartAt<&TakeStep, &NotCancelled>(waiter.promise(), *state_.HomeElsewhere(), kNote);
-  }
-  void await_resume() const noexcept {}
-
- private:
-  static constexpr AwaitKind kKind{"its Stream's home"};
-  static constexpr AwaitNote kNote{&kKind};
-
-  static bool TakeStep(HomeWait& wait, PromiseBase&) noexcept {
-    static_cast<AtHome&>(wait).step_();
-    return false;
-  }
-  static bool NotCancelled(HomeWait&) noexcept { return false; }
-
-  StreamState& state_;
-  Step step_;
-};
-
-// There may be very many that wait for something to happen. (What malloc gives for 136 bytes it
-// gives for 128 as well.)
-static_assert(sizeof(StreamState) <= 136);
+// There may be very many that wait for something to happen.
+static_assert(sizeof(StreamState) <= 88);
+static_assert(sizeof(StreamFill) <= 128);
+static_assert(sizeof(StreamWrite) <= 48);
 
 // --- in line, as every request comes by here ---
 

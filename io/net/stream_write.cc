@@ -18,7 +18,11 @@ constexpr AwaitNote kWriteNote{&kWriteKind};
 }  // namespace
 
 void StreamWrite::Carry(PromiseBase& waiter, Worker& home) noexcept {
-  StartAt<&StartHere, &CancelWrite>(waiter, home, kWriteNote);
+  waiting().StartAt(waiter, home);
+}
+
+void StreamWrite::Waiting::StartAt(PromiseBase& waiter, Worker& home) noexcept {
+  HomeWait::StartAt<&Start, &Cancel>(waiter, home, kWriteNote);
 }
 
 bool StreamWrite::IsDone() noexcept {
@@ -59,24 +63,22 @@ bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
   }
   // See StreamRead::Suspend.
   result_ = -ECANCELED;
-  if (!Begin(waiter, *home, kWriteNote)) return true;
-  state.writer_ = this;
-  if (state.outgoing_ == nullptr) {
-    state.outgoing_ = std::make_unique<StreamState::Outgoing>(state);
-    state.Pump();
-  }
+  if (!waiting().Begin(waiter, *home, kWriteNote)) return true;
+  const bool pumps = state.outgoing_ != nullptr;
+  if (!pumps) state.outgoing_ = std::make_unique<StreamState::Outgoing>(state);
+  state.outgoing_->writer = this;
+  if (!pumps) state.Pump();
   return true;
 }
 
-bool StreamWrite::CancelWrite(HomeWait& wait) noexcept {
-  auto& self = static_cast<StreamWrite&>(wait);
-  StreamState& state = *self.state_.get();
+bool StreamWrite::CancelWait() noexcept {
+  StreamState& state = *state_.get();
   if (state.outgoing_->from_writer) {
-    self.flag_a_ = true;
-    self.home()->reactor()->Cancel(*state.outgoing_);
+    waiting_->set_cancelled();
+    state.home().reactor()->Cancel(*state.outgoing_);
     return false;  // OnSent ends the wait: until then the kernel has its memory
   }
-  state.writer_ = nullptr;
+  state.outgoing_->writer = nullptr;
   return true;
 }
 

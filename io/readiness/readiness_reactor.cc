@@ -78,20 +78,18 @@ int ReadinessReactor::SetUp(int fd) {
   // The first operation is tried at once also where nothing is likely to be read: what cannot be
   // read from at all (the writing end of a pipe, a listener) says so only then, and no event would
   // come.
-  descriptor.read.maybe_ready = true;
-  descriptor.write.maybe_ready = true;
+  descriptor.maybe_ready = kInput | kOutput;
   return 0;
 }
 
-ReadinessReactor::Direction& ReadinessReactor::DirectionOf(Descriptor& descriptor,
-                                                           const IoOperation& operation) noexcept {
-  return IsInput(operation) ? descriptor.read : descriptor.write;
+ReadinessReactor::Side ReadinessReactor::SideOf(const IoOperation& operation) noexcept {
+  return IsInput(operation) ? kInput : kOutput;
 }
 
 ReadinessReactor::OperationList& ReadinessReactor::ListOf(Descriptor& descriptor,
                                                           const IoOperation& operation) noexcept {
   if (operation.opcode == IoOpcode::kPoll) return descriptor.MakeRare().polls;
-  return DirectionOf(descriptor, operation).parked;
+  return descriptor.Parked(SideOf(operation));
 }
 
 void ReadinessReactor::Complete(IoOperation& operation, int64_t result) noexcept {
@@ -127,32 +125,33 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
   const bool blocks = operation.opcode == IoOpcode::kSync || operation.opcode == IoOpcode::kStatus;
   if (blocks || descriptor.kind == Kind::kFile) return SubmitBlocking(descriptor, operation);
   if (operation.opcode == IoOpcode::kConnect) return SubmitConnect(descriptor, operation);
-  Direction& direction = DirectionOf(descriptor, operation);
-  if (direction.parked.empty() && std::exchange(direction.told, false)) {
-    direction.maybe_ready = true;  // no event tells of what he left
+  const Side side = SideOf(operation);
+  OperationList& parked = descriptor.Parked(side);
+  if (side == kInput && parked.empty() && descriptor.told) {
+    descriptor.told = false;
+    descriptor.SetReady(kInput);  // no event tells of what he left
   }
-  if (direction.parked.first == nullptr && direction.maybe_ready && Try(descriptor, operation)) {
-    return;
-  }
+  if (parked.empty() && descriptor.MayBeReady(side) && Try(descriptor, operation)) return;
   // What has no positions says so at once; no event would come.
   const bool positioned = transfer && operation.args.offset >= 0;
   if (positioned && Try(descriptor, operation)) return;
-  direction.parked.PushBack(operation);
+  parked.PushBack(operation);
 }
 
 bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexcept {
-  Direction& direction = DirectionOf(descriptor, operation);
-  if (operation.opcode == IoOpcode::kConnect) return TryConnect(direction, operation);
+  const Side side = SideOf(operation);
+  if (operation.opcode == IoOpcode::kConnect) return TryConnect(descriptor, operation);
   const bool tcp = descriptor.kind == Kind::kTcpSocket;
   const int64_t result = TryOperation(operation, tcp || descriptor.kind == Kind::kOtherSocket);
   if (result == -EAGAIN || result == -EWOULDBLOCK) {
-    direction.maybe_ready = false;
-    direction.announced = 0;
+    descriptor.SetNotReady(side);
+    if (side == kInput) descriptor.announced = 0;
     return false;
   }
   const bool transferred = result > 0 && IsTransfer(operation);
-  if (transferred) {
-    direction.announced = static_cast<int32_t>(std::max<int64_t>(direction.announced - result, 0));
+  if (transferred && side == kInput) {
+    descriptor.announced =
+        static_cast<int32_t>(std::max<int64_t>(descriptor.announced - result, 0));
   }
   // A TCP socket that moved less than it was asked to has no more now, and will say when it has.
   // Not once it is broken: the end of the stream, or the error, comes without another event. Not
@@ -160,21 +159,22 @@ bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexc
   // other kinds: a short read from a
   // terminal or a datagram socket, or from a Unix socket that passes descriptors along, says
   // nothing about what is behind it.
-  if (tcp && transferred && !descriptor.broken && !descriptor.urgent && direction.announced == 0 &&
+  if (tcp && transferred && !descriptor.broken && !descriptor.urgent &&
+      (side == kOutput || descriptor.announced == 0) &&
       static_cast<size_t>(result) < operation.args.size) {
-    direction.maybe_ready = false;
+    descriptor.SetNotReady(side);
   }
   Complete(operation, result);
   return true;
 }
 
-bool ReadinessReactor::TryConnect(Direction& direction, IoOperation& operation) noexcept {
+bool ReadinessReactor::TryConnect(Descriptor& descriptor, IoOperation& operation) noexcept {
   int events = 0;
   do {
     events = sys::Calls().PollNow(operation.fd, POLLOUT);
   } while (events == -EINTR);
   if (events == 0) {
-    direction.maybe_ready = false;
+    descriptor.SetNotReady(kOutput);
     return false;
   }
   Complete(operation, events < 0 ? events : sys::Calls().SocketError(operation.fd));
@@ -214,22 +214,25 @@ void ReadinessReactor::SubmitPoll(Descriptor& descriptor, IoOperation& operation
 // connection has no event after its own.
 void ReadinessReactor::SubmitAwaitInput(Descriptor& descriptor, IoOperation& operation) noexcept {
   if (descriptor.kind == Kind::kFile) return Complete(operation, -EPERM);
-  Direction& direction = descriptor.read;
   if ((operation.args.flags & kFoundNothing) != 0) {
-    direction.maybe_ready = false;
-    direction.told = false;
-    direction.announced = 0;
-  } else if (direction.maybe_ready || descriptor.broken || descriptor.urgent) {
-    return DeliverInput(direction, operation);
+    descriptor.SetNotReady(kInput);
+    descriptor.told = false;
+    descriptor.announced = 0;
+  } else if (descriptor.MayBeReady(kInput) || descriptor.broken || descriptor.urgent) {
+    return DeliverInput(descriptor, operation);
   }
-  direction.parked.PushBack(operation);
+  descriptor.input.PushBack(operation);
 }
 
-void ReadinessReactor::DeliverInput(Direction& direction, IoOperation& operation) noexcept {
+void ReadinessReactor::DeliverInput(Descriptor& descriptor, IoOperation& operation) noexcept {
   // He takes it all, or asks again; but for others who wait.
-  direction.maybe_ready = !direction.parked.empty();
-  direction.told = true;
-  Complete(operation, std::exchange(direction.announced, 0));
+  if (descriptor.input.empty()) {
+    descriptor.SetNotReady(kInput);
+  } else {
+    descriptor.SetReady(kInput);
+  }
+  descriptor.told = true;
+  Complete(operation, std::exchange(descriptor.announced, 0));
 }
 
 void ReadinessReactor::SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept {
@@ -247,8 +250,8 @@ void ReadinessReactor::SubmitConnect(Descriptor& descriptor, IoOperation& operat
   if (interrupted && result == -EALREADY) result = -EINPROGRESS;
   if (interrupted && result == -EISCONN) result = 0;
   if (result != -EINPROGRESS) return Complete(operation, result);
-  descriptor.write.maybe_ready = false;
-  descriptor.write.parked.PushBack(operation);
+  descriptor.SetNotReady(kOutput);
+  descriptor.output.PushBack(operation);
 }
 
 void ReadinessReactor::SubmitClose(IoOperation& operation) noexcept {
@@ -257,8 +260,8 @@ void ReadinessReactor::SubmitClose(IoOperation& operation) noexcept {
   Descriptor& descriptor = *known;
   Rare* const rare = descriptor.rare.get();
   if (descriptor.closing()) return Complete(operation, -EBADF);
-  for (OperationList* list : {&descriptor.read.parked, &descriptor.write.parked,
-                              rare == nullptr ? nullptr : &rare->polls}) {
+  for (OperationList* list :
+       {&descriptor.input, &descriptor.output, rare == nullptr ? nullptr : &rare->polls}) {
     while (list != nullptr && !list->empty()) {
       IoOperation* const parked = list->first;
       list->Remove(*parked);
@@ -277,7 +280,7 @@ void ReadinessReactor::FinishClose(IoOperation& operation) noexcept {
     // Also for descriptors that live on elsewhere as a duplicate, whose registration the system
     // would keep.
     if (descriptor->kind != Kind::kFile) Unwatch(operation.fd);
-    const uint32_t generation = descriptor->generation + 1;
+    const auto generation = static_cast<uint16_t>(descriptor->generation + 1);
     *descriptor = Descriptor();
     // Events that were fetched already carry the old one.
     descriptor->generation = generation;
@@ -300,9 +303,10 @@ void ReadinessReactor::SubmitBlocking(Descriptor& descriptor, IoOperation& opera
       operation.opcode == IoOpcode::kAccept || operation.opcode == IoOpcode::kConnect ||
       operation.opcode == IoOpcode::kReceiveMessage || operation.opcode == IoOpcode::kSendMessage;
   if (socket_operation) return Complete(operation, -ENOTSOCK);
-  Direction& direction = DirectionOf(descriptor, operation);
-  if (UsesFilePosition(operation) && direction.file_busy) {
-    direction.parked.PushBack(operation);
+  const Side side = SideOf(operation);
+  const bool busy = descriptor.rare != nullptr && (descriptor.rare->file_busy & side) != 0;
+  if (UsesFilePosition(operation) && busy) {
+    descriptor.Parked(side).PushBack(operation);
   } else {
     StartBlocking(descriptor, operation);
   }
@@ -310,8 +314,9 @@ void ReadinessReactor::SubmitBlocking(Descriptor& descriptor, IoOperation& opera
 
 void ReadinessReactor::StartBlocking(Descriptor& descriptor, IoOperation& operation) noexcept {
   if (!blocking_.Start(operation)) return Complete(operation, -EPERM);
-  if (UsesFilePosition(operation)) DirectionOf(descriptor, operation).file_busy = true;
-  ++descriptor.MakeRare().blocking_operations;
+  Rare& rare = descriptor.MakeRare();
+  if (UsesFilePosition(operation)) rare.file_busy |= SideOf(operation);
+  ++rare.blocking_operations;
 }
 
 void ReadinessReactor::ServeBlocking() noexcept {
@@ -319,15 +324,16 @@ void ReadinessReactor::ServeBlocking() noexcept {
     Complete(operation, operation.result);
     if (NamesAFile(operation)) return;
     Descriptor& descriptor = *Find(operation.fd);
+    Rare& rare = *descriptor.rare;
     if (UsesFilePosition(operation)) {
-      Direction& direction = DirectionOf(descriptor, operation);
-      direction.file_busy = false;
-      if (IoOperation* const parked = direction.parked.first; parked != nullptr) {
-        direction.parked.Remove(*parked);
+      const Side side = SideOf(operation);
+      rare.file_busy &= static_cast<uint8_t>(~side);
+      OperationList& waiting = descriptor.Parked(side);
+      if (IoOperation* const parked = waiting.first; parked != nullptr) {
+        waiting.Remove(*parked);
         StartBlocking(descriptor, *parked);
       }
     }
-    Rare& rare = *descriptor.rare;
     if (--rare.blocking_operations == 0 && rare.close != nullptr) {
       FinishClose(*std::exchange(rare.close, nullptr));
     }
@@ -336,17 +342,18 @@ void ReadinessReactor::ServeBlocking() noexcept {
 
 // --- polling ---
 
-void ReadinessReactor::Serve(Descriptor& descriptor, Direction& direction) noexcept {
-  while (direction.parked.first != nullptr && direction.maybe_ready) {
-    IoOperation& operation = *direction.parked.first;
+void ReadinessReactor::Serve(Descriptor& descriptor, Side side) noexcept {
+  OperationList& parked = descriptor.Parked(side);
+  while (!parked.empty() && descriptor.MayBeReady(side)) {
+    IoOperation& operation = *parked.first;
     // Out of the list first: completing it uses its links.
-    direction.parked.Remove(operation);
+    parked.Remove(operation);
     if (operation.opcode == IoOpcode::kAwaitInput) {
-      DeliverInput(direction, operation);
+      DeliverInput(descriptor, operation);
       continue;
     }
     if (Try(descriptor, operation)) continue;
-    direction.parked.PushFront(operation);
+    parked.PushFront(operation);
     return;
   }
 }
@@ -358,14 +365,13 @@ void ReadinessReactor::Handle(const ReadinessEvent& event) noexcept {
   if (event.broken) descriptor.broken = true;
   if (event.urgent) descriptor.urgent = true;
   if (event.readable || event.broken) {
-    descriptor.read.maybe_ready = true;
-    descriptor.read.announced =
-        static_cast<int32_t>(std::min<int64_t>(event.readable_bytes, INT32_MAX));
-    Serve(descriptor, descriptor.read);
+    descriptor.SetReady(kInput);
+    descriptor.announced = static_cast<int32_t>(std::min<int64_t>(event.readable_bytes, INT32_MAX));
+    Serve(descriptor, kInput);
   }
   if (event.writable || event.broken) {
-    descriptor.write.maybe_ready = true;
-    Serve(descriptor, descriptor.write);
+    descriptor.SetReady(kOutput);
+    Serve(descriptor, kOutput);
   }
   if (descriptor.rare == nullptr) return;
   Rare& rare = *descriptor.rare;

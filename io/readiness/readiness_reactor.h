@@ -33,7 +33,7 @@ namespace plait {
 // What the system said of one descriptor.
 struct ReadinessEvent {
   int fd = -1;
-  uint32_t generation = 0;  // as it was given to Watch
+  uint16_t generation = 0;  // as it was given to Watch
   bool readable = false;
   bool writable = false;
   bool urgent = false;  // out-of-band data, at which reads stop short
@@ -64,7 +64,7 @@ class ReadinessReactor : public Reactor {
 
   // Registers `fd`, whether a socket or not, for both directions, edge-triggered. 0, or -errno;
   // -EPERM for what is always ready (a regular file).
-  virtual int Watch(int fd, bool socket, uint32_t generation) noexcept = 0;
+  virtual int Watch(int fd, bool socket, uint16_t generation) noexcept = 0;
   virtual void Unwatch(int fd) noexcept = 0;
   // Waits up to `timeout` (null: for ever), and calls Handle for each event. 0 or -errno.
   virtual int WaitForEvents(const timespec* timeout) noexcept = 0;
@@ -73,48 +73,50 @@ class ReadinessReactor : public Reactor {
  private:
   using OperationList = internal::OperationList;
 
-  struct Direction {
-    OperationList parked;
-    int32_t announced = 0;     // bytes that the system spoke of, and that are not read yet
-    bool maybe_ready = false;  // never while operations are parked, outside of Serve
-    bool told = false;         // who reads by himself, and he may have left some
-    bool file_busy = false;    // a transfer at the file's own position is under way
-  };
+  enum Side : uint8_t { kInput = 1, kOutput = 2 };  // bits of Descriptor::maybe_ready
   // What few descriptors have.
   struct Rare {
     OperationList polls;
     int blocking_operations = 0;   // on the blocking executor now
     IoOperation* close = nullptr;  // waits for those
+    uint8_t file_busy = 0;         // Sides: a transfer at the file's own position is under way
   };
   enum class Kind : uint8_t { kUnknown, kTcpSocket, kOtherSocket, kOther, kFile };
-  // A cache line: there may be very many, and each request comes by here.
-  struct alignas(64) Descriptor {
-    Direction read;
-    Direction write;
+  // Two of them are a cache line: there may be very many, and each request comes by here.
+  struct alignas(32) Descriptor {
+    OperationList input;  // parked
+    OperationList output;
     std::unique_ptr<Rare> rare;  // made when first needed
-    uint32_t generation = 0;
-    Kind kind = Kind::kUnknown;
-    bool broken = false;
-    bool urgent = false;
+    int32_t announced = 0;       // bytes that the system spoke of, and that are not read yet
+    uint16_t generation = 0;
+    uint8_t maybe_ready = 0;  // Sides; never where operations are parked, outside of Serve
+    Kind kind : 3 = Kind::kUnknown;
+    bool told : 1 = false;  // who reads by himself, and he may have left some
+    bool broken : 1 = false;
+    bool urgent : 1 = false;
 
+    OperationList& Parked(Side side) noexcept { return side == kInput ? input : output; }
+    bool MayBeReady(Side side) const noexcept { return (maybe_ready & side) != 0; }
+    void SetReady(Side side) noexcept { maybe_ready |= side; }
+    void SetNotReady(Side side) noexcept { maybe_ready &= static_cast<uint8_t>(~side); }
     bool closing() const noexcept { return rare != nullptr && rare->close != nullptr; }
     Rare& MakeRare() {
       if (rare == nullptr) rare = std::make_unique<Rare>();
       return *rare;
     }
   };
-  static_assert(sizeof(Descriptor) == 64);
+  static_assert(sizeof(Descriptor) == 32);
 
   // Null when it was never set up here, or was closed since.
   Descriptor* Find(int fd) noexcept;
   // Finds out what `fd` is and registers it. 0 or -errno.
   int SetUp(int fd);
-  Direction& DirectionOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
-  OperationList& ListOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
+  static Side SideOf(const IoOperation& operation) noexcept;
+  static OperationList& ListOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
 
   void SubmitPoll(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitAwaitInput(Descriptor& descriptor, IoOperation& operation) noexcept;
-  void DeliverInput(Direction& direction, IoOperation& operation) noexcept;
+  void DeliverInput(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitClose(IoOperation& operation) noexcept;
   void SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
@@ -122,9 +124,9 @@ class ReadinessReactor : public Reactor {
 
   // True when it was completed; false when it has to wait.
   bool Try(Descriptor& descriptor, IoOperation& operation) noexcept;
-  bool TryConnect(Direction& direction, IoOperation& operation) noexcept;
+  bool TryConnect(Descriptor& descriptor, IoOperation& operation) noexcept;
   bool TryPoll(IoOperation& operation) noexcept;
-  void Serve(Descriptor& descriptor, Direction& direction) noexcept;
+  void Serve(Descriptor& descriptor, Side side) noexcept;
   void ServeBlocking() noexcept;
   void FinishClose(IoOperation& operation) noexcept;
   void Complete(IoOperation& operation, int64_t result) noexcept;
