@@ -244,6 +244,28 @@ TEST_P(StreamReadingTest, AParserLooksAtTheBytesAndTakesWhatItHasUsed) {
   RunTask(body);
 }
 
+TEST_P(StreamReadingTest, ReadingAheadDoesNotWaitForWhatIsThere) {
+  // Elsewhere the reactor reads, and is waited for.
+  const bool reads_itself = loop().io().prefers_await_input();
+  const auto body = [&]() -> Task<void> {
+    Stream stream = Open();
+    Send(std::string(40'000, 'x'));
+    const absl::StatusOr<size_t> first = co_await stream.ReadMore();
+    EXPECT_GT(first.value_or(0), 0u);
+    bool others_ran = false;
+    const auto note = [&]() -> Task<void> {
+      others_ran = true;
+      co_return;
+    };
+    JoinHandle<void> other = Spawn(note());
+    const absl::StatusOr<size_t> second = co_await stream.ReadMore();
+    EXPECT_GT(second.value_or(0), 0u);
+    EXPECT_EQ(others_ran, !reads_itself);
+    co_await other;
+  };
+  RunTask(body);
+}
+
 TEST_P(StreamReadingTest, ACancelledLineIsThereForTheNextRead) {
   for (const size_t size : {size_t{3}, size_t{64}, size_t{70'000}}) {
     SCOPED_TRACE(size);
