@@ -12,6 +12,7 @@ namespace {
 
 using explorer::ExpectAllExecutionsPass;
 using explorer::ExpectExhaustivelyPass;
+using explorer::ExpectMutantsKilled;
 using explorer::Parallel;
 using explorer::Require;
 
@@ -81,6 +82,11 @@ TEST(JobEndExploredTest, WhoOnlyLooksSeesTheEndWithTheResult) {
 
 TEST(JobEndExploredTest, TwoThreadsThatWaitForEachOthersJobsBothGoOn) {
   ExpectAllExecutionsPass({{"two wait for each other", TwoWaitForEachOther}});
+}
+
+TEST(JobEndExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
+  ExpectMutantsKilled("runtime/parallel/job_end",
+                      {{"one waits", OneWaits}, {"one only looks", OneOnlyLooks}}, 5);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@
 // Begin is sequentially consistent, as is asleep(): of a worker that falls asleep and somebody who
 // asks whether all sleep, having said before that he wants to be told, one sees the other; and of
 // several that fall asleep, the last sees that it is the last. So is End, for who falls asleep
-// itself when all others do (pool_monitor.h).
+// itself when all others do (pool_monitor.h). worker_sleep_explored_test weakens each.
 #ifndef PLAIT_SCHEDULERS_WORK_STEALING_WORKER_SLEEP_H_
 #define PLAIT_SCHEDULERS_WORK_STEALING_WORKER_SLEEP_H_
 
@@ -44,7 +44,7 @@ class WorkerSleep {
   [[nodiscard]] bool Begin(bool in_reactor) noexcept {
     State awake = State::kAwake;
     if (state_.compare_exchange_strong(awake, in_reactor ? State::kInReactor : State::kParked,
-                                       kSeqCst, kAcquire)) {
+                                       kSeqCst, kRelaxed)) {
       return true;
     }
     // An exchange, so that of several wake-ups each one's reason is seen.
