@@ -113,6 +113,55 @@ TEST(ParkerExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
   ExpectMutantsKilled("runtime/core/parker.", Scenarios(), 3);
 }
 
+// Of what stands in for the system's futex elsewhere. The words order nothing: only what the table
+// does brings a sleeper and a wake-up together.
+struct TableProgram {
+  void Sleep(Atomic<uint32_t>& word) {
+    while (word.load(kRelaxed) == 0) table.Wait(word, 0, absl::InfiniteDuration());
+  }
+  void Change(Atomic<uint32_t>& word) {
+    word.store(1, kRelaxed);
+    table.Wake(word);
+  }
+
+  FutexTable table;
+  Atomic<uint32_t> one = 0;
+  Atomic<uint32_t> other = 0;
+};
+
+void TableOneSleeps() {
+  TableProgram program;
+  Parallel({[&] { program.Sleep(program.one); }, [&] { program.Change(program.one); }});
+}
+
+void TableTwoSleep() {
+  TableProgram program;
+  Parallel({[&] { program.Sleep(program.one); }, [&] { program.Sleep(program.one); },
+            [&] { program.Change(program.one); }});
+}
+
+// The place of a word is another's next.
+void TableTwoWords() {
+  TableProgram program;
+  Parallel({[&] {
+              program.Sleep(program.one);
+              program.Sleep(program.other);
+            },
+            [&] { program.Change(program.one); }, [&] { program.Change(program.other); }});
+}
+
+std::vector<Scenario> TableScenarios() {
+  return {{"one sleeps in a table", TableOneSleeps},
+          {"two words in a table", TableTwoWords, {.preemptions = 2}},
+          {"two sleep in a table", TableTwoSleep, {.preemptions = 2}}};
+}
+
+TEST(FutexTableExploredTest, NoWakeUpIsLost) { ExpectAllExecutionsPass(TableScenarios()); }
+
+TEST(FutexTableExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
+  ExpectMutantsKilled("runtime/core/futex.", TableScenarios(), 11);
+}
+
 // The explorer's futex does lose the wake-ups of those who use it wrongly.
 TEST(FutexExploredTest, AWakeUpBeforeTheWordChangesIsLost) {
   const Report report = Explore([] {

@@ -2,7 +2,11 @@
 // is lost in any execution is parker_explored_test's.
 #include "plait/runtime/core/parker.h"
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <cstdint>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
@@ -10,6 +14,7 @@
 #include "plait/runtime/core/deadline.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/futex.h"
+#include "plait/runtime/core/spin_lock.h"
 
 namespace plait::internal {
 namespace {
@@ -98,6 +103,64 @@ TYPED_TEST(FutexTest, AWaitTimesOut) {
   while (Clock::Real().Now() < due) {
     this->futex_.Wait(word, 0, due.Since(Clock::Real().Now()));
   }
+}
+
+// Trap: a handler that waits for a lock of the thread that it interrupts. Each signal comes while
+// the thread waits or wakes, anywhere in it, and the next one when the last is known by its
+// wake-up.
+TYPED_TEST(FutexTest, AWakeUpMayComeFromASignalHandlerThatInterruptsAnotherCall) {
+  constexpr uint32_t kSignals = 1'000;
+  struct Shared {
+    TypeParam& futex;
+    Atomic<uint32_t> word = 0;
+    Atomic<uint32_t> handled = 0;
+    Atomic<bool> done = false;
+  };
+  static Shared* shared = nullptr;
+  Shared own{this->futex_};
+  shared = &own;
+  struct sigaction action = {};
+  struct sigaction before = {};
+  action.sa_handler = [](int) {
+    shared->word.fetch_add(1, kRelaxed);
+    shared->futex.Wake(shared->word);
+    shared->handled.fetch_add(1, kRelaxed);
+    shared->futex.Wake(shared->handled);
+  };
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  Thread interrupted = StartThread("interrupted", [&] {
+    while (!own.done.load(kRelaxed)) {
+      own.futex.Wait(own.word, own.word.load(kRelaxed), absl::Microseconds(50));
+      for (int i = 0; i < 50; ++i) own.futex.Wake(own.word);
+    }
+  });
+  for (uint32_t sent = 0; sent < kSignals; ++sent) {
+    ASSERT_EQ(::pthread_kill(interrupted.native_handle(), SIGUSR1), 0);
+    while (own.handled.load(kRelaxed) == sent) {
+      own.futex.Wait(own.handled, sent, absl::InfiniteDuration());
+    }
+  }
+  own.done.store(true, kRelaxed);
+  interrupted.join();
+  ASSERT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
+}
+
+TEST(FutexTableTest, MoreSleepAtOnceThanThereArePlacesForAWord) {
+  constexpr int kThreads = 20;
+  FutexTable table;
+  Atomic<uint32_t> word = 0;
+  Atomic<int> about_to_sleep = 0;
+  std::vector<Thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.push_back(StartThread("sleeper", [&] {
+      about_to_sleep.fetch_add(1, kRelaxed);
+      while (word.load(kRelaxed) == 0) table.Wait(word, 0, absl::InfiniteDuration());
+    }));
+  }
+  for (int round = 0; about_to_sleep.load(kRelaxed) < kThreads; ++round) SpinWait(round);
+  word.store(1, kRelaxed);
+  table.Wake(word);
+  for (Thread& thread : threads) thread.join();  // or never
 }
 
 TYPED_TEST(FutexTest, EveryChangeWakesAllThatWaitForIt) {
