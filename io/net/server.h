@@ -64,7 +64,9 @@ namespace plait {
 
 struct ServerOptions {
   // So many connections at once; at this number none is accepted until one has ended, and those
-  // that come wait in the system's queue (ListenOptions::backlog). 0: no limit.
+  // that come wait in the system's queue (ListenOptions::backlog). 0: no limit; they are then taken
+  // as they come, all of a burst at once where the reactor can do that (io_uring), and those that
+  // were taken so and are not served yet when it stops are closed.
   size_t max_connections = 0;
   // How long connections may go on after Stop. absl::InfiniteDuration(): as long as they like.
   absl::Duration grace = absl::Seconds(30);

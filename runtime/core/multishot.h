@@ -15,8 +15,10 @@
 // It keeps no loop alive: whoever waits for what it brings does. A reactor that is destroyed, or
 // goes on on another thread, leaves nothing behind: see MultishotOwner.
 //
-// Threads: the reactor's. Bounds: where kMaxUntaken results wait to be taken, no more are fetched
-// until some were returned: a peer that is not read from is not read.
+// Threads: the reactor's. Bounds: where kMaxUntaken results wait to be taken, no more are fetched,
+// and it ends with -ENOBUFS, unless half of them were returned meanwhile: a peer that is not read
+// from is not read, and keeps no more than those of the reactor's buffers from the others. Who
+// closes the descriptor that a multishot accepts on (kClose) ends it with -ECANCELED.
 #ifndef PLAIT_RUNTIME_CORE_MULTISHOT_H_
 #define PLAIT_RUNTIME_CORE_MULTISHOT_H_
 
@@ -64,9 +66,9 @@ class Multishot : public WorkItem {
   bool has_shots() const noexcept { return first_ != nullptr; }
 
   // True when no more results will come than those that wait to be taken. Then end() is 0 for the
-  // end of the stream, or -errno: -ENOBUFS where the reactor has nothing left to lend, which is no
-  // error of the descriptor's: an operation reads on, into memory of its own. It must still be
-  // stopped.
+  // end of the stream, or -errno: -ENOBUFS where the reactor has nothing left to lend, or has lent
+  // enough to this one, which is no error of the descriptor's: an operation reads on, into memory
+  // of its own. It must still be stopped.
   bool ended() const noexcept { return ended_; }
   int32_t end() const noexcept { return end_; }
 
