@@ -23,13 +23,6 @@ class SetClock final : public Clock {
   const bool virtual_;
 };
 
-void UseFrames(int count) {
-  constexpr size_t kSize = 200;
-  std::vector<void*> frames;
-  for (int i = 0; i < count; ++i) frames.push_back(AllocateFrame(kSize));
-  for (void* frame : frames) FreeFrame(frame, kSize);
-}
-
 class IdleFramesTest : public testing::Test {
  protected:
   IdleFramesTest() { GiveBackFrames(); }
@@ -52,6 +45,13 @@ TEST_F(IdleFramesTest, AThreadWithoutFramesSleepsForAsLongAsItWould) {
 }
 
 #if PLAIT_POOL_FRAMES
+
+void UseFrames(int count) {
+  constexpr size_t kSize = 200;
+  std::vector<void*> frames;
+  for (int i = 0; i < count; ++i) frames.push_back(AllocateFrame(kSize));
+  for (void* frame : frames) FreeFrame(frame, kSize);
+}
 
 TEST_F(IdleFramesTest, AThreadThatHasBeenIdleForAWhileKeepsNothing) {
   SetClock clock(/*is_virtual=*/false);
