@@ -3,6 +3,9 @@
 
 #include <errno.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
@@ -61,6 +64,27 @@ TEST(FiberTest, ADeepTaskThatASmallFiberSpawnsEagerlyDoesNotTakeItsStack) {
     EXPECT_TRUE(began);
     co_await handle;
   }());
+}
+
+// Gives the lowest place of the stack that any of them has.
+Task<uintptr_t> LowestOf(int depth) {
+  const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+  if (depth == 0) co_return here;
+  co_return std::min(here, co_await LowestOf(depth - 1));
+}
+
+TEST(FiberTest, HoweverDeepATaskThatAFiberRunsInlineItTakesABoundedPartOfTheStack) {
+  InlineExecutor here_and_now;
+  const auto body = [&] {
+    const auto top = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+    JoinHandle<uintptr_t> deep = Spawn(LowestOf(10'000), {.executor = &here_and_now});
+    EXPECT_TRUE(deep.done());
+    const uintptr_t lowest = Await(std::move(deep));
+    EXPECT_LT(lowest, top) << "it ran elsewhere";
+    return static_cast<size_t>(top - lowest);
+  };
+  const size_t used = plait::Run(RunFiber(body, {.stack_size = 64 * 1024}));
+  EXPECT_LT(used, 32u * 1024);
 }
 
 TEST(FiberTest, ItGivesEveryKindOfResult) {

@@ -13,6 +13,10 @@
 // first in, first out. The code that runs inside Schedule sees no task context and no Worker of the
 // caller.
 //
+// Stack: items run on the caller's. However deep the coroutines of a task await each other, they
+// use 16 KiB of it and the frames of one more; what the functions use that they call comes on top.
+// So it is also for fibers, but not for those with the least stack: 64 KiB are enough.
+//
 // Threads: any may schedule. Only one runs items at a time: while one is at it, what others
 // schedule is queued for it, and their Schedule returns at once. So a task may go on on whichever
 // thread wakes it, but never on two. BlockOn waits where the task waits for another thread. Sleep
