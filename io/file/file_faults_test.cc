@@ -40,6 +40,7 @@ TEST_P(FileFaultsTest, AFileThatIsOpen) {
       EXPECT_EQ(before, "one\n");
       co_await OrReturn(file.WriteAll("two\nthree\n"));
       co_await OrReturn(file.Sync());
+      co_await OrReturn(file.DropCache());
       co_await OrReturn(file.Truncate(8));
       const FileStatus status = co_await OrReturn(file.Status());
       EXPECT_EQ(status.size, 8u);
@@ -51,10 +52,10 @@ TEST_P(FileFaultsTest, AFileThatIsOpen) {
     }
     return status;
   };
-  RunFaultMatrix(
-      {.reaches = {FaultInjection::kOpen, FaultInjection::kSync, FaultInjection::kTruncate},
-       .left_out = LeftOutOf(GetParam())},
-      scenario);
+  RunFaultMatrix({.reaches = {FaultInjection::kOpen, FaultInjection::kSync,
+                              FaultInjection::kDropCache, FaultInjection::kTruncate},
+                  .left_out = LeftOutOf(GetParam())},
+                 scenario);
 }
 
 TEST_P(FileFaultsTest, LinesOfAFile) {

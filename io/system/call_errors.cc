@@ -93,6 +93,7 @@ const std::vector<Entry>& Table() {
       {Call::kSeek, "lseek", {EBADF, EINVAL, ENXIO, EOVERFLOW, ESPIPE}},
       {Call::kSync, "fsync", {EBADF, EINTR, EIO, ENOSPC, EROFS, EINVAL, EDQUOT}},
       {Call::kTruncate, "ftruncate", {EBADF, EFBIG, EINTR, EINVAL, EIO, EPERM, EROFS, ETXTBSY}},
+      {Call::kDropCache, "posix_fadvise", {EBADF, EINVAL, ESPIPE}},
       {Call::kStatus,
        "statx",
        {EACCES, EBADF, EFAULT, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR}},

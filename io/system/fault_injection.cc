@@ -198,6 +198,10 @@ int FaultInjection::Truncate(int fd, int64_t size) noexcept {
   const int error = Before(kTruncate, fd);
   return error < 0 ? error : SystemCalls::Truncate(fd, size);
 }
+int FaultInjection::DropCache(int fd) noexcept {
+  const int error = Before(kDropCache, fd);
+  return error < 0 ? error : SystemCalls::DropCache(fd);
+}
 int FaultInjection::Status(int directory, const char* path, int flags,
                            RawFileStatus* out) noexcept {
   const int error = Before(kStatus, directory);

@@ -64,6 +64,7 @@ class FaultInjection final : public SystemCalls {
     kSeek,
     kSync,
     kTruncate,
+    kDropCache,
     kStatus,
     kRename,
     kUnlink,
@@ -149,6 +150,7 @@ class FaultInjection final : public SystemCalls {
   int64_t Seek(int fd, int64_t offset, int whence) noexcept override;
   int Sync(int fd, bool data_only) noexcept override;
   int Truncate(int fd, int64_t size) noexcept override;
+  int DropCache(int fd) noexcept override;
   int Status(int directory, const char* path, int flags, RawFileStatus* out) noexcept override;
   int Rename(int directory, const char* path, const char* new_path) noexcept override;
   int Unlink(int directory, const char* path, int flags) noexcept override;
