@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -453,7 +454,7 @@ absl::Status EventLoop::CancelTasks() {
 absl::Status EventLoop::Close() {
   if (closed_.load(kRelaxed)) return absl::OkStatus();
   if (absl::Status refusal = Refusal("Close"); !refusal.ok()) return refusal;
-  const Running running(*this);
+  std::optional<Running> running(std::in_place, *this);
   internal::BeginClosing(*this);
   while (internal::HasTasks(*this)) {
     RunTurn();
@@ -464,7 +465,11 @@ absl::Status EventLoop::Close() {
   // A thread that is still inside a post may be about to wake the reactor. Acquire pairs with its
   // release.
   for (int round = 0; posters_.load(kAcquire) != 0; ++round) internal::SpinWait(round);
+  // Outside of the loop, which takes nothing up any more: a Stream that goes with a callback closes
+  // its descriptor itself, and leaves the reactor nothing to do.
+  running.reset();
   DropCallbacks();
+  running.emplace(*this);
   // What is left others wait for: functions that they have called here (RunIn).
   for (;;) {
     inbox_.Drain(ready_);
