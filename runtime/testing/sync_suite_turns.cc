@@ -71,12 +71,11 @@ TEST_P(SyncSuite, ATaskWhoseAwaitsNeverHaveToWaitLetsOthersHaveTheirTurn) {
       co_return;
     };
     for (const Ready::Kind& kind : ready.Kinds()) {
-      SCOPED_TRACE(kind.name);
       Atomic<bool> ran{false};
       JoinHandle<void> sibling = Spawn(note(&ran));
       while (!ran.load(internal::kRelaxed)) {  // or never
         const absl::Status status = co_await kind.await_once();
-        EXPECT_TRUE(status.ok()) << status;
+        EXPECT_TRUE(status.ok()) << kind.name << ": " << status;
       }
       co_await sibling;
     }
