@@ -229,19 +229,19 @@ class [[nodiscard]] StreamWrite final {
     static void* operator new(size_t size) { return AllocateFrame(size); }
     static void operator delete(void* wait, size_t size) noexcept { FreeFrame(wait, size); }
 
-    explicit Waiting(StreamWrite& of) noexcept : HomeWait(&OnStop<&Cancel>), write(of) {}
+    explicit Waiting(StreamWrite& of) noexcept : HomeWait(&OnStop<&Cancel>), whole(of) {}
     static bool Start(HomeWait& wait, PromiseBase& waiter) noexcept {
-      StreamWrite& write = static_cast<Waiting&>(wait).write;
+      StreamWrite& write = static_cast<Waiting&>(wait).whole;
       return !write.IsDone() && write.Wait(waiter);
     }
     static bool Cancel(HomeWait& wait) noexcept {
-      return static_cast<Waiting&>(wait).write.CancelWait();
+      return static_cast<Waiting&>(wait).whole.CancelWait();
     }
     void StartAt(PromiseBase& waiter, Worker& home) noexcept;
     bool cancelled() const noexcept { return flag_a_; }
     void set_cancelled() noexcept { flag_a_ = true; }
 
-    StreamWrite& write;
+    StreamWrite& whole;
   };
 
   Waiting& waiting() {
