@@ -68,7 +68,8 @@ struct World {
     internal::Atomic<int64_t> begun{0};
     internal::Atomic<int64_t> ended{0};
     void Begin() { begun.fetch_add(1, internal::kRelaxed); }
-    void End() { ended.fetch_add(1, internal::kRelaxed); }
+    // Release: whoever has seen all ends may destroy the world.
+    void End() { ended.fetch_add(1, internal::kRelease); }
   };
   Pair frames{"coroutine frames made and destroyed"};
   Pair tasks{"tasks spawned and done callbacks run"};
