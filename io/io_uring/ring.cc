@@ -53,22 +53,34 @@ unsigned FlagsOf(int attempt, const IoUringWithout& without) {
   return kAlways;
 }
 
+// A user may lock only so much memory (RLIMIT_MEMLOCK), and the kernel gives back that of rings
+// which were closed a while later, on a busy machine much later. So who gets none waits, for up to
+// two seconds; but once nothing came of that, others wait no longer than for what is normal.
+int SetUpPatiently(unsigned entries, const io_uring_params& wanted, io_uring_params& params) {
+  static constinit Atomic<bool> in_vain{false};
+  const int longest_ms = in_vain.load(kRelaxed) ? 32 : 1024;
+  int fd = -ENOMEM;
+  for (int wait_ms = 1;; wait_ms *= 2) {
+    params = wanted;
+    fd = sys::Calls().IoUringSetup(entries, &params);
+    if (fd != -ENOMEM || wait_ms > longest_ms) break;
+    if (sys::Calls().WaitReadable(-1, wait_ms) < 0) break;
+  }
+  if (fd == -ENOMEM || fd >= 0) in_vain.store(fd < 0, kRelaxed);
+  return fd;
+}
+
 }  // namespace
 
 absl::Status Ring::Open(const IoUringOptions& options) {
   io_uring_params params{};
   int fd = -EINVAL;
-  int patience = 50;
   for (int attempt = 0; attempt < 3 && fd == -EINVAL; ++attempt) {
-    do {
-      params = {};
-      params.flags = FlagsOf(attempt, options.without);
-      // A turn may complete many times what it submits, as multishots do.
-      params.cq_entries = options.entries * 8;
-      fd = sys::Calls().IoUringSetup(options.entries, &params);
-      // A user may lock only so much memory (RLIMIT_MEMLOCK), and the kernel gives back that of
-      // rings which were closed a while later.
-    } while (fd == -ENOMEM && --patience > 0 && sys::Calls().WaitReadable(-1, 1) >= 0);
+    io_uring_params wanted{};
+    wanted.flags = FlagsOf(attempt, options.without);
+    // A turn may complete many times what it submits, as multishots do.
+    wanted.cq_entries = options.entries * 8;
+    fd = SetUpPatiently(options.entries, wanted, params);
   }
   if (fd < 0) return ErrnoToStatus(fd, "io_uring reactor: io_uring_setup");
   // Waiting with a timeout, completions that are never dropped, reads at a file's own position.
