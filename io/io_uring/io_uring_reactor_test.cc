@@ -275,22 +275,54 @@ TEST_F(IoUringTest, WhereNoBufferIsLeftAMultishotEndsAndSaysSoAndMayBeBegunAgain
   for (Multishot* const each : shots) reactor_->StopMultishot(*each);
 }
 
-TEST_F(IoUringTest, AMultishotThatIsStoppedAtOnceTakesNothingFromTheNextOwnerOfItsNumber) {
-  FdPair pair = MakeTcpPair();
-  FdPair next = MakeTcpPair();
-  WriteAll(next.second.get(), "keep");
-  Collector collector(*reactor_);
-  Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
-  ASSERT_NE(shots, nullptr);
-  reactor_->StopMultishot(*shots);
-  const int number = pair.first.Release();
-  CloseOperation close(number);
-  close.next_turn = &turn_;
-  reactor_->Submit(close);
-  ASSERT_EQ(::fcntl(number, F_GETFD), -1);
-  const OwnedFd again(::dup2(next.first.get(), number));
-  PollTillQuiet();
-  EXPECT_EQ(ReadExactly(again.get(), 4), "keep");
+class IoUringReuseTest : public IoUringTest {
+ protected:
+  // A multishot is begun and stopped, and its descriptor closed, all in one turn; then its number
+  // is another's.
+  void ExpectNothingIsTakenFromTheNextOwner() {
+    FdPair pair = MakeTcpPair();
+    FdPair next = MakeTcpPair();
+    WriteAll(next.second.get(), "keep");
+    Collector collector(*reactor_);
+    Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+    ASSERT_NE(shots, nullptr);
+    reactor_->StopMultishot(*shots);
+    const int number = pair.first.Release();
+    CloseOperation close(number);
+    close.next_turn = &turn_;
+    reactor_->Submit(close);
+    ASSERT_EQ(::fcntl(number, F_GETFD), -1);
+    const OwnedFd again(::dup2(next.first.get(), number));
+    PollTillQuiet();
+    char kept[5] = {};
+    EXPECT_EQ(::recv(again.get(), kept, sizeof(kept), MSG_DONTWAIT), 4) << "a multishot has it";
+    EXPECT_STREQ(kept, "keep");
+  }
+};
+
+TEST_F(IoUringReuseTest, AMultishotThatIsStoppedAtOnceTakesNothingFromTheNextOwnerOfItsNumber) {
+  ExpectNothingIsTakenFromTheNextOwner();
+}
+
+TEST_F(IoUringReuseTest, NorDoesOneBehindARequestThatTheKernelTurnsDown) {
+  // Already when it looks at the request.
+  const std::string path(10'000, 'x');
+  TestOperation open(IoOpcode::kOpen, AT_FDCWD);
+  open.args.path = path.c_str();
+  open.args.open = {.flags = O_RDONLY, .mode = 0};
+  reactor_->Submit(open);
+  ExpectNothingIsTakenFromTheNextOwner();
+  EXPECT_EQ(open.result, -ENAMETOOLONG);
+}
+
+TEST_F(IoUringReuseTest, NorDoesOneThatTheKernelWouldNotHaveAtFirst) {
+  for (const int error : {EINTR, EAGAIN, EBUSY, ENOMEM}) {
+    PollTillQuiet();
+    sys::FaultInjection faults;
+    const sys::ScopedSystemCalls scope(faults);
+    faults.Fail(sys::FaultInjection::kIoUringEnter, error, {.times = 2});
+    ExpectNothingIsTakenFromTheNextOwner();
+  }
 }
 
 TEST_F(IoUringTest, AMultishotIsAReasonToPoll) {

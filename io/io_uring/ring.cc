@@ -40,7 +40,9 @@ void Completed() {}
 // Sets of flags from the best to what every kernel since 5.15 takes.
 unsigned FlagsOf(int attempt, const IoUringWithout& without) {
   constexpr unsigned kAlways = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED;
-  constexpr unsigned kCooperative = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  // Submits all: a request that is turned down at the first look does not keep those behind it.
+  constexpr unsigned kCooperative =
+      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL;
   if (attempt == 0) {
     unsigned flags = kAlways | kCooperative;
     if (!without.single_issuer) flags |= IORING_SETUP_SINGLE_ISSUER;

@@ -350,9 +350,12 @@ void RingReactor::FinishClose(IoOperation& operation) noexcept {
   }
   multishots_.EndAccepting(operation.fd);
   // The kernel looks the number up when it gets the request, and that is to be this descriptor. And
-  // who listened here is to find the address free.
+  // who listened here is to find the address free. Without memory it may refuse for a while.
   const auto& changed = changed_descriptors_;
-  if (std::find(changed.begin(), changed.end(), operation.fd) != changed.end()) Enter(0, nullptr);
+  for (int patience = 10; patience > 0; --patience) {
+    if (std::find(changed.begin(), changed.end(), operation.fd) == changed.end()) break;
+    Enter(0, nullptr);
+  }
   const int result = sys::Calls().Close(operation.fd);
   // Linux has closed it when close is interrupted; to try again would hit another's descriptor.
   Complete(operation, result == -EINTR ? 0 : result);

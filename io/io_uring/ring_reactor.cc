@@ -74,11 +74,13 @@ void RingReactor::ArmWake() noexcept {
 }
 
 int RingReactor::Enter(unsigned wait_for, const timespec* timeout) noexcept {
-  changed_descriptors_.clear();
-  if (pipe_writes_ == 0) [[likely]]
-    return ring_.Enter(wait_for, timeout);
+  const auto enter = [&]() noexcept { return ring_.Enter(wait_for, timeout); };
   // The kernel raises SIGPIPE in this thread for a pipe that nobody reads.
-  return sys::WithoutSigpipe([&]() noexcept { return ring_.Enter(wait_for, timeout); });
+  const int entered = pipe_writes_ == 0 ? enter() : sys::WithoutSigpipe(enter);
+  // Where it failed the kernel may not know of them yet.
+  if (entered >= 0) [[likely]]
+    changed_descriptors_.clear();
+  return entered;
 }
 
 void RingReactor::Reap() noexcept {

@@ -161,8 +161,9 @@ class RingReactor final : public Reactor, private MultishotHost {
   std::vector<IoOperation*> stalled_operations_;
   std::vector<UringMultishot*> stalled_multishots_;
   std::vector<uintptr_t> stalled_cancels_;
-  // Of the multishots that were begun since the last Enter, which the kernel does not know yet, and
-  // of those that accepted and were ended since, whose sockets it keeps until then.
+  // Of the multishots that were begun since the last Enter that did not fail, which the kernel does
+  // not know yet, and of those that accepted and were ended since, whose sockets it keeps until
+  // then.
   std::vector<int> changed_descriptors_;
 };
 
