@@ -113,7 +113,7 @@ class TreeRemoval {
  public:
   explicit TreeRemoval(const std::string& path) : path_(path) {}
 
-  absl::Status Begin() { return Enter(AT_FDCWD, path_, path_, /*top=*/true); }
+  absl::Status Begin() { return Enter(AT_FDCWD, path_, /*top=*/true); }
   bool done() const { return levels_.empty(); }
 
   // Removes an entry, or enters or leaves a directory.
@@ -122,41 +122,48 @@ class TreeRemoval {
     if (level.entries.empty()) return Leave();
     const DirectoryEntry entry = std::move(level.entries.back());
     level.entries.pop_back();
-    const std::string path = JoinPath(level.path, entry.name);
-    if (entry.kind == FileKind::kDirectory) return Enter(here_.fd(), entry.name, path, false);
-    return Said(UnlinkIfThere(here_.fd(), entry.name, 0), path);
+    if (entry.kind == FileKind::kDirectory) return Enter(here_.fd(), entry.name, /*top=*/false);
+    return Said(UnlinkIfThere(here_.fd(), entry.name, 0), entry.name);
   }
 
  private:
   struct Level {
     std::string name;  // in the one above
-    std::string path;  // for people
     uint64_t device = 0;
     uint64_t inode = 0;
     std::vector<DirectoryEntry> entries;  // those that are left
   };
 
-  static absl::Status Said(int result, const std::string& path) {
-    return ErrnoToStatus(result, result < 0 ? Naming("remove", path) : "");
+  // What removing `name`, which is in the last of the levels, came to.
+  absl::Status Said(int result, const std::string& name) const {
+    return result < 0 ? ErrnoToStatus(result, NamingIn(name)) : absl::OkStatus();
+  }
+  // A path is made for people, when there is something to tell: the levels' paths, in a tree that
+  // is deep, would be far larger than it.
+  std::string NamingIn(const std::string& name) const {
+    if (levels_.empty()) return Naming("remove", name);
+    std::string path = levels_.front().name;
+    for (size_t i = 1; i < levels_.size(); ++i) path = JoinPath(path, levels_[i].name);
+    return Naming("remove", JoinPath(path, name));
   }
 
-  absl::Status Enter(int at, const std::string& name, const std::string& path, bool top) {
+  absl::Status Enter(int at, const std::string& name, bool top) {
     Directory child;
     int result = child.Open(at, name.c_str());
     if (result == -ENOENT && !top) return absl::OkStatus();
     // No directory any more, but a link or a file.
     if ((result == -ENOTDIR || result == -ELOOP) && !top) {
-      return Said(UnlinkIfThere(at, name, 0), path);
+      return Said(UnlinkIfThere(at, name, 0), name);
     }
-    Level level{.name = name, .path = path, .device = 0, .inode = 0, .entries = {}};
+    Level level{.name = name, .device = 0, .inode = 0, .entries = {}};
     if (result >= 0) result = Identify(child.fd(), level.device, level.inode);
     if (result >= 0) result = List(child.fd(), "", level.entries);
     if (result >= 0 && level.entries.empty()) {
-      return Said(UnlinkIfThere(at, name, AT_REMOVEDIR), path);
+      return Said(UnlinkIfThere(at, name, AT_REMOVEDIR), name);
     }
     // One that may not be looked into may be empty, too.
     if (result == -EACCES && UnlinkIfThere(at, name, AT_REMOVEDIR) == 0) return absl::OkStatus();
-    if (result < 0) return Said(result, path);
+    if (result < 0) return Said(result, name);
     here_ = std::move(child);
     levels_.push_back(std::move(level));
     return absl::OkStatus();
@@ -165,20 +172,20 @@ class TreeRemoval {
   absl::Status Leave() {
     const Level level = std::move(levels_.back());
     levels_.pop_back();
-    if (levels_.empty()) return Said(UnlinkIfThere(AT_FDCWD, level.name, AT_REMOVEDIR), level.path);
+    if (levels_.empty()) return Said(UnlinkIfThere(AT_FDCWD, level.name, AT_REMOVEDIR), level.name);
     const Level& above = levels_.back();
     Directory parent;
     uint64_t device = 0;
     uint64_t inode = 0;
     int result = parent.Open(here_.fd(), "..");
     if (result >= 0) result = Identify(parent.fd(), device, inode);
-    if (result < 0) return Said(result, level.path);
+    if (result < 0) return Said(result, level.name);
     if (device != above.device || inode != above.inode) {
-      return absl::FailedPreconditionError(Naming("remove", level.path) +
+      return absl::FailedPreconditionError(NamingIn(level.name) +
                                            ": somebody moved it elsewhere meanwhile");
     }
     here_ = std::move(parent);
-    return Said(UnlinkIfThere(here_.fd(), level.name, AT_REMOVEDIR), level.path);
+    return Said(UnlinkIfThere(here_.fd(), level.name, AT_REMOVEDIR), level.name);
   }
 
   static int Identify(int fd, uint64_t& device, uint64_t& inode) {

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -24,6 +26,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
 
 namespace plait {
@@ -89,6 +92,41 @@ TEST_P(RemoveTreeTest, ATreeMayBeAsDeepAsPathsAreLong) {
   EXPECT_TRUE(removed.ok()) << removed;
   EXPECT_FALSE(PathExists(folder() / "tree"));
   EXPECT_EQ(OpenDescriptors(), before);
+}
+
+// What the heap has in use when the first name is taken away: of a tree that is one path, the
+// deepest.
+class HeapAtTheBottom final : public sys::SystemCalls {
+ public:
+  int Unlink(int directory, const char* path, int flags) noexcept override {
+    if (bytes_ == 0) bytes_ = ::mallinfo2().uordblks;
+    return SystemCalls::Unlink(directory, path, flags);
+  }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  size_t bytes_ = 0;
+};
+
+TEST_P(RemoveTreeTest, ATreeMayBeFarDeeperAndTakesMemoryForItsNamesOnly) {
+  constexpr int kDepth = 400;
+  const std::string name(250, 'd');
+  OwnedFd at(::open(MakeFolder("tree").c_str(), O_RDONLY | O_DIRECTORY));
+  for (int i = 0; i < kDepth; ++i) {
+    ASSERT_EQ(::mkdirat(at.get(), name.c_str(), 0700), 0);
+    at = OwnedFd(::openat(at.get(), name.c_str(), O_RDONLY | O_DIRECTORY));
+    ASSERT_GE(at.get(), 0);
+  }
+  HeapAtTheBottom heap;
+  const size_t before = ::mallinfo2().uordblks;
+  {
+    const CallsInForce scope(*this, heap);
+    const absl::Status removed = Do(RemoveTree(folder() / "tree"));
+    EXPECT_TRUE(removed.ok()) << removed;
+  }
+  EXPECT_FALSE(PathExists(folder() / "tree"));
+  // Nothing is seen of a sanitizer's heap. A path for each level would be 20 MB.
+  EXPECT_LT(heap.bytes(), before + kDepth * 2000);
 }
 
 std::string PathOf(int fd) {
