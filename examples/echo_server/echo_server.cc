@@ -1,8 +1,10 @@
-// echo_server: sends back what it is sent, on any number of connections, on one thread.
+// echo_server: sends back what it is sent, on any number of connections, on one thread or on a
+// pool's.
 //
 // Each connection is a task of its own, which reads as though it were the only one. Serve starts
 // them, keeps to the limit, and ends them: on SIGINT or SIGTERM at once, a second one ends the
 // program the hard way. echo_client talks to it, and measures it.
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -26,10 +28,11 @@ namespace {
 
 using plait::OrReturn;
 
+// Handlers run side by side where the scheduler has several threads.
 struct Totals {
-  int64_t connections = 0;
-  int64_t failed = 0;  // ended by an error: reset by the peer, say
-  uint64_t bytes = 0;
+  std::atomic<int64_t> connections = 0;
+  std::atomic<int64_t> failed = 0;  // ended by an error: reset by the peer, say
+  std::atomic<uint64_t> bytes = 0;
 };
 
 plait::Task<absl::Status> Echo(plait::Stream stream, Totals& totals) {
@@ -85,8 +88,8 @@ int main(int argc, char** argv) {
   const absl::Status ended =
       plait::Run(ServeUntilToldToEnd(*std::move(listener), max_connections, totals), options);
   console.Print(absl::StrFormat("echo_server connections=%d failed=%d bytes=%d reactor=%s",
-                                totals.connections, totals.failed, totals.bytes,
-                                examples::ReactorName(options)));
+                                totals.connections.load(), totals.failed.load(),
+                                totals.bytes.load(), examples::ReactorName(options)));
   if (ended.ok()) return 0;
   std::fprintf(stderr, "echo_server: %s.\n", ended.ToString().c_str());
   return 1;

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -28,12 +29,16 @@ plait::OwnedFd Dial(const ServerProgram& server) {
   return plait::MakeConnection(address.data(), static_cast<socklen_t>(address.size()));
 }
 
-class EchoServerTest : public testing::TestWithParam<std::string> {};
+class EchoServerTest : public testing::TestWithParam<std::tuple<std::string, std::string>> {};
 
-INSTANTIATE_TEST_SUITE_P(Reactors, EchoServerTest, testing::ValuesIn(plait::ReactorNames()));
+INSTANTIATE_TEST_SUITE_P(ReactorsAndSchedulers, EchoServerTest,
+                         testing::Combine(testing::ValuesIn(plait::ReactorNames()),
+                                          testing::Values("event_loop", "work_stealing")));
 
 TEST_P(EchoServerTest, SendsBackWhatEachIsSentAndEndsWhenItIsTold) {
-  ServerProgram server(kProgram, {"--port=0", absl::StrCat("--reactor=", GetParam())});
+  const auto& [reactor, scheduler] = GetParam();
+  ServerProgram server(kProgram, {"--port=0", absl::StrCat("--reactor=", reactor),
+                                  absl::StrCat("--scheduler=", scheduler)});
   ASSERT_NE(server.port(), 0);
   std::vector<plait::OwnedFd> clients;
   for (int i = 0; i < 10; ++i) clients.push_back(Dial(server));

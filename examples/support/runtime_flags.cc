@@ -24,7 +24,7 @@ void AddReactorFlag(Flags& flags, plait::RunOptions* options) {
 
 void AddSchedulerFlag(Flags& flags, plait::RunOptions* options) {
   flags.Text("scheduler", &options->scheduler,
-             "what runs the tasks: event_loop; not given: the build's");
+             "what runs the tasks: event_loop, work_stealing; not given: the build's");
 }
 
 std::string ReactorName(const plait::RunOptions& options) {
