@@ -67,6 +67,9 @@ class Decoder {
     result.original = {static_cast<int32_t>(decoder_.image_width),
                        static_cast<int32_t>(decoder_.image_height)};
     if (absl::Status status = CheckPixels(result.original, max_pixels); !status.ok()) return status;
+    if (decoder_.num_components == 4) {
+      return absl::UnimplementedError("its colours are those of printing inks (CMYK)");
+    }
     if (!guard_.Do(*this, &Decoder::Start)) return guard_.error();
     result.image.size = {static_cast<int32_t>(decoder_.output_width),
                          static_cast<int32_t>(decoder_.output_height)};

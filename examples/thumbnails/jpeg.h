@@ -2,7 +2,8 @@
 //
 // libjpeg reports an error by a long jump out of itself, which here becomes an absl::Status: a
 // damaged file is DataLoss with libjpeg's words. It counts as damaged where libjpeg would go on
-// with a warning and gray in the place of what is missing.
+// with a warning and gray in the place of what is missing. Colours for printing (CMYK) are
+// Unimplemented.
 #ifndef PLAIT_EXAMPLES_THUMBNAILS_JPEG_H_
 #define PLAIT_EXAMPLES_THUMBNAILS_JPEG_H_
 

@@ -30,7 +30,7 @@ struct Thumbnail {
 bool LooksLikeImage(absl::string_view file);
 
 // DataLoss for a damaged file, ResourceExhausted for too many pixels, InvalidArgument for what is
-// no image.
+// no image, Unimplemented for colours that are none of a screen's.
 absl::StatusOr<Thumbnail> MakeThumbnail(absl::string_view file, ThumbnailOptions options);
 
 // A JPEG, or a PNG with transparency, that nobody has to take a photograph for: number `number` of

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/examples/thumbnails/broken_images.h"
@@ -109,6 +110,17 @@ TEST(MakeThumbnail, WhatIsNoImageIsRefused) {
     EXPECT_FALSE(LooksLikeImage(file));
     EXPECT_TRUE(absl::IsInvalidArgument(MakeThumbnail(file, {}).status()));
   }
+}
+
+TEST(MakeThumbnail, ColoursForPrintingAreNotDoneAndNoDamage) {
+  // The header of a JPEG is enough: a frame of 16 by 16 pixels with four components, and a scan.
+  constexpr char kFile[] =
+      "\xff\xd8\xff\xc0\0\x14\x08\0\x10\0\x10\x04"
+      "\x01\x11\0\x02\x11\0\x03\x11\0\x04\x11\0"
+      "\xff\xda\0\x0e\x04\x01\0\x02\0\x03\0\x04\0\0\x3f\0";
+  const absl::Status status =
+      MakeThumbnail(absl::string_view(kFile, sizeof(kFile) - 1), {}).status();
+  EXPECT_TRUE(absl::IsUnimplemented(status)) << status;
 }
 
 TEST(MakeThumbnail, AFileThatEndsTooEarlyIsDamagedWhereverItEnds) {
