@@ -94,6 +94,7 @@ int main(int argc, char** argv) {
   std::optional<absl::Duration> sleep;
   std::optional<absl::Duration> work;
   plait::RunOptions options;
+  options.handle_sigint = false;  // it ends the program, and not one backend
   examples::Flags flags("parallelism",
                         "The same tasks one after the other, on threads, in processes and as\n"
                         "coroutines, on one thread and on a pool; for tasks that wait, and\n"
