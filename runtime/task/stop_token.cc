@@ -78,13 +78,14 @@ bool StopState::RequestStop() noexcept {
     return false;
   }
   flags |= kRequested;
-  Running running{.node = nullptr, .thread = ThreadSerial()};
+  Running running{.node = nullptr, .thread = ThreadSerial(), .state_gone = false};
   running_ = &running;
   while (StopNode* node = first_) {
     Unlink(*node);
     running.node = node;
     Unlock(flags);
-    node->run(*node);  // the node may be gone after this
+    node->run(*node);  // the node may be gone after this, and so may the state
+    if (running.state_gone) return true;
     Lock();
     running.node = nullptr;
   }

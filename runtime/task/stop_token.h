@@ -36,17 +36,23 @@ struct StopNode : WorkItem {
   StopNode* next_node() const { return static_cast<StopNode*>(next); }
 };
 
-// One source of cancellation. Whoever calls a method keeps it alive meanwhile.
+// One source of cancellation. Whoever calls a method keeps it alive meanwhile; but what RequestStop
+// runs may destroy it: an executor that runs what it is handed at once may end the coroutine that
+// has it in its frame.
 class StopState {
  public:
   constexpr StopState() = default;
   StopState(const StopState&) = delete;
   StopState& operator=(const StopState&) = delete;
+  ~StopState() {
+    if (running_ != nullptr) running_->state_gone = true;
+  }
 
   // Acquire: what came before the request is visible to whoever sees it.
   bool stop_requested() const noexcept { return (flags_.load(kAcquire) & kRequested) != 0; }
 
   // Runs the callbacks, unless that was done before; returns whether this call made the request.
+  // The state may be gone then, see above.
   bool RequestStop() noexcept;
 
   // False, and nothing registered, when a stop was requested already.
@@ -63,6 +69,7 @@ class StopState {
   struct Running {
     const StopNode* node;  // whose callback runs now; only compared, never followed
     uint64_t thread;       // that runs it: its ThreadSerial
+    bool state_gone;       // the callback has destroyed the state
   };
 
   static constexpr uint32_t kLocked = 1;
@@ -74,8 +81,8 @@ class StopState {
   void Unlink(StopNode& node) noexcept;
 
   Atomic<uint32_t> flags_{0};
-  StopNode* first_ = nullptr;         // a ring: first_->previous is the last
-  const Running* running_ = nullptr;  // while RequestStop runs callbacks; on its stack
+  StopNode* first_ = nullptr;   // a ring: first_->previous is the last
+  Running* running_ = nullptr;  // while RequestStop runs callbacks; on its stack
 };
 
 }  // namespace internal

@@ -80,8 +80,9 @@ void TaskGroup::Cancel() {
     closing_ = true;
   }
   children_.Close();
-  scope_.stop().RequestStop();
-  internal::CancelAll(children_);
+  // The first request runs on_stop_, and so comes here again. It may end the children right there,
+  // and with them the group.
+  if (!scope_.stop().RequestStop()) internal::CancelAll(children_);
 }
 
 void TaskGroup::Fail(const absl::Status& status, std::exception_ptr exception) {

@@ -135,6 +135,92 @@ TEST(InlineExecutorTest, CloseCancelsThePartOfAnothersTaskThatIsHere) {
   EXPECT_TRUE(absl::IsCancelled(task.result())) << task.result();
 }
 
+// A cancel from outside ends what waits right there, inside of the request: the frames that the
+// request has come through, with the scopes in them, are gone when it goes on.
+// Traps: the end of what is cancelled inside of the cancel; frames freed under it.
+class InlineCancelTest : public testing::Test {
+ public:
+  static Task<absl::Status> Wait() {
+    Promise<void> never;
+    Future<void> future = never.future();
+    co_return co_await future;
+  }
+
+  // Begins `task`, which waits, and cancels it.
+  void CancelFromOutside(Task<absl::Status> task) {
+    JoinHandle<absl::Status> handle = Spawn(std::move(task), {.executor = &executor_});
+    EXPECT_FALSE(handle.done());
+    EXPECT_TRUE(handle.Cancel());
+    ASSERT_TRUE(handle.done());
+    EXPECT_TRUE(absl::IsCancelled(handle.result())) << handle.result();
+  }
+
+  InlineExecutor executor_;
+};
+
+TEST_F(InlineCancelTest, ReachesTheChildrenOfAGather) {
+  auto gather = []() -> Task<absl::Status> { co_return co_await Gather(Wait(), Wait()); };
+  CancelFromOutside(gather());
+}
+
+TEST_F(InlineCancelTest, ReachesAScopeInAScope) {
+  auto inner = []() -> Task<absl::Status> {
+    CancelScope scope;
+    co_return co_await scope.Run(Wait());
+  };
+  auto outer = [](Task<absl::Status> task) -> Task<absl::Status> {
+    CancelScope scope;
+    co_return co_await scope.Run(std::move(task));
+  };
+  CancelFromOutside(outer(inner()));
+}
+
+TEST_F(InlineCancelTest, ReachesTheTasksOfAGroup) {
+  auto open = []() -> Task<absl::Status> {
+    co_return co_await WithTaskGroup([](TaskGroup& group) -> Task<absl::Status> {
+      group.Spawn(Wait());
+      group.Spawn(Wait());
+      co_return absl::OkStatus();
+    });
+  };
+  CancelFromOutside(open());
+}
+
+TEST_F(InlineCancelTest, ReachesATaskWhoseOnlyHandleIsInTheFrameThatAwaitsIt) {
+  auto await = []() -> Task<absl::Status> { co_return co_await Spawn(Wait()); };
+  CancelFromOutside(await());
+}
+
+TEST_F(InlineCancelTest, OfAGroupAloneReturnsThoughTheGroupEndsInside) {
+  TaskGroup* group = nullptr;
+  auto open = [](TaskGroup** opened) -> Task<absl::Status> {
+    co_return co_await WithTaskGroup([&](TaskGroup& here) -> Task<absl::Status> {
+      *opened = &here;
+      here.Spawn(Wait());
+      here.Spawn(Wait());
+      co_return absl::OkStatus();
+    });
+  };
+  JoinHandle<absl::Status> handle = Spawn(open(&group), {.executor = &executor_});
+  ASSERT_FALSE(handle.done());
+  group->Cancel();
+  EXPECT_TRUE(handle.done());
+}
+
+TEST_F(InlineCancelTest, OfAScopeAloneReturnsThoughTheScopeEndsInside) {
+  CancelScope* scope = nullptr;
+  auto open = [](CancelScope** opened) -> Task<absl::Status> {
+    CancelScope here;
+    *opened = &here;
+    co_return co_await here.Run(Wait());
+  };
+  JoinHandle<absl::Status> handle = Spawn(open(&scope), {.executor = &executor_});
+  ASSERT_FALSE(handle.done());
+  scope->Cancel();
+  ASSERT_TRUE(handle.done());
+  EXPECT_TRUE(absl::IsCancelled(handle.result())) << handle.result();
+}
+
 TEST(InlineExecutorTest, ItHasNoTimersAndSaysSo) {
   InlineExecutor executor;
   auto wait = []() -> Task<absl::Status> { co_return co_await Sleep(absl::Seconds(1)); };
