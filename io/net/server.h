@@ -115,9 +115,9 @@ class Server {
 
   // co_await: once. Takes connections until it is stopped, cancelled, or the listener fails for
   // good, and returns when all handlers have ended. OK after a Stop, as which counts that somebody
-  // closes the listener; DeadlineExceeded when handlers
-  // had to be cut short at the end of the grace; absl::CancelledError after a cancel, unless
-  // drain_on_cancel; else the listener's error, after the grace as well.
+  // closes the listener; DeadlineExceeded when handlers had to be cut short at the end of the
+  // grace; absl::CancelledError after a cancel, unless drain_on_cancel; else the listener's error,
+  // after the grace as well.
   Task<absl::Status> Serve();
 
   // Takes no more connections, and ends when there are none.

@@ -1,4 +1,5 @@
-// StreamRead: reading, by itself, through the reactor, or from what came by a multishot.
+#include "plait/io/net/stream_read.h"
+
 #include <errno.h>
 
 #include <algorithm>
@@ -6,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/net/partial_bytes.h"
-#include "plait/io/net/stream_state.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/task/budget.h"

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/stream_read.h"
 #include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/task/task_context.h"

@@ -12,6 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/net/stream_at_home.h"
+#include "plait/io/net/stream_read.h"
+#include "plait/io/net/stream_write.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/reactor.h"

@@ -1,4 +1,5 @@
-// StreamState: what a Stream is made of. Internal; see stream.h for what it promises.
+// StreamState: what a Stream is made of, with stream_read.h and stream_write.h. Internal; see
+// stream.h for what it promises.
 //
 // Reading. StreamRead takes what was read ahead, and then what the kernel has, straight into the
 // caller's memory, or, to read ahead, into `incoming_`. Where the reactor tells of readiness it
@@ -30,7 +31,6 @@
 #define PLAIT_IO_NET_STREAM_STATE_H_
 
 #include <algorithm>
-#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,20 +45,18 @@
 #include "plait/io/net/byte_buffer.h"
 #include "plait/io/net/ip_peer.h"
 #include "plait/io/net/stream_shots.h"
-#include "plait/io/net/stream_target.h"
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/core/atomic.h"
-#include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/sync/event.h"
-#include "plait/runtime/task/home_wait.h"
-#include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/task.h"
 
 namespace plait::internal {
 
+class StreamRead;
 class StreamState;
+class StreamWrite;
 
 // Why an operation did not begin.
 enum class StreamRefusal : uint8_t {
@@ -94,180 +92,6 @@ class StreamRef {
   inline void Drop() noexcept;
 
   StreamState* state_ = nullptr;
-};
-
-// What every co_await of bytes has: of those that go to a StreamTarget, and of those that are read
-// ahead.
-class StreamRead : private HomeWait, private IoOperation {
- public:
-  inline bool await_ready() noexcept;
-  template <PlaitPromise P>
-  bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
-    return Suspend(waiter.promise());
-  }
-
- protected:
-  StreamRead(StreamRef state, bool fills) noexcept;
-  ~StreamRead() = default;
-  bool failed() const noexcept { return refusal_ != StreamRefusal::kNone || result < 0; }
-  // How many bytes were read ahead.
-  size_t filled() const noexcept { return static_cast<size_t>(result); }
-  absl::Status Failure() const;
-  std::string Name() const;
-
- private:
-  friend class StreamState;
-
-  // It waits for what the stream's multishot brings, and has no operation of its own.
-  bool by_shots() const noexcept { return flag_b_; }
-  void Start(StreamState& state) noexcept;
-  // What the kernel has now; of `announced` bytes it spoke. How many, or -errno.
-  int32_t Receive(StreamState& state, int32_t announced) noexcept;
-  // It has what it was to read: whether it goes on at once, or gives others their turn.
-  bool GoesOn() noexcept;
-  // Receives before it waits. False where there is nothing now.
-  bool TryNow(StreamState& state) noexcept;
-  void AwaitInput(StreamState& state) noexcept;
-  // Takes what the multishot has brought. Whether that is enough.
-  bool TakeShots(StreamState& state) noexcept;
-  // It gets no more: what it has is for the next one to find.
-  void PutBack(StreamState& state) noexcept;
-  void ReadRest(StreamState& state) noexcept;
-  // Null where it reads ahead.
-  StreamTarget* target() noexcept;
-  inline bool Suspend(PromiseBase& waiter) noexcept;
-  // Not at home.
-  void Carry(PromiseBase& waiter, Worker& home) noexcept;
-  // At home: the two halves of an await.
-  bool IsDone() noexcept;
-  bool Wait(PromiseBase& waiter) noexcept;
-  static bool StartHere(HomeWait& wait, PromiseBase& waiter) noexcept {
-    auto& self = static_cast<StreamRead&>(wait);
-    return !self.IsDone() && self.Wait(waiter);
-  }
-  static void Delivered(WorkItem& item) noexcept;
-  static bool CancelRead(HomeWait& wait) noexcept;
-
-  const bool fills_;            // reads ahead
-  bool found_nothing_ = false;  // just now
-  bool gives_turn_ = false;     // before it goes on with what it has
-  StreamRefusal refusal_ = StreamRefusal::kNone;
-  StreamRef state_;
-};
-
-// co_await: reads at least `least` bytes, at most into.size().
-class StreamReadInto : public StreamRead {
- public:
-  StreamReadInto(StreamRef state, absl::Span<char> into, size_t least) noexcept
-      : StreamRead(std::move(state), /*fills=*/false), target_(into, least) {}
-
- protected:
-  ~StreamReadInto() = default;
-  size_t count() const noexcept { return target_.count(); }
-  bool ended_early() const noexcept { return !target_.has_enough(); }
-  absl::Status EndedEarly() const;
-
- private:
-  friend class StreamRead;
-
-  StreamTarget target_;
-};
-
-inline StreamTarget* StreamRead::target() noexcept {
-  return fills_ ? nullptr : &static_cast<StreamReadInto&>(*this).target_;
-}
-
-// co_await: waits for bytes, and adds them to those that were read ahead; how many, 0 at the end.
-// While it waits there is no memory for them.
-class [[nodiscard]] StreamFill final : public StreamRead {
- public:
-  explicit StreamFill(StreamRef state) noexcept : StreamRead(std::move(state), /*fills=*/true) {}
-  absl::StatusOr<size_t> await_resume() const {
-    if (failed()) return Failure();
-    return filled();
-  }
-  // For OrReturn.
-  bool await_failed() const noexcept { return failed(); }
-};
-
-class [[nodiscard]] StreamFillAwaitable {
- public:
-  explicit StreamFillAwaitable(StreamRef state) noexcept : state_(std::move(state)) {}
-  StreamFill operator co_await() && noexcept { return StreamFill(std::move(state_)); }
-  StreamFill operator co_await() const& noexcept { return StreamFill(state_); }
-
- private:
-  StreamRef state_;
-};
-
-// co_await: has the stream accept `data`; or, without data, waits until all that it accepted is
-// with the kernel.
-class [[nodiscard]] StreamWrite final {
- public:
-  enum class Kind : uint8_t { kWrite, kFlush };
-
-  StreamWrite(StreamRef state, Kind kind, absl::Span<const char> data) noexcept
-      : state_(std::move(state)), rest_(data), size_(data.size()), kind_(kind) {}
-  StreamWrite(const StreamWrite&) = delete;
-  StreamWrite& operator=(const StreamWrite&) = delete;
-
-  inline bool await_ready() noexcept;
-  template <PlaitPromise P>
-  bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
-    return Suspend(waiter.promise());
-  }
-  absl::Status await_resume() const { return await_failed() ? Failure() : absl::OkStatus(); }
-  // For OrReturn.
-  bool await_failed() const noexcept { return refusal_ != StreamRefusal::kNone || result_ != 0; }
-
- private:
-  friend class StreamState;
-
-  // Its wait: made when it has to, as most need not, and some coroutines have room for every one of
-  // their writes.
-  struct Waiting final : HomeWait {
-    static void* operator new(size_t size) { return AllocateFrame(size); }
-    static void operator delete(void* wait, size_t size) noexcept { FreeFrame(wait, size); }
-
-    explicit Waiting(StreamWrite& of) noexcept : HomeWait(&OnStop<&Cancel>), whole(of) {}
-    static bool Start(HomeWait& wait, PromiseBase& waiter) noexcept {
-      StreamWrite& write = static_cast<Waiting&>(wait).whole;
-      return !write.IsDone() && write.Wait(waiter);
-    }
-    static bool Cancel(HomeWait& wait) noexcept {
-      return static_cast<Waiting&>(wait).whole.CancelWait();
-    }
-    void StartAt(PromiseBase& waiter, Worker& home) noexcept;
-    bool cancelled() const noexcept { return flag_a_; }
-    void set_cancelled() noexcept { flag_a_ = true; }
-
-    StreamWrite& whole;
-  };
-
-  Waiting& waiting() {
-    if (waiting_ == nullptr) waiting_ = std::make_unique<Waiting>(*this);
-    return *waiting_;
-  }
-  inline bool Suspend(PromiseBase& waiter) noexcept;
-  // Not at home.
-  void Carry(PromiseBase& waiter, Worker& home) noexcept;
-  bool IsDone() noexcept;
-  bool Wait(PromiseBase& waiter) noexcept;
-  // See HomeWait.
-  bool CancelWait() noexcept;
-  absl::Status Failure() const;
-  void Finish(int result) noexcept {
-    result_ = result;
-    waiting_->Happened();
-  }
-
-  StreamRef state_;
-  std::unique_ptr<Waiting> waiting_;
-  absl::Span<const char> rest_;  // what was not accepted yet
-  const size_t size_;
-  int result_ = 0;  // 0 or -errno
-  const Kind kind_;
-  StreamRefusal refusal_ = StreamRefusal::kNone;
 };
 
 class StreamState {
@@ -466,8 +290,6 @@ class StreamState {
 
 // There may be very many that wait for something to happen.
 static_assert(sizeof(StreamState) <= 88);
-static_assert(sizeof(StreamFill) <= 128);
-static_assert(sizeof(StreamWrite) <= 48);
 
 // --- in line, as every request comes by here ---
 
@@ -478,30 +300,6 @@ inline StreamRef::StreamRef(StreamState* state) noexcept : state_(state) {
 inline void StreamRef::Drop() noexcept {
   // Release, and acquire for the last: whatever a holder did comes before the end.
   if (state_->holders_.fetch_sub(1, kAcqRel) == 1) delete state_;
-}
-
-inline bool StreamRead::await_ready() noexcept {
-  return (!state_ || state_->HomeElsewhere() == nullptr) && IsDone();
-}
-
-inline bool StreamRead::Suspend(PromiseBase& waiter) noexcept {
-  Worker* const home = state_->HomeElsewhere();
-  if (home == nullptr) [[likely]]
-    return Wait(waiter);
-  Carry(waiter, *home);
-  return true;
-}
-
-inline bool StreamWrite::await_ready() noexcept {
-  return (!state_ || state_->HomeElsewhere() == nullptr) && IsDone();
-}
-
-inline bool StreamWrite::Suspend(PromiseBase& waiter) noexcept {
-  Worker* const home = state_->HomeElsewhere();
-  if (home == nullptr) [[likely]]
-    return Wait(waiter);
-  Carry(waiter, *home);
-  return true;
 }
 
 }  // namespace plait::internal

@@ -1,9 +1,9 @@
-// StreamWrite: writing at once what the system takes, and waiting with the rest.
+#include "plait/io/net/stream_write.h"
+
 #include <errno.h>
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/net/partial_bytes.h"
-#include "plait/io/net/stream_state.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/task/budget.h"
