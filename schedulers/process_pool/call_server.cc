@@ -14,11 +14,12 @@
 #include "absl/types/span.h"
 #include "plait/schedulers/process_pool/call_protocol.h"
 #include "plait/schedulers/process_pool/codec.h"
+#include "plait/schedulers/process_pool/process_system.h"
 
 namespace plait::internal {
 namespace {
 
-// So long without a call, and the memory of results goes back to the system.
+// So long without a call, and the memory of results and of values goes back to the system.
 constexpr absl::Duration kIdle = absl::Seconds(1);
 
 class CallServer {
@@ -49,10 +50,11 @@ class CallServer {
       std::optional<RingRecord> record = link_.Peek();
       if (record.has_value() || !link_.status().ok()) return record;
       // Nobody says when the last result was read: that is looked at, too.
-      const bool may_trim = results_.trimmable() || !outstanding_.empty();
+      const bool may_trim = had_large_ || results_.trimmable() || !outstanding_.empty();
       link_.Wait(may_trim ? kIdle : absl::InfiniteDuration());
       if (may_trim && !link_.Peek().has_value()) {
         if (absl::Status status = TakeBackResults(); status.ok()) results_.Trim();
+        if (std::exchange(had_large_, false)) pool_system::GiveBackFreedMemory();
       }
     }
   }
@@ -67,6 +69,7 @@ class CallServer {
       absl::StatusOr<absl::string_view> view = arguments_.View(*ref);
       if (!view.ok()) return std::move(view).status();
       bytes = *view;
+      had_large_ = true;
     } else if (record.tag != static_cast<uint32_t>(RecordKind::kCall)) {
       return absl::DataLossError("something came that is not a call");
     }
@@ -112,6 +115,7 @@ class CallServer {
                     absl::InternalError("a codec writes a value otherwise the second time"));
     }
     outstanding_.push_back(*ref);
+    had_large_ = true;
     // What was reserved is still ours: nothing was committed since.
     std::memcpy(*to + sizeof number, &*ref, sizeof *ref);
     Commit(RecordKind::kResultElsewhere, number, *to, sizeof *ref);
@@ -186,6 +190,7 @@ class CallServer {
   PayloadWriter results_;
   std::deque<PayloadRef> outstanding_;  // sent, and not known to have been read
   uint64_t results_freed_ = 0;
+  bool had_large_ = false;  // since memory was given back
 };
 
 }  // namespace

@@ -3,8 +3,8 @@
 //
 // One call at a time, in the order of the link; each is answered, also one that was withdrawn
 // before it began. Arguments are decoded from where they lie, and results encoded to where the
-// parent reads them: in the ring or, where they are large, in the payload area, which is given back
-// to the system when nothing was called for a second.
+// parent reads them: in the ring or, where they are large, in the payload area. When nothing was
+// called for a second that goes back to the system, and so does what large values were freed.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_CALL_SERVER_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_CALL_SERVER_H_
 

@@ -15,7 +15,8 @@
 // Which worker. The one with the fewest calls gets the next, up to calls_per_worker ahead while it
 // answers quickly. A worker that has nothing to do gets half of what another was given and has not
 // begun; one that answers nothing for some milliseconds loses all of that, so that no call waits
-// behind a long one or in a process that hangs. A call belongs to one worker at any time
+// behind a long one or in a process that hangs (where it has only been slow to begin, as one of a
+// high niceness is, it gets longer the next time). A call belongs to one worker at any time
 // (call_board.h), which is how at most one run is kept.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_POOL_CORE_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_POOL_CORE_H_

@@ -21,6 +21,10 @@ constexpr int kLooksPerPump = 16;
 // what it runs takes long, or it hangs. It is given one at a time then, and more again as it
 // answers.
 constexpr absl::Duration kStall = absl::Milliseconds(2);
+// One that had not even begun, and then was only slow (its niceness, a machine that does much
+// else), gets twice as long, up to half a second: or each call would be taken back before it
+// begins.
+constexpr int kMostPatience = 256;
 
 // Memory of arguments that nobody uses goes back to the system after about so long.
 constexpr absl::Duration kTrimAfter = absl::Seconds(1);
@@ -105,6 +109,7 @@ bool PoolCore::TakeAnswers() noexcept {
         worker->first() > worker->stopping_number) {
       // It has stopped by itself.
       worker->state = WorkerSeat::State::kReady;
+      if (worker->stop_step == 1) worker->patience = std::min(2 * worker->patience, kMostPatience);
       ForgetUnbegun(worker->unbegun);
       CancelAlarm(*worker);
       if (closing_ && calls_ == 0) EndWorkers();
@@ -143,6 +148,7 @@ void PoolCore::Dispatch() noexcept {
     switch (worker->Give(*call, status)) {
       case WorkerSeat::Given::kGiven:
         queue_.Remove(*call);
+        if (worker->outstanding() == 1) worker->stall_mark = 0;  // it has had no time yet
         if (!stall_set_) SetStallAlarm();
         break;
       case WorkerSeat::Given::kNoRoom:
@@ -181,6 +187,11 @@ void PoolCore::LookForStalls() noexcept {
     // One that has begun all that it was given holds nobody up: no timer runs for a long call.
     if (worker->next() <= worker->begun() + 1) continue;
     if (worker->first() != worker->stall_mark) {
+      worker->stall_looks = 0;
+      any = true;
+      continue;
+    }
+    if (worker->begun() < worker->first() && ++worker->stall_looks < worker->patience) {
       any = true;
       continue;
     }
@@ -188,6 +199,7 @@ void PoolCore::LookForStalls() noexcept {
     PoolCall* const first = worker->call(worker->first());
     RecallAfter(*worker, worker->begun(), CallBoard::kSlots);
     if (worker->begun() >= worker->first()) continue;
+    worker->stall_looks = 0;
     if (first != nullptr) {
       ForgetUnbegun(first);
       first->unbegun_at = worker;

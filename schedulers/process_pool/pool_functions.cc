@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -15,8 +16,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/schedulers/process_pool/pool_system.h"
 
 namespace plait::internal {
 
@@ -75,6 +78,12 @@ uint64_t MemoryLimit() {
   rlimit limit = {};
   PLAIT_CHECK(::getrlimit(RLIMIT_DATA, &limit) == 0, "getrlimit");
   return limit.rlim_cur == RLIM_INFINITY ? 0 : limit.rlim_cur;
+}
+
+int64_t PageFaults() {
+  rusage usage = {};
+  PLAIT_CHECK(::getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");
+  return usage.ru_minflt;
 }
 
 void Note(const std::string& path, const std::string& line) {
@@ -178,6 +187,41 @@ void FaultBeforeCalls(void (*handler)(int)) {
   ::signal(SIGSEGV, handler);
 }
 
+#ifdef __x86_64__
+
+constexpr greg_t kSingleStep = 0x100;  // the processor's trap flag
+
+void SetSignalHandler(int signal, void (*handler)(int, siginfo_t*, void*)) {
+  struct sigaction action = {};
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(signal, &action, nullptr);
+}
+
+// From here on the process needs 10 ms to say that it begins a call: at the fault it sleeps, then
+// may write for one instruction.
+void BeSlowBeforeCalls() {
+  static char* board = nullptr;
+  FaultBeforeCalls(SIG_DFL);
+  board = FindMemory("plait-payload");
+  SetSignalHandler(SIGSEGV, [](int, siginfo_t*, void* context) {
+    Atomic<uint32_t> never{0};
+    pool_system::FutexWait(never, 0, 10'000'000);
+    ::mprotect(board, 1, PROT_READ | PROT_WRITE);
+    static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] |= kSingleStep;
+  });
+  SetSignalHandler(SIGTRAP, [](int, siginfo_t*, void* context) {
+    ::mprotect(board, 1, PROT_READ);
+    static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~kSingleStep;
+  });
+}
+
+#else
+
+void BeSlowBeforeCalls() {}
+
+#endif
+
 }  // namespace
 
 FunctionTable PoolFunctions() {
@@ -195,6 +239,7 @@ FunctionTable PoolFunctions() {
       .Add("count_runs", &CountRuns)
       .Add("niceness", &Niceness)
       .Add("memory_limit", &MemoryLimit)
+      .Add("page_faults", &PageFaults)
       .Add("note", &Note)
       .Add("note_number", &NoteNumber)
       .Add("note_and_die", &NoteAndDie)
@@ -210,6 +255,7 @@ FunctionTable PoolFunctions() {
         for (;;) ::pause();
       });
     }
+    if (std::getenv(kSlowBeforeCalls) != nullptr) BeSlowBeforeCalls();
     return std::getenv(kInitializerFails) == nullptr ? absl::OkStatus()
                                                      : absl::NotFoundError("no model");
   });

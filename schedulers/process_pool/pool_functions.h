@@ -36,6 +36,8 @@ int CountRuns();
 // limit).
 int Niceness();
 uint64_t MemoryLimit();
+// How many pages it has had from the system.
+int64_t PageFaults();
 // Appends a line to a file.
 void Note(const std::string& path, const std::string& line);
 
@@ -66,6 +68,14 @@ inline constexpr char kInitializerHangs[] = "PLAIT_TEST_INITIALIZER_HANGS";
 // The same, and they die, or hang, when they are about to begin a call.
 inline constexpr char kDiesBeforeCalls[] = "PLAIT_TEST_DIES_BEFORE_CALLS";
 inline constexpr char kHangsBeforeCalls[] = "PLAIT_TEST_HANGS_BEFORE_CALLS";
+// The same, and they only take 10 ms before each; kSlowness says whether this processor can have
+// it.
+inline constexpr char kSlowBeforeCalls[] = "PLAIT_TEST_SLOW_BEFORE_CALLS";
+#ifdef __x86_64__
+inline constexpr bool kSlowness = true;
+#else
+inline constexpr bool kSlowness = false;
+#endif
 
 // Where shared memory of that name, as in /proc/self/maps, is mapped first; null where it is not.
 char* FindMemory(absl::string_view name);

@@ -43,13 +43,16 @@ using internal::CountLines;
 using internal::CountRuns;
 using internal::Die;
 using internal::DieAtFirst;
+using internal::Echo;
 using internal::Exists;
 using internal::Gate;
 using internal::kLong;
+using internal::kSlowness;
 using internal::Length;
 using internal::Make;
 using internal::MemoryLimit;
 using internal::Niceness;
+using internal::PageFaults;
 using internal::Pid;
 using internal::Square;
 using internal::Until;
@@ -121,6 +124,20 @@ TEST_P(ProcessPoolWorkersTest, MemoryOfArgumentsAndResultsGoesBackWhenThereIsNot
   EXPECT_EQ(*Run(pool.Call(Length, absl::string_view(large))), kLarge) << "and comes again";
 }
 
+// Each MiB would else be 256 fresh pages for the argument, and as many for the result.
+TEST_P(ProcessPoolWorkersTest, LargeValuesUseTheMemoryOfThoseBeforeThem) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's memory is its own";
+  ProcessPool pool = NewPool({.workers = 1});
+  const std::string large(size_t{1} << 20, 'x');
+  constexpr int kCalls = 20;
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(Run(pool.Call(Echo, large)).ok());
+  const int64_t before = *Run(pool.Call(PageFaults));
+  for (int i = 0; i < kCalls; ++i) ASSERT_TRUE(Run(pool.Call(Echo, large)).ok());
+  const int64_t faults = *Run(pool.Call(PageFaults)) - before;
+  EXPECT_LT(faults, kCalls * 64);
+  RecordProperty("faults_per_call", static_cast<int>(faults / kCalls));
+}
+
 TEST_P(ProcessPoolWorkersTest, ManyCallsAtOnceAreSharedAmongWorkersThatServeAFewEach) {
   ProcessPool pool = NewPool({.workers = 2, .max_tasks_per_worker = 7});
   std::vector<Task<absl::StatusOr<int>>> calls;
@@ -189,6 +206,18 @@ TEST_P(ProcessPoolWorkersTest, ACallBeforeWhichWorkersHangAgainAndAgainFails) {
   const absl::Status failed = Run(pool.Call(Square, 2)).status();
   EXPECT_EQ(failed.code(), absl::StatusCode::kUnavailable) << failed;
   EXPECT_THAT(std::string(failed.message()), HasSubstr("before it had begun"));
+}
+
+TEST_P(ProcessPoolWorkersTest, OneThatIsAlwaysSlowToBeginGetsToItsCalls) {
+  if (!kSlowness || kSanitized) GTEST_SKIP() << "it cannot be made slow here";
+  ProcessPool pool =
+      NewPoolWhere(internal::kSlowBeforeCalls, {.workers = 1, .terminate_grace = kLong});
+  const int pid = *Run(pool.CallWith({.timeout = kLong}, Pid));
+  for (int i = 0; i < 3; ++i) {
+    const absl::StatusOr<int> next = Run(pool.CallWith({.timeout = kLong}, Pid));
+    ASSERT_TRUE(next.ok()) << next.status();
+    EXPECT_EQ(*next, pid) << "it does not hang";
+  }
 }
 
 TEST_P(ProcessPoolWorkersTest, ADeathFailsItsOwnCallOnlyAndSaysHow) {

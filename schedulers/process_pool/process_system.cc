@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -308,6 +309,21 @@ void UnmapFiles(absl::Span<const absl::string_view> names) noexcept {
     // The system names addresses in text.
     ::munmap(reinterpret_cast<void*>(begin), end - begin);
   }
+}
+
+void KeepFreedMemory() noexcept {
+#ifdef __GLIBC__
+  // As much as the library itself comes to in the end, where much larger values are freed.
+  constexpr int kFromSystem = 32 << 20;
+  ::mallopt(M_MMAP_THRESHOLD, kFromSystem);
+  ::mallopt(M_TRIM_THRESHOLD, 2 * kFromSystem);
+#endif
+}
+
+void GiveBackFreedMemory() noexcept {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
 }
 
 void BufferOutputByLine() noexcept {

@@ -87,6 +87,12 @@ int LimitMemory(uint64_t bytes) noexcept;
 int KeepDescriptors(absl::Span<const int> descriptors) noexcept;
 // Gives up the mappings of files in whose names one of these occurs.
 void UnmapFiles(absl::Span<const absl::string_view> names) noexcept;
+// Memory that was freed stays for what is allocated next, up to some 64 MiB, where each large value
+// would else have fresh pages: 256 page faults for a MiB. For before others set that for
+// themselves.
+void KeepFreedMemory() noexcept;
+// What was kept goes back to the system.
+void GiveBackFreedMemory() noexcept;
 // Output is written at the latest at the end of a line.
 void BufferOutputByLine() noexcept;
 // Ends the process, without running what main would at its end; what was printed is flushed.

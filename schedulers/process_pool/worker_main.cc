@@ -31,6 +31,7 @@ int Serve(const FunctionTable& table, absl::Span<const int> descriptors) {
   absl::StatusOr<std::shared_ptr<PayloadMemory>> payload = PayloadMemory::Open(descriptors[2]);
   if (!memory.ok()) return Fail(kWorkerGotGarbage, "start", memory.status());
   if (!payload.ok()) return Fail(kWorkerGotGarbage, "start", payload.status());
+  pool_system::KeepFreedMemory();
   if (absl::Status status = table.Initialize(); !status.ok()) {
     return Fail(kInitializerFailed, "its initialiser failed", status);
   }

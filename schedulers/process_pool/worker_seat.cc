@@ -27,7 +27,8 @@ WorkerSeat::WorkerSeat(std::shared_ptr<LinkMemory> link, std::shared_ptr<Payload
 // is seen before that.
 bool WorkerSeat::LooksWell() {
   if (!corrupt_ && outstanding() == 0) {
-    corrupt_ = link_.Peek().has_value() || payload_->board().begun() >= next_;
+    // Also where it has said so meanwhile and then something else: what it has begun is not known.
+    corrupt_ = link_.Peek().has_value() || begun() >= next_;
   }
   if (!link_.status().ok()) corrupt_ = true;
   return !corrupt_;

@@ -122,8 +122,12 @@ class WorkerSeat {
   bool let_go = false;
   int looks = 0;
   size_t ahead = 4;         // how many calls it is given at most
-  uint64_t stall_mark = 0;  // first(), when that was last looked at
-  bool full = false;        // while calls are given out: it has no room
+  uint64_t stall_mark = 0;  // first(), when that was last looked at; 0: it has calls since then
+  // In how many looks in a row it had not begun its first, and in how many it may. More each time
+  // that it then was only slow.
+  int stall_looks = 0;
+  int patience = 1;
+  bool full = false;  // while calls are given out: it has no room
   Watch event;
   Watch end;
 
