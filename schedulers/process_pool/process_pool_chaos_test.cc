@@ -6,8 +6,9 @@
 // worker that was hit succeeds. None runs twice, and descriptors, processes and memory stay what
 // they were.
 //
-// Nothing here depends on how long anything takes: there are no timeouts, a worker that was stopped
-// is killed at the next hit, and only such are hit as have run a call.
+// Nothing here depends on how long anything takes: calls have no timeouts, what could be given up
+// as slow has long, a worker that was stopped is killed at the next hit, and only such are hit as
+// have run a call.
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@
 #include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/sanitized.h"
 #include "plait/runtime/testing/test_folder.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/pool_functions.h"
@@ -42,14 +44,6 @@
 
 namespace plait {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(thread_sanitizer) || __has_feature(address_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr int kCalls = 10'000;
 constexpr int kAtOnce = 48;
@@ -288,6 +282,8 @@ TEST(ProcessPoolChaosTest, EachFailureIsAHitOnTheVeryWorkerAndNothingRunsTwiceOr
     options.workers = kWorkers;
     options.quarantine_after = 0;
     options.terminate_grace = absl::Seconds(5);
+    // However busy the machine is.
+    options.start_grace = options.zygote_grace = absl::Minutes(10);
     options.worker.error = WorkerError::kNull;
     options.worker.memory_limit = uint64_t{64} << 20;
     absl::StatusOr<ProcessPool> pool = ProcessPool::Create(std::move(options));
@@ -306,6 +302,8 @@ TEST(ProcessPoolChaosTest, EachFailureIsAHitOnTheVeryWorkerAndNothingRunsTwiceOr
     // keeps what was freed.
     EXPECT_TRUE(kSanitized || grown < int64_t{2} << 20) << grown;
     BlockOn(loop, Meet(&*pool));
+    // Of another nothing could be compared.
+    ASSERT_EQ(*BlockOn(loop, pool->Call(internal::Parent)), zygote);
     BlockOn(loop, UntilNoMoreThan(&before, zygote));
     RecordProperty("hits", world.hits);
 
