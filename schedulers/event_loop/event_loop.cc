@@ -22,6 +22,7 @@ using internal::Atomic;
 using internal::kAcquire;
 using internal::kRelaxed;
 using internal::kRelease;
+using internal::kSeqCst;
 using internal::thread_state;
 
 namespace {
@@ -174,8 +175,8 @@ void EventLoop::Post(WorkItem& item) noexcept { EventLoop::Schedule(item); }
 void EventLoop::PostFromOutside(WorkItem& item) noexcept {
   // Counted, so that the loop, which may run the item and end before Wake returns, waits for this
   // thread to be out.
-  posters_.fetch_add(1, kAcquire);
-  PLAIT_CHECK(!closed_.load(kRelaxed), "work was scheduled on an EventLoop that was closed");
+  posters_.fetch_add(1, kSeqCst);
+  PLAIT_CHECK(!closed_.load(kSeqCst), "work was scheduled on an EventLoop that was closed");
   PLAIT_CHECK(generation_ == internal::ProcessGeneration(),
               "work was scheduled, in a forked child, on an EventLoop of the parent process");
   if (inbox_.Push(item)) reactor_->Wake();
@@ -456,25 +457,32 @@ absl::Status EventLoop::Close() {
   if (absl::Status refusal = Refusal("Close"); !refusal.ok()) return refusal;
   std::optional<Running> running(std::in_place, *this);
   internal::BeginClosing(*this);
-  while (internal::HasTasks(*this)) {
-    RunTurn();
-    if (internal::HasTasks(*this)) FetchReady(/*wait=*/true);
-  }
-  blocking_.Close();
-  closed_.store(true, kRelaxed);
-  // A thread that is still inside a post may be about to wake the reactor. Acquire pairs with its
-  // release.
-  for (int round = 0; posters_.load(kAcquire) != 0; ++round) internal::SpinWait(round);
+  AwaitTasks();
+  blocking_.Close();  // what runs there may still spawn here
+  AwaitTasks();
+  // A thread that is still inside a post may be about to wake the reactor. Sequentially consistent:
+  // either it sees that the loop is closed, or it is seen here, and so is what it has posted.
+  closed_.store(true, kSeqCst);
+  for (int round = 0; posters_.load(kSeqCst) != 0; ++round) internal::SpinWait(round);
   // Outside of the loop, which takes nothing up any more: a Stream that goes with a callback closes
   // its descriptor itself, and leaves the reactor nothing to do.
   running.reset();
   DropCallbacks();
   running.emplace(*this);
-  // What is left others wait for: functions that they have called here (RunIn).
+  // What is left others wait for: functions that they have called here (RunIn), and a task that
+  // came with the last posts.
   for (;;) {
     inbox_.Drain(ready_);
+    AwaitTasks();
     if (ready_.empty()) return absl::OkStatus();
     RunTurn();
+  }
+}
+
+void EventLoop::AwaitTasks() {
+  while (internal::HasTasks(*this)) {
+    RunTurn();
+    if (internal::HasTasks(*this)) FetchReady(/*wait=*/true);
   }
 }
 

@@ -11,10 +11,12 @@
 // Threads: Schedule, Post and Stop may be called from any thread, and so may BlockOn, which waits
 // where another thread runs the loop. The rest is for one thread at a time, which owns the loop
 // while it runs. From its own thread a post is a list append; from another it costs two locked
-// instructions, and a system call only when the loop sleeps. Errors: running a loop that runs
-// already, that was closed, or that belongs to a parent process gives FailedPrecondition;
-// scheduling on a closed loop is a programming error (CHECK). A loop does not survive fork: in the
-// child every call is refused and the destructor leaves the parent's state alone.
+// instructions, and a system call only when the loop sleeps. Frames of ended coroutines go back to
+// the allocator when the thread has been idle for a tenth of a second (idle_frames.h). Errors:
+// running a loop that runs already, that was closed, or that belongs to a parent process gives
+// FailedPrecondition; scheduling on a closed loop is a programming error (CHECK). A loop does not
+// survive fork: in the child every call is refused and the destructor leaves the parent's state
+// alone.
 #ifndef PLAIT_SCHEDULERS_EVENT_LOOP_EVENT_LOOP_H_
 #define PLAIT_SCHEDULERS_EVENT_LOOP_EVENT_LOOP_H_
 
@@ -159,6 +161,8 @@ class EventLoop final : public Executor, private Worker {
   // lately; true when there is one.
   bool SpinForPost(Deadline deadline);
   void AdaptTurn(Deadline now);
+  // Runs until no task, and no part of another's, is left.
+  void AwaitTasks();
   void DropCallbacks();
 
   const std::unique_ptr<Reactor> reactor_;

@@ -25,6 +25,7 @@
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/reactor_factory.h"
@@ -356,6 +357,30 @@ TEST_P(EventLoopTest, CloseRunsTheFunctionsAndPartsOfTasksThatOthersWaitForHere)
   ASSERT_TRUE(call.done() && part.done());
   EXPECT_EQ(call.result().value(), 7);
   EXPECT_TRUE(absl::IsCancelled(part.result())) << part.result();
+}
+
+TEST_P(EventLoopTest, CloseAlsoAwaitsWhatItsBlockingThreadsSpawnWhenNoTaskIsLeft) {
+  JoinHandle<void> late;
+  // It cannot say that it was cancelled, and so it runs.
+  const auto clean_up = []() -> Task<void> {
+    const absl::Status slept = co_await Uncancellable(Sleep(absl::Hours(1)));
+    EXPECT_TRUE(slept.ok()) << slept;
+  };
+  const auto spawn_late = [&] {
+    for (int round = 0; loop_.tasks().size() > 0; ++round) internal::SpinWait(round);
+    late = Spawn(clean_up(), {.executor = &loop_});
+  };
+  const auto ask = [](Executor* there, const auto function) -> Task<void> {
+    co_await RunIn(*there, function);
+  };
+  JoinHandle<absl::Status> last = Spawn(SleepTask(absl::Hours(9)), {.executor = &loop_});
+  EXPECT_TRUE(loop_.RunReady().ok());
+  JoinHandle<void> call = Spawn(ask(&loop_.blocking(), spawn_late), {.executor = &real_loop_});
+  EXPECT_TRUE(real_loop_.RunReady().ok());
+  EXPECT_TRUE(loop_.Close().ok());
+  EXPECT_TRUE(last.cancelled());
+  EXPECT_TRUE(late.done());
+  while (!call.done()) EXPECT_TRUE(real_loop_.RunOnce().ok());
 }
 
 // --- nested runs ---

@@ -1,8 +1,7 @@
 // InlineExecutor: runs work on the thread that schedules it, at once.
 //
 //   plait::InlineExecutor executor;
-//   int answer = plait::BlockOn(executor, Main());     // no thread, no reactor, no turns to wait
-//   for
+//   int answer = plait::BlockOn(executor, Main());   // no thread, no reactor, no turn to wait for
 //
 // For code that is written with tasks and called from where there is no executor, for tests, and
 // for work so short that handing it to a thread would cost more than to do it.
@@ -23,8 +22,7 @@
 // and Timeout give FailedPrecondition, as no thread is this executor's own. Offload runs its
 // function right here. Lifetime: Close, and the destructor, cancel the tasks that are left, and the
 // parts of others' tasks (On), and wait for them; afterwards scheduling is a programming error
-// (CHECK). Cost: two trips through an
-// uncontended lock an item.
+// (CHECK). Cost: two trips through an uncontended lock an item.
 #ifndef PLAIT_SCHEDULERS_INLINE_INLINE_EXECUTOR_H_
 #define PLAIT_SCHEDULERS_INLINE_INLINE_EXECUTOR_H_
 

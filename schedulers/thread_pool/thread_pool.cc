@@ -195,10 +195,10 @@ WorkItem* ThreadPool::Next(PoolWorker& self) {
       return item;
     }
     if (closed_) return nullptr;
-    const bool woken = Spin(lock, self) || Park(lock, self);
+    const bool slept_in_vain = !Spin(lock, self) && Park(lock, self);
     lock.unlock();
     self.AdvanceTimers();
-    if (!woken && self.ready_.empty()) internal::GiveBackFrames();  // it has been idle so long
+    if (slept_in_vain && self.ready_.empty()) internal::GiveBackFrames();
     lock.lock();
   }
 }
@@ -259,7 +259,8 @@ bool ThreadPool::Park(std::unique_lock<std::mutex>& lock, PoolWorker& self) {
   const auto woken = [&self] { return !self.parked_; };
   bool in_time = true;
   const Deadline now = clock_.Now();
-  const Deadline until = internal::SleepUntilFramesGo(clock_, self.wake_at_, now);
+  const Deadline wake_at = self.wake_at_;
+  const Deadline until = internal::SleepUntilFramesGo(clock_, wake_at, now);
   if (until.is_infinite() || clock_.is_virtual()) {
     self.wake_.wait(lock, woken);
   } else {
@@ -268,7 +269,7 @@ bool ThreadPool::Park(std::unique_lock<std::mutex>& lock, PoolWorker& self) {
     if (!in_time) Unpark(self);
   }
   --waking_;
-  return in_time;
+  return !in_time && until < wake_at;
 }
 
 void ThreadPool::PassVirtualTime() {

@@ -26,7 +26,8 @@
 //
 // Cost: posting and fetching an item take the lock of the queue, for a few instructions. A thread
 // that runs out of work looks for more for kSpin before it parks, as to wake a parked thread takes
-// tens of microseconds. Nothing is allocated per item.
+// tens of microseconds. Nothing is allocated per item. Frames of ended coroutines go back to the
+// allocator when the thread has been idle for a tenth of a second (idle_frames.h).
 #ifndef PLAIT_SCHEDULERS_THREAD_POOL_THREAD_POOL_H_
 #define PLAIT_SCHEDULERS_THREAD_POOL_THREAD_POOL_H_
 
@@ -120,7 +121,7 @@ class ThreadPool final : public Executor {
   WorkItem* Take(PoolWorker& self);
   // True when there may be something for `self`.
   bool Spin(std::unique_lock<std::mutex>& lock, PoolWorker& self);
-  // True when it was woken; false when the time has come for something of its own.
+  // True when it has slept for so long that its frames are to go (idle_frames.h).
   bool Park(std::unique_lock<std::mutex>& lock, PoolWorker& self);
   void PassVirtualTime();
   bool Drained();
