@@ -49,11 +49,17 @@ bool StreamRead::IsDone() noexcept {
     into->TakeFrom(state->incoming_);
     return GoesOn();
   }
+  if (fills_ && state->unseen_) {
+    if (CurrentStopToken().stop_requested()) return false;
+    state->unseen_ = false;
+    result = static_cast<int32_t>(state->incoming_.size());
+    if (result > 0) return GoesOn();
+  }
   if (state->by_shots_ != nullptr && state->is_home(Worker::Current()) &&
       !CurrentStopToken().stop_requested()) {
     const StreamShots& shots = *state->by_shots_;
     if (shots.has_some() && TakeShots(*state)) return GoesOn();
-    if (shots.ended()) state->EndShots();
+    if (shots.ended()) state->EndShots(nullptr);
   }
   result = state->read_error_;
   if (result < 0) return true;

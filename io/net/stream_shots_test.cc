@@ -290,6 +290,39 @@ TEST_P(StreamShotsTest, WhatIsReadNowIsThereThoughOtherTasksNeverWait) {
   });
 }
 
+// More than a multishot brings before it ends, at once.
+TEST_P(StreamShotsTest, ReadMoreTellsOfAllThatIsReadAheadAlsoWhereNobodyWaitedForIt) {
+  for (const bool waits : {false, true}) {
+    RunTask([&]() -> Task<void> {
+      FdPair pair = MakeTcpPair();
+      Stream stream = MakeStream(pair.first);
+      co_await WaitOften(&stream, pair.second.get());
+      const std::string data = Pattern(150'000);
+      std::string read;
+      const auto read_all = [&]() -> Task<void> {
+        while (read.size() < data.size()) {
+          const absl::StatusOr<size_t> size = co_await stream.ReadMore();
+          EXPECT_TRUE(size.ok() && *size > 0) << size.status();
+          if (!size.ok() || *size == 0) co_return;
+          EXPECT_EQ(*size, stream.buffered().size());
+          read.append(stream.buffered().data(), stream.buffered().size());
+          stream.Consume(stream.buffered().size());
+        }
+      };
+      JoinHandle<void> reading;
+      if (waits) {
+        reading = Spawn(read_all());
+        co_await Yield();
+      }
+      WriteAll(pair.second.get(), data);
+      for (int turn = 0; turn < 100; ++turn) co_await Yield();
+      if (!waits) reading = Spawn(read_all());
+      co_await reading;
+      EXPECT_TRUE(read == data) << read.size();
+    });
+  }
+}
+
 // Unread connections hold all buffers that the reactor lends: who reads is served all the same.
 TEST(StreamShotsOfFewBuffersTest, ConnectionsThatNobodyReadsKeepNobodyWaiting) {
   IoUringOptions few;

@@ -201,7 +201,7 @@ void StreamState::OnShots() noexcept {
   // The reactor has its buffers back now, as a read that takes the rest may never come. Not while
   // somebody may be writing what was read ahead, which stays where it is.
   const bool ended = by_shots_->ending() && (waits || incoming_.empty());
-  const int end = ended ? EndShots() : 0;
+  const int end = ended ? EndShots(enough && reader->fills_ ? reader : nullptr) : 0;
   if (!waits) return;  // what has come is for the next one to take
   if (!enough) {
     if (!ended) return;
@@ -213,10 +213,16 @@ void StreamState::OnShots() noexcept {
   reader->Happened();  // last: it may use the stream, or drop it
 }
 
-int StreamState::EndShots() noexcept {
+int StreamState::EndShots(StreamRead* filled) noexcept {
   const StreamRef self(this);
   const int end = by_shots_->end();
-  by_shots_->TakeInto(incoming_, std::numeric_limits<size_t>::max());
+  // May be more than a read takes at once.
+  const size_t left = by_shots_->TakeInto(incoming_, std::numeric_limits<size_t>::max());
+  if (filled != nullptr) {
+    filled->result += static_cast<int32_t>(left);
+  } else if (left > 0) {
+    unseen_ = true;
+  }
   incoming_.Trim();
   DropShots();
   if (end == -ENOBUFS) {

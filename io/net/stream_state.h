@@ -119,7 +119,10 @@ class StreamState {
   size_t unsent() const noexcept { return unsent_.load(kRelaxed); }
   // Read ahead.
   absl::string_view buffered() const noexcept { return incoming_.view(); }
-  void Consume(size_t count) noexcept { incoming_.Consume(count); }
+  void Consume(size_t count) noexcept {
+    unseen_ = false;
+    incoming_.Consume(count);
+  }
   // One waits.
   bool reading() const noexcept { return reader_.load(kRelaxed) != nullptr; }
   // OK where a read may begin.
@@ -237,8 +240,9 @@ class StreamState {
     return by_shots_ != nullptr || (!no_shots_ && StartsShots(reader));
   }
   bool StartsShots(StreamRead& reader) noexcept;
-  // It has ended: takes what there is of it. 0 or -errno, which the next read will find.
-  int EndShots() noexcept;
+  // It has ended: takes what there is of it, for `filled`, a read ahead that has taken some, or for
+  // the next one (null). 0 or -errno, which the next read will find.
+  int EndShots(StreamRead* filled) noexcept;
   // Before the descriptor is closed.
   void StopShots() noexcept;
 
@@ -276,6 +280,7 @@ class StreamState {
   [[no_unique_address]] const IpPeer peer_;
   bool has_waited_ = false;  // for bytes
   bool no_shots_ = false;    // the reactor has none, or they have ended
+  bool unseen_ = false;      // what was read ahead came where nobody waited: the next ReadMore's
   Reading reading_ = Reading::kUnknown;
   bool drained_ = false;  // a read took all there was; more has its event
   Atomic<Worker*> home_{nullptr};
