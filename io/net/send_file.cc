@@ -52,19 +52,22 @@ bool IsUnsupported(int64_t result) {
 }
 
 // One SendFile under way.
-class Transfer {
+class FileTransfer {
  public:
-  Transfer(Stream& stream, const File& file, int64_t offset, int64_t count)
+  FileTransfer(const internal::StreamRef& stream, const File& file, int64_t offset, int64_t count)
       : stream_(stream), file_(file), offset_(offset), left_(count) {}
 
   int64_t sent() const noexcept { return sent_; }
 
   // co_await: until all is sent.
   Task<absl::Status> Run() {
-    co_await OrReturn(stream_.Flush());
+    // At the stream's home, where a Flush goes on and where it is closed: elsewhere the
+    // descriptor's number may be another's by now.
+    co_await OrReturn(Flush());
+    co_await OrReturn(Interrupted());
     // What is no socket may be shared with programs that do not expect it to stop blocking.
-    if (sys::Calls().SocketProtocol(stream_.descriptor()) < 0) co_return co_await Copy();
-    const Duplicate to(stream_.descriptor());
+    if (sys::Calls().SocketProtocol(stream_->fd()) < 0) co_return co_await Copy();
+    const Duplicate to(stream_->fd());
     const Duplicate from(file_.fd());
     for (const int fd : {to.get(), from.get()}) {
       if (fd < 0) co_return ErrnoToStatus(fd, "duplicate a descriptor");
@@ -87,12 +90,10 @@ class Transfer {
       co_await OrReturn(Interrupted());
       if (IsUnsupported(result)) co_return co_await Copy();
       if (result == -EAGAIN) {
-        // At the stream's home, where a Flush goes on and where it is closed: elsewhere the
-        // descriptor's number may be another's by then.
-        const absl::Status at_home = co_await stream_.Flush();
+        const absl::Status at_home = co_await Flush();
         co_await OrReturn(Interrupted());
         co_await OrReturn(at_home);
-        co_await OrReturn(io::Poll(stream_.descriptor(), kPollWritable));
+        co_await OrReturn(io::Poll(stream_->fd(), kPollWritable));
       } else if (result < 0) {
         co_return ErrnoToStatus(static_cast<int>(result), "sendfile");
       }
@@ -110,8 +111,10 @@ class Transfer {
   // What ends it, though the system would go on.
   absl::Status Interrupted() const {
     if (TaskContext::Current()->stop_requested()) return absl::CancelledError("cancelled");
-    // Also a Stream that is there still, but that its server has closed.
-    if (stream_.descriptor() < 0) return absl::CancelledError("the stream was closed");
+    // Also a Stream that is there still, but that its server closes.
+    if (stream_->closing() || stream_->closed()) {
+      return absl::CancelledError("the stream was closed");
+    }
     return absl::OkStatus();
   }
 
@@ -123,7 +126,9 @@ class Transfer {
       const size_t size = co_await OrReturn(file_.ReadAt(room, offset_));
       co_await OrReturn(Interrupted());
       if (size == 0) break;
-      const absl::Status written = co_await stream_.Write(absl::string_view(piece.data(), size));
+      const internal::StreamWriteAwaitable write(stream_, internal::StreamWrite::Kind::kWrite,
+                                                 room.subspan(0, size));
+      const absl::Status written = co_await write;
       if (!written.ok()) {
         Moved(static_cast<int64_t>(AcceptedBytes(written).value_or(0)));
         co_return written;
@@ -131,37 +136,43 @@ class Transfer {
       Moved(static_cast<int64_t>(size));
     }
     co_await OrReturn(Interrupted());
-    co_return co_await stream_.Flush();
+    co_return co_await Flush();
   }
 
-  Stream& stream_;
+  internal::StreamWriteAwaitable Flush() const noexcept {
+    return internal::StreamWriteAwaitable(stream_, internal::StreamWrite::Kind::kFlush, {});
+  }
+
+  // And not the Stream, which another thread may close meanwhile.
+  const internal::StreamRef stream_;
   const File& file_;
   int64_t offset_;
   int64_t left_;
   int64_t sent_ = 0;
 };
 
-std::string Naming(const Stream& stream, const File& file) {
-  const absl::StatusOr<SocketAddress> peer = stream.peer_address();
-  return absl::StrCat("send \"", absl::Utf8SafeCHexEscape(file.path()), "\" to ",
-                      peer.ok() ? peer->ToString() : std::string("a peer"));
+std::string Naming(const internal::StreamRef& stream, const File& file) {
+  const std::string path = absl::Utf8SafeCHexEscape(file.path());
+  const absl::StatusOr<SocketAddress> peer =
+      stream ? stream->PeerAddress() : absl::FailedPreconditionError("closed");
+  return absl::StrCat("send \"", path, "\" to ", peer.ok() ? peer->ToString() : "a peer");
 }
 
 }  // namespace
 
-Task<absl::StatusOr<int64_t>> SendFile(Stream& stream, const File& file, int64_t offset,
-                                       int64_t count) {
+Task<absl::StatusOr<int64_t>> internal::SendFileTo(StreamRef stream, const File& file,
+                                                   int64_t offset, int64_t count) {
   const std::string naming = Naming(stream, file);
   if (offset < 0 || count < 0) {
     co_return absl::InvalidArgumentError(absl::StrCat(naming, ": the ",
                                                       offset < 0 ? "offset " : "count ",
                                                       offset < 0 ? offset : count, " is negative"));
   }
-  if (!file.is_open() || !stream.is_open()) {
+  if (!file.is_open() || !stream) {
     co_return absl::FailedPreconditionError(
         absl::StrCat(naming, ": the ", file.is_open() ? "stream" : "file", " is closed"));
   }
-  Transfer transfer(stream, file, offset, std::min(count, kToTheEnd - offset));
+  FileTransfer transfer(stream, file, offset, std::min(count, kToTheEnd - offset));
   const absl::Status ended = co_await transfer.Run();
   if (ended.ok()) co_return transfer.sent();
   absl::Status error(

@@ -21,19 +21,27 @@ namespace plait {
 
 inline constexpr int64_t kToTheEnd = std::numeric_limits<int64_t>::max();
 
+namespace internal {
+// Holds the stream's state, and never the Stream, which may be closed or dropped meanwhile.
+Task<absl::StatusOr<int64_t>> SendFileTo(StreamRef stream, const File& file, int64_t offset,
+                                         int64_t count);
+}  // namespace internal
+
 // co_await: sends `count` bytes of `file` from `offset` on, or fewer where it ends before; how
 // many. What the stream had accepted before goes first. It is done when the kernel has it all. The
 // file's own position is neither used nor moved, so one File may be sent to many at once.
 //
-// As for a Write, no other task writes meanwhile; `stream` and `file` outlive the co_await, and a
-// stream that is closed or aborted meanwhile ends it with absl::CancelledError. Cancellation:
+// As for a Write, no other task writes meanwhile; `file` outlives the co_await, and a stream that
+// is closed, aborted or dropped meanwhile ends it with absl::CancelledError. Cancellation:
 // absl::CancelledError; AcceptedBytes (partial_bytes.h) says, for it and for every other error once
 // it has begun, how many bytes are on their way. Errors name the file and the peer: InvalidArgument
 // for a negative offset or count; those of the stream and of the file.
 // Cost: two descriptors while it lasts, and a hand-over to a blocking thread for each buffer of the
 // kernel's that it fills, of up to a mebibyte.
-Task<absl::StatusOr<int64_t>> SendFile(Stream& stream, const File& file, int64_t offset = 0,
-                                       int64_t count = kToTheEnd);
+inline Task<absl::StatusOr<int64_t>> SendFile(Stream& stream, const File& file, int64_t offset = 0,
+                                              int64_t count = kToTheEnd) {
+  return internal::SendFileTo(stream.state_, file, offset, count);
+}
 
 }  // namespace plait
 

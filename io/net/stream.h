@@ -39,6 +39,7 @@
 #define PLAIT_IO_NET_STREAM_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -61,6 +62,7 @@
 
 namespace plait {
 
+class File;
 class Stream;
 
 namespace internal {
@@ -261,6 +263,8 @@ class Stream {
  private:
   friend class Server;
   friend class Transport;
+  friend Task<absl::StatusOr<int64_t>> SendFile(Stream& stream, const File& file, int64_t offset,
+                                                int64_t count);
   friend absl::StatusOr<Stream> internal::OpenStandardStream(int fd, bool input);
 
   explicit Stream(internal::StreamRef state) noexcept : state_(std::move(state)) {}

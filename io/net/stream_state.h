@@ -144,6 +144,7 @@ class StreamState {
     Abort();
   }
   bool closing() const noexcept { return closing_.load(kRelaxed); }
+  bool closed() const noexcept { return closed_.load(kRelaxed); }
   // At home, and before its owner's write has returned that CloseForOwner has ended: what was
   // accepted in the owner's own memory, which is sent as well. Nothing otherwise.
   void AcceptLast(absl::string_view data);
@@ -219,7 +220,6 @@ class StreamState {
   StreamRefusal Settle(Worker* worker) noexcept;
   bool is_home(Worker* worker) const noexcept { return home_.load(kRelaxed) == worker; }
   Worker& home() const noexcept { return *home_.load(kRelaxed); }
-  bool closed() const noexcept { return closed_.load(kRelaxed); }
   StreamRefusal RefusalToRead() const noexcept {
     if (closing()) return StreamRefusal::kClosing;
     if (closed()) return StreamRefusal::kClosed;
