@@ -199,8 +199,10 @@ void StreamState::OnShots() noexcept {
   const bool waits = reader != nullptr && reader->by_shots();
   const bool enough = waits && reader->TakeShots(*this);
   // The reactor has its buffers back now, as a read that takes the rest may never come. Not while
-  // somebody may be writing what was read ahead, which stays where it is.
-  const bool ended = by_shots_->ending() && (waits || incoming_.empty());
+  // somebody may be writing what was read ahead, which stays where it is; and not where he may
+  // consume it on another thread: there the rest is for the next read.
+  const bool alone = waits || (home().group() == nullptr && incoming_.empty());
+  const bool ended = by_shots_->ending() && alone;
   const int end = ended ? EndShots(enough && reader->fills_ ? reader : nullptr) : 0;
   if (!waits) return;  // what has come is for the next one to take
   if (!enough) {
