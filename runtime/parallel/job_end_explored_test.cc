@@ -35,8 +35,9 @@ void OneWaits() {
   Job* const stolen = job.get();
   Parallel({[&] {
               {
-                Waiter waiter;
-                if (!job->end.reached() && job->end.Attach(waiter)) waiter.Wait();
+                // Not a local, whose writes clang leaves out until its address is known elsewhere.
+                const auto waiter = std::make_unique<Waiter>();
+                if (!job->end.reached() && job->end.Attach(*waiter)) waiter->Wait();
                 Require(job->result == 7, "the end was reached, but the result is not there");
               }
               job.reset();
