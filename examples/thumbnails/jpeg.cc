@@ -84,6 +84,7 @@ class Decoder {
 
   void ReadHeader() {
     jpeg_create_decompress(&decoder_);
+    // libjpeg's bytes are unsigned, a string's are not.
     jpeg_mem_src(&decoder_, reinterpret_cast<const unsigned char*>(file_.data()),
                  static_cast<unsigned long>(file_.size()));
     jpeg_read_header(&decoder_, TRUE);
@@ -131,6 +132,7 @@ class Encoder {
 
   absl::StatusOr<std::string> Encode() {
     if (!guard_.Do(*this, &Encoder::Write)) return guard_.error();
+    // libjpeg's bytes are unsigned, a string's are not.
     return std::string(reinterpret_cast<const char*>(file_), file_size_);
   }
 
@@ -147,7 +149,7 @@ class Encoder {
     jpeg_start_compress(&encoder_, TRUE);
     const size_t row_bytes = static_cast<size_t>(image_.size.width) * 3;
     while (encoder_.next_scanline < encoder_.image_height) {
-      // libjpeg reads from it.
+      // libjpeg only reads from it, though its type does not say so.
       JSAMPROW row =
           const_cast<JSAMPROW>(image_.pixels.data() + row_bytes * encoder_.next_scanline);
       jpeg_write_scanlines(&encoder_, &row, 1);

@@ -24,6 +24,8 @@ enum Flag : uintptr_t {
   kFlags = 7,
 };
 
+// The reactor's word in an operation is a pointer: to its list, whose alignment leaves the lowest
+// bits to the flags. What goes in as a number comes out as one.
 uintptr_t FlagsOf(const IoOperation& operation) noexcept {
   return reinterpret_cast<uintptr_t>(operation.reactor_slot[0]) & kFlags;
 }
@@ -200,6 +202,7 @@ void RingReactor::Put(Descriptor* descriptor, IoOperation& operation) noexcept {
       if (!ring_.deferred()) entry->flags |= IOSQE_ASYNC;
     }
   }
+  // The kernel's word for us is a number, of which the tag is the lowest bits.
   entry->user_data = reinterpret_cast<uintptr_t>(&operation) | kOperation;
   ++with_kernel_;
 }
@@ -270,6 +273,7 @@ void RingReactor::Ended(IoOperation& operation, const io_uring_cqe& completion) 
 void RingReactor::Finish(IoOperation& operation, int32_t result) noexcept {
   // Another operation may be in its memory when the queue has room again.
   if (!stalled_cancels_.empty()) [[unlikely]] {
+    // Known there by the kernel's word for it.
     std::erase(stalled_cancels_, reinterpret_cast<uintptr_t>(&operation) | kOperation);
   }
   ListOf(operation)->Remove(operation);
@@ -312,7 +316,7 @@ void RingReactor::AskToEnd(IoOperation& operation) noexcept {
   const uintptr_t flags = FlagsOf(operation);
   if ((flags & kCancelled) != 0) return;
   SetFlags(operation, flags | kCancelled);
-  AskToCancel(reinterpret_cast<uintptr_t>(&operation) | kOperation);
+  AskToCancel(reinterpret_cast<uintptr_t>(&operation) | kOperation);  // the kernel's word for it
 }
 
 void RingReactor::AskToCancel(uintptr_t user_data) noexcept {

@@ -89,6 +89,7 @@ void RingReactor::Reap() noexcept {
 
 void RingReactor::Handle(const io_uring_cqe& completion) noexcept {
   const auto data = static_cast<uintptr_t>(completion.user_data);
+  // The address that went in with the request, without its tag.
   void* const pointer = reinterpret_cast<void*>(data & ~uintptr_t{kTags});
   switch (data & kTags) {
     case kOperation:
@@ -150,6 +151,7 @@ void RingReactor::Arm(UringMultishot& shots) noexcept {
     return;
   }
   multishots_.Prepare(*entry, shots);
+  // The kernel's word for us is a number, of which the tag is the lowest bits.
   entry->user_data = reinterpret_cast<uintptr_t>(&shots) | kMultishot;
   changed_descriptors_.push_back(shots.fd());
 }
@@ -157,7 +159,7 @@ void RingReactor::Arm(UringMultishot& shots) noexcept {
 void RingReactor::Disarm(UringMultishot& shots) noexcept {
   const auto stalled = std::find(stalled_multishots_.begin(), stalled_multishots_.end(), &shots);
   if (stalled == stalled_multishots_.end()) {
-    AskToCancel(reinterpret_cast<uintptr_t>(&shots) | kMultishot);
+    AskToCancel(reinterpret_cast<uintptr_t>(&shots) | kMultishot);  // the kernel's word for it
     if (shots.accepts()) changed_descriptors_.push_back(shots.fd());
     return;
   }

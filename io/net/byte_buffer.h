@@ -62,6 +62,7 @@ class ByteBuffer {
     size_t end;
     size_t capacity;
 
+    // In the same block of memory, right behind this.
     char* bytes() noexcept { return reinterpret_cast<char*>(this + 1); }
   };
 

@@ -11,6 +11,7 @@ IpPeer::IpPeer(const SocketAddress& peer) {
   family_ = peer.family();
   port_ = peer.port();
   if (family_ == SocketAddress::Family::kIpv4) {
+    // The system's address is of the type that its family says; likewise below.
     const auto* const system = reinterpret_cast<const ::sockaddr_in*>(peer.data());
     std::memcpy(ipv4_.data(), &system->sin_addr, ipv4_.size());
     return;

@@ -180,6 +180,7 @@ void FutexTable::Wait(const Atomic<uint32_t>& word, uint32_t value,
   place.bell.Prepare();
   // Release: who finds it may ring the bell. Acquire pairs with the look of a waker that came
   // before: the word has changed.
+  // As a number, which is compared and never followed: the word may be gone when a waker looks.
   place.word.exchange(reinterpret_cast<uintptr_t>(&word), kAcqRel);
   if (word.load(kRelaxed) == value) place.bell.Await(timeout);
   // Modified, not just stored, so that what is released here (the bell; by a waker's look, the
@@ -188,7 +189,7 @@ void FutexTable::Wait(const Atomic<uint32_t>& word, uint32_t value,
 }
 
 void FutexTable::Wake(const Atomic<uint32_t>& word) noexcept {
-  const auto address = reinterpret_cast<uintptr_t>(&word);
+  const auto address = reinterpret_cast<uintptr_t>(&word);  // compared, never followed
   for (Bucket* bucket = &BucketOf(word); bucket != nullptr;) {
     for (Place& place : bucket->places) {
       // A look that others see. Release: who sleeps here later sees the word changed. Acquire: of

@@ -223,6 +223,7 @@ absl::StatusOr<EventLoop::Handle> EventLoop::PostAfter(absl::Duration delay,
 }
 
 bool EventLoop::live() const noexcept {
+  // It only looks; what it looks at is locked for that, and so not const.
   return !ready_.empty() || !inbox_.empty() || !timers_.empty() || reactor_->in_flight() > 0 ||
          callbacks_.size() > 0 || internal::HasTasks(const_cast<EventLoop&>(*this));
 }

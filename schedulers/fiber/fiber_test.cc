@@ -66,7 +66,7 @@ TEST(FiberTest, ADeepTaskThatASmallFiberSpawnsEagerlyDoesNotTakeItsStack) {
   }());
 }
 
-// Gives the lowest place of the stack that any of them has.
+// Gives the lowest place of the stack that any of them has; as a number, to be subtracted.
 Task<uintptr_t> LowestOf(int depth) {
   const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
   if (depth == 0) co_return here;
