@@ -4,8 +4,9 @@
 // Memory of this size comes new from the system, as a rule, and most of what a copy into it costs
 // is then the system's work for each page of 4 KiB: 480 ms for 1 GiB, instead of 100 ms with pages
 // of 2 MiB. But where memory is in pieces, the system first moves other pages about for each large
-// one, which may take milliseconds. So the copy looks at the clock as it goes, and stops asking for
-// large pages once they have cost it more than they are worth.
+// one, which may take milliseconds. So the copy looks at the clock as it goes: it has its first
+// steps on small pages, and stops asking for large ones once those have cost it more than they are
+// worth.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_LARGE_COPY_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_LARGE_COPY_H_
 
@@ -22,12 +23,14 @@ namespace plait::internal {
 // the system.
 inline constexpr size_t kLargeCopyBytes = size_t{32} << 20;
 
-// Asks for large pages below [memory, memory + size), which is about to be written from its start.
+// Asks for large pages below [memory, memory + size), which is about to be written from its start,
+// but for the first kMeasured steps.
 // Threads: one. The memory outlives it.
 class LargePages {
  public:
   // So much is written between two looks at the clock.
   static constexpr size_t kStep = size_t{2} << 20;
+  static constexpr int kMeasured = 2;
 
   LargePages(void* memory, size_t size, Clock& clock = Clock::Real()) noexcept;
   LargePages(const LargePages&) = delete;
@@ -43,7 +46,9 @@ class LargePages {
   const size_t size_;
   Clock& clock_;
   Deadline step_began_;
-  absl::Duration patience_;  // what large pages may still cost beyond what small ones would
+  int to_measure_ = kMeasured;
+  absl::Duration small_;     // what a step costs on small pages, what it copies from included
+  absl::Duration patience_;  // what large pages may still cost beyond that
   bool gave_up_ = false;
 };
 

@@ -28,14 +28,15 @@ class LargePagesTest : public ::testing::Test {
  protected:
   static constexpr size_t kSteps = 100;
 
-  // How many steps it takes until it gives up, of which each takes so long; kSteps: it does not.
-  size_t StepsUntilItGivesUp(absl::Duration step) {
+  // How many steps it takes on large pages until it gives up, of which each takes so long, and each
+  // on small pages `small`; kSteps: it does not.
+  size_t StepsUntilItGivesUp(absl::Duration step, absl::Duration small = absl::Milliseconds(1)) {
     TestClock clock;
     LargePages pages(memory_.get(), kSteps * LargePages::kStep, clock);
     for (size_t done = 1; done <= kSteps; ++done) {
-      clock.AdvanceTo(clock.Now() + step);
+      clock.AdvanceTo(clock.Now() + (done <= LargePages::kMeasured ? small : step));
       pages.Wrote(done * LargePages::kStep);
-      if (pages.gave_up()) return done;
+      if (pages.gave_up()) return done - LargePages::kMeasured;
     }
     return kSteps;
   }
@@ -54,6 +55,13 @@ TEST_F(LargePagesTest, WhatIsSlowerIsGivenUpTheSoonerTheSlowerItIs) {
   EXPECT_EQ(StepsUntilItGivesUp(absl::Milliseconds(100)), 1u);
   EXPECT_EQ(StepsUntilItGivesUp(absl::Milliseconds(6)), 6u);
   EXPECT_EQ(StepsUntilItGivesUp(absl::Milliseconds(2)), 26u);
+}
+
+TEST_F(LargePagesTest, WhereSmallPagesAreSlowLargeOnesMayBeTheSame) {
+  EXPECT_EQ(StepsUntilItGivesUp(absl::Milliseconds(4), absl::Milliseconds(4)), kSteps);
+  EXPECT_EQ(StepsUntilItGivesUp(absl::Milliseconds(8), absl::Milliseconds(4)), 26u);
+  // Memory that was used before is fast, and says nothing of the rest.
+  EXPECT_EQ(StepsUntilItGivesUp(absl::Milliseconds(1), absl::Microseconds(100)), kSteps);
 }
 
 }  // namespace
