@@ -247,12 +247,13 @@ void PoolCore::OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept {
       again.push_back(call);
     } else {
       OnCallsDeath(*call, worker, exit);
-      End(*call, absl::AbortedError(absl::StrCat(
-                     "calling ", functions().name(call->function), ": its worker process ",
-                     worker.process().pid(), " ", exit.ToString(),
-                     worker.corrupt() ? " after it had damaged the memory shared with it" : "",
-                     never_begun ? " before it had begun it, as others did" : "",
-                     exit.error_tail.empty() ? "" : "; its last words: ", exit.error_tail)));
+      const std::string why =
+          absl::StrCat("calling ", functions().name(call->function), ": its worker process ",
+                       worker.process().pid(), " ", exit.ToString(),
+                       worker.corrupt() ? " after it had damaged the memory shared with it" : "",
+                       never_begun ? " before it had begun it, as others did" : "",
+                       exit.error_tail.empty() ? "" : "; its last words: ", exit.error_tail);
+      End(*call, killed && never_begun ? absl::UnavailableError(why) : absl::AbortedError(why));
     }
   }
   for (auto call = again.rbegin(); call != again.rend(); ++call) queue_.PushFront(**call);
@@ -284,7 +285,7 @@ void PoolCore::CountUnbegun(WorkerSeat& worker, bool killed) noexcept {
   const std::string why =
       absl::StrCat("calling ", functions().name(call->function),
                    ": one worker process after another ended before it had begun it");
-  // What was killed for that it has not begun says the truth.
+  // What was killed for that it has not begun says the truth. Codes as in OnDeath.
   Stop(*call, killed ? absl::UnavailableError(why) : absl::AbortedError(why));
 }
 

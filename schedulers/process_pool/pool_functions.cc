@@ -153,6 +153,7 @@ int UntilTerminated(const std::string& folder, const std::string& name) {
   ::signal(SIGTERM, [](int) { terminated = 1; });
   Touch(absl::StrCat(folder, "/", name, ".began"));
   for (int round = 0; terminated == 0; ++round) SpinWait(round);
+  Touch(absl::StrCat(folder, "/", name, ".terminated"));
   return 0;
 }
 
@@ -248,6 +249,7 @@ FunctionTable PoolFunctions() {
       .Add("until_terminated", &UntilTerminated)
       .Add("die_at_first", &DieAtFirst);
   table.SetInitializer([] {
+    if (const char* const path = std::getenv(kInitializerNotes)) Note(path, "initialized");
     while (std::getenv(kInitializerHangs) != nullptr) ::pause();
     if (std::getenv(kDiesBeforeCalls) != nullptr) FaultBeforeCalls(SIG_DFL);
     if (std::getenv(kHangsBeforeCalls) != nullptr) {

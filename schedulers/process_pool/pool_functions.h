@@ -50,7 +50,8 @@ int NoteAndDie(const std::string& path, int number, const std::string& how);
 absl::StatusOr<int> Gate(WorkerContext& context, const std::string& folder,
                          const std::string& name);
 absl::StatusOr<int> Stubborn(const std::string& folder, const std::string& name);
-// Returns when its process is asked to end, and does not end it then.
+// Returns when its process is asked to end (SIGTERM), and does not end it then; leaves
+// `name.terminated`.
 int UntilTerminated(const std::string& folder, const std::string& name);
 // Dies at its first run, by the journal, and returns how often it has run at others.
 int DieAtFirst(const std::string& folder, const std::string& name);
@@ -64,6 +65,9 @@ int CountLines(const std::string& path, absl::string_view line);
 inline constexpr char kInitializerFails[] = "PLAIT_TEST_INITIALIZER_FAILS";
 // The same, and they do not end either.
 inline constexpr char kInitializerHangs[] = "PLAIT_TEST_INITIALIZER_HANGS";
+
+// The same, a file, to which each adds the line "initialized".
+inline constexpr char kInitializerNotes[] = "PLAIT_TEST_INITIALIZER_NOTES";
 
 // The same, and they die, or hang, when they are about to begin a call.
 inline constexpr char kDiesBeforeCalls[] = "PLAIT_TEST_DIES_BEFORE_CALLS";

@@ -27,6 +27,8 @@
 //     that goes on all the same has its process ended, by SIGTERM and then SIGKILL, and replaced.
 //   - Where the process that starts workers dies or hangs, it and all of them are replaced: as many
 //     calls fail as ran, with absl::AbortedError that says so.
+//   - A call before which one worker after another dies fails with absl::AbortedError, one before
+//     which they hang, or for which none starts, with absl::UnavailableError: it has not run.
 //   - A function that ends its workers again and again is called no more for a while.
 //   - However many calls there are, processes and memory do not grow: callers are suspended until
 //     it is their turn.

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -140,15 +141,14 @@ BENCHMARK(BM_Map)->ArgsProduct({{1, 2}, {1, 256}})->ArgNames({"workers", "chunk"
 void BM_FirstResultAfterCreate(benchmark::State& state) {
   for (auto _ : state) {
     state.PauseTiming();
-    EventLoop loop(MakeEpollReactor());
+    std::optional<EventLoop> loop(std::in_place, MakeEpollReactor());
     state.ResumeTiming();
-    ProcessPool pool = NewPool(state.range(0));
-    const absl::StatusOr<int> result = BlockOn(loop, pool.Call(Same, 1));
+    std::optional<ProcessPool> pool(NewPool(state.range(0)));
+    const absl::StatusOr<int> result = BlockOn(*loop, pool->Call(Same, 1));
     state.PauseTiming();
     if (!result.ok()) state.SkipWithError("a call failed");
-    {
-      const ProcessPool ended(std::move(pool));
-    }
+    pool.reset();
+    loop.reset();  // which ends the processes
     state.ResumeTiming();
   }
 }

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -281,9 +282,8 @@ TEST(ProcessPoolChaosTest, EachFailureIsAHitOnTheVeryWorkerAndNothingRunsTwiceOr
     options.functions = internal::PoolFunctions();
     options.workers = kWorkers;
     options.quarantine_after = 0;
-    options.terminate_grace = absl::Seconds(5);
-    // However busy the machine is.
-    options.start_grace = options.zygote_grace = absl::Minutes(10);
+    // However busy the machine is, the pool itself kills nobody.
+    options.terminate_grace = options.start_grace = options.zygote_grace = absl::Minutes(10);
     options.worker.error = WorkerError::kNull;
     options.worker.memory_limit = uint64_t{64} << 20;
     absl::StatusOr<ProcessPool> pool = ProcessPool::Create(std::move(options));

@@ -28,6 +28,8 @@ struct ProcessPoolOptions {
   size_t max_payload = size_t{4} << 30;
   // A call that was cancelled or is late while it runs: how long its function may go on before its
   // process gets SIGTERM (WorkerContext::cancelled() tells it at once), and after that, SIGKILL.
+  // The latter is also how long a process that has calls and begins none may be silent, and how
+  // long one that was told to leave may take.
   absl::Duration cancel_grace = absl::Milliseconds(100);
   absl::Duration terminate_grace = absl::Seconds(1);
   // How long a process may take until it is ready, its initializer included; then it is killed, and

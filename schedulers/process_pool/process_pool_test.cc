@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -30,6 +31,8 @@
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/pool_functions.h"
 #include "plait/schedulers/process_pool/process_pool_fixture.h"
+#include "plait/schedulers/process_pool/process_system.h"
+#include "plait/schedulers/process_pool/remote_executor.h"
 
 namespace plait {
 namespace {
@@ -111,13 +114,67 @@ TEST_P(ProcessPoolTest, ManyCallsAtOnceAllComeBack) {
   for (int i = 0; i < 2'000; ++i) ASSERT_EQ((*results)[static_cast<size_t>(i)], i * i);
 }
 
+// One that says when it has ended.
+struct CountedCall : RemoteCall {
+  explicit CountedCall(int& of_ended) : ended(of_ended) {
+    function = "nothing";
+    encode = [](const RemoteCall&, Encoder&) {};
+    decode = [](RemoteCall&, absl::string_view) {};
+    run = [](WorkItem& item) noexcept { ++static_cast<CountedCall&>(item).ended; };
+  }
+  int& ended;
+};
+
+TEST_P(ProcessPoolTest, AWorkerIsGivenSoManyCallsAheadAndTheOthersWait) {
+  constexpr int kAhead = 8;
+  ProcessPool pool = NewPool({.workers = 1, .calls_per_worker = kAhead});
+  std::ptrdiff_t most = 0;  // that were given at once, behind the one that runs
+  const auto body = [&](std::string in) -> Task<absl::Status> {
+    const std::string began = in + "/gate.began";
+    const std::string go = in + "/gate.go";
+    JoinHandle<absl::StatusOr<int>> gate = pool.Submit(Gate, in, "gate");
+    co_await Until(&began);
+    int ended = 0;
+    std::deque<CountedCall> calls;
+    for (int i = 0; i < 20; ++i) pool.Start(calls.emplace_back(ended));
+    for (int i = 0; i < 100; ++i) {
+      most = std::max(most, std::count_if(calls.begin(), calls.end(), [](const CountedCall& call) {
+                        return call.attempts == 1;
+                      }));
+      co_await Yield();
+    }
+    EXPECT_EQ(ended, 0);
+    Touch(go);
+    while (ended < 20) co_await Yield();
+    ::unlink(began.c_str());
+    ::unlink(go.c_str());
+    co_return (co_await gate).status();
+  };
+  // What waits long in a worker is taken back, and it is given fewer for a while: so not always as
+  // many, and never more.
+  while (most < kAhead - 1) ASSERT_EQ(Run(body(folder_.path())), absl::OkStatus());
+  EXPECT_EQ(most, kAhead - 1);
+}
+
+TEST_P(ProcessPoolTest, ItHasNoThreads) {
+  const int before = internal::pool_system::ThreadCount();
+  ProcessPool pool = NewPool({.workers = 8});
+  std::vector<Task<absl::StatusOr<int>>> calls;
+  for (int i = 0; i < 100; ++i) calls.push_back(pool.Call(Square, i));
+  EXPECT_TRUE(Run(Gather(std::move(calls))).ok());
+  EXPECT_EQ(internal::pool_system::ThreadCount(), before);
+}
+
 TEST_P(ProcessPoolTest, SubmitStartsAtOnce) {
   ProcessPool pool = NewPool();
-  EXPECT_EQ(*Run([](ProcessPool& on) -> Task<absl::StatusOr<int>> {
-    JoinHandle<absl::StatusOr<int>> handle = on.Submit(Square, 6);
-    co_return co_await handle;
-  }(pool)),
-            36);
+  auto submit = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
+    JoinHandle<absl::StatusOr<int>> handle = on.Submit(Gate, in, "gate");
+    const std::string began = in + "/gate.began";
+    co_await Until(&began);  // though nobody awaits it
+    Touch(in + "/gate.go");
+    co_return (co_await handle).status();
+  };
+  EXPECT_EQ(Run(submit(pool, folder_.path())), absl::OkStatus());
 }
 
 TEST_P(ProcessPoolTest, ACancelledCallThatHasNotBegunNeverBegins) {
@@ -185,6 +242,19 @@ TEST_P(ProcessPoolTest, ALateCallIsDeadlineExceededAndStopped) {
   EXPECT_THAT(std::string(late.status().message()), HasSubstr("gate"));
   // The process stops, or is stopped, and there is one for the next.
   EXPECT_EQ(*Run(pool.Call(Square, 2)), 4);
+}
+
+TEST_P(ProcessPoolTest, ALateCallThatRunsIsToldToStopAndItsProcessGoesOn) {
+  ProcessPool pool = NewPool({.workers = 1, .cancel_grace = kLong});
+  const int pid = *Run(pool.Call(Pid));
+  // Until it is not late before it has begun.
+  for (absl::Duration timeout = absl::Milliseconds(50); !Exists(File("late.began")); timeout *= 2) {
+    const absl::StatusOr<int> late =
+        Run(pool.CallWith({.timeout = timeout}, Gate, folder_.path(), "late"));
+    ASSERT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded) << late.status();
+  }
+  Await("late.cancelled");
+  EXPECT_EQ(*Run(pool.Call(Pid)), pid);
 }
 
 TEST_P(ProcessPoolTest, ALateCallThatHasNotBegunNeverBegins) {

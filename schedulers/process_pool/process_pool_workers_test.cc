@@ -52,6 +52,7 @@ using internal::Length;
 using internal::Make;
 using internal::MemoryLimit;
 using internal::Niceness;
+using internal::NoteAndDie;
 using internal::PageFaults;
 using internal::Pid;
 using internal::Square;
@@ -67,8 +68,9 @@ using ::testing::Le;
 class ProcessPoolWorkersTest : public internal::ProcessPoolFixture {
  protected:
   // While `variable` is set, which workers see that are forked by then.
-  static ProcessPool NewPoolWhere(const char* variable, ProcessPoolOptions options) {
-    EXPECT_EQ(::setenv(variable, "1", 1), 0);
+  static ProcessPool NewPoolWhere(const char* variable, ProcessPoolOptions options,
+                                  const std::string& value = "1") {
+    EXPECT_EQ(::setenv(variable, value.c_str(), 1), 0);
     ProcessPool pool = NewPool(std::move(options));
     EXPECT_EQ(::unsetenv(variable), 0);
     return pool;
@@ -259,8 +261,13 @@ TEST_P(ProcessPoolWorkersTest, AnIdempotentCallRunsAgainElsewhereAndOthersDoNot)
 
 TEST_P(ProcessPoolWorkersTest, AnIdempotentCallRunsNoMoreOftenThanItMay) {
   ProcessPool pool = NewPool({.quarantine_after = 0});
-  EXPECT_EQ(Run(pool.CallWith({.attempts = 3}, Die, "kill")).status().code(),
-            absl::StatusCode::kAborted);
+  const absl::StatusOr<int> result =
+      Run(pool.CallWith({.attempts = 3}, NoteAndDie, File("runs"), 7, "kill"));
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kAborted);
+  std::ifstream runs(File("runs"));
+  int count = 0;
+  for (std::string line; std::getline(runs, line);) ++count;
+  EXPECT_EQ(count, 3);
   // A worker that had nothing to do may not have been started again yet: those that died were.
   EXPECT_GE(pool.workers_replaced(), 3u);
 }
@@ -354,6 +361,26 @@ TEST_P(ProcessPoolWorkersTest, DrainDoesNotWaitForAWorkerThatStarts) {
             absl::StatusCode::kDeadlineExceeded);
   EXPECT_TRUE(Run(pool.Drain()).ok());
   EXPECT_FALSE(HasChildren());
+}
+
+TEST_P(ProcessPoolWorkersTest, TheyStartAndInitializeBeforeAnyCall) {
+  const ProcessPool pool = NewPoolWhere(internal::kInitializerNotes, {.workers = 2}, File("notes"));
+  // Without a loop of the pool's.
+  while (CountLines(File("notes"), "initialized") < 2) ::sched_yield();
+}
+
+TEST_P(ProcessPoolWorkersTest, OneThatDoesNotStopIsAskedToEndBeforeItIsKilled) {
+  ProcessPool pool =
+      NewPool({.workers = 1, .cancel_grace = absl::Milliseconds(1), .terminate_grace = kLong});
+  auto cancel = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
+    JoinHandle<absl::StatusOr<int>> call = on.Submit(UntilTerminated, in, "gate");
+    const std::string began = in + "/gate.began";
+    co_await Until(&began);
+    call.Cancel();
+    co_return (co_await call).status();
+  };
+  EXPECT_EQ(Run(cancel(pool, folder_.path())).code(), absl::StatusCode::kCancelled);
+  Await("gate.terminated");  // by SIGTERM, which a function may see
 }
 
 TEST_P(ProcessPoolWorkersTest, AProcessThatWasToldToEndGetsNoOtherCall) {

@@ -26,6 +26,7 @@
 #include "plait/schedulers/process_pool/pool_functions.h"
 #include "plait/schedulers/process_pool/process_pool.h"
 #include "plait/schedulers/process_pool/process_pool_fixture.h"
+#include "plait/schedulers/process_pool/stop_process.h"
 
 namespace plait {
 namespace {
@@ -36,6 +37,7 @@ using internal::kLong;
 using internal::Parent;
 using internal::Pid;
 using internal::Square;
+using internal::StopProcess;
 using internal::Until;
 using ::testing::HasSubstr;
 
@@ -45,13 +47,6 @@ std::vector<int> Children() {
   std::vector<int> pids;
   for (int pid = 0; file >> pid;) pids.push_back(pid);
   return pids;
-}
-
-// Returns when it is stopped.
-void StopProcess(int pid) {
-  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
-  siginfo_t info = {};
-  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOWAIT), 0);
 }
 
 // Returns when it hangs; false where this process may not have it so.
@@ -129,7 +124,7 @@ TEST_P(ProcessPoolZygoteTest, AStoppedZygoteIsNoReasonNotToDrain) {
 }
 
 TEST_P(ProcessPoolZygoteTest, AZygoteThatHangsIsReplacedAndTheCallThatRanIsToldSo) {
-  ProcessPool pool = NewPool(absl::Milliseconds(100), 1);
+  ProcessPool pool = NewPool(absl::Milliseconds(500), 1);
   const int zygote = *Run(pool.Call(Parent));
   const int worker = *Run(pool.Call(Pid));
   if (!Hang(zygote)) GTEST_SKIP() << "this process may not trace another";
@@ -138,7 +133,7 @@ TEST_P(ProcessPoolZygoteTest, AZygoteThatHangsIsReplacedAndTheCallThatRanIsToldS
       RunWhile(pool, [](int pid) { EXPECT_EQ(::kill(pid, SIGKILL), 0); }, worker);
   EXPECT_EQ(outcomes.running.code(), absl::StatusCode::kAborted) << outcomes.running;
   EXPECT_THAT(std::string(outcomes.running.message()),
-              HasSubstr("the process that starts workers gave no sign of life for 100ms and was "
+              HasSubstr("the process that starts workers gave no sign of life for 500ms and was "
                         "killed"));
   ASSERT_TRUE(outcomes.behind.ok()) << outcomes.behind.status();
   EXPECT_NE(*outcomes.behind, zygote);
@@ -147,7 +142,7 @@ TEST_P(ProcessPoolZygoteTest, AZygoteThatHangsIsReplacedAndTheCallThatRanIsToldS
 }
 
 TEST_P(ProcessPoolZygoteTest, AZygoteThatHangsBeforeItHasStartedAWorkerIsReplaced) {
-  ProcessPool pool = NewPool(absl::Milliseconds(100), 3);
+  ProcessPool pool = NewPool(absl::Milliseconds(500), 3);
   const std::vector<int> children = Children();
   ASSERT_EQ(children.size(), 1u);
   if (!Hang(children.front())) GTEST_SKIP() << "this process may not trace another";

@@ -88,8 +88,8 @@ int KeepDescriptors(absl::Span<const int> descriptors) noexcept;
 // Gives up the mappings of files in whose names one of these occurs.
 void UnmapFiles(absl::Span<const absl::string_view> names) noexcept;
 // Memory that was freed stays for what is allocated next, up to some 64 MiB, where each large value
-// would else have fresh pages: 256 page faults for a MiB. For before others set that for
-// themselves.
+// would else have fresh pages: 256 page faults for a MiB. Called first: an initializer may set it
+// otherwise.
 void KeepFreedMemory() noexcept;
 // What was kept goes back to the system.
 void GiveBackFreedMemory() noexcept;

@@ -49,6 +49,8 @@ class LocalExecutor final : public RemoteExecutor {
 
   void Start(RemoteCall& call) noexcept override {
     ++started;
+    options = call.options;
+    key = std::string(call.options.idempotency_key);
     if (at_once) return Finish(call);
     waiting = &call;
   }
@@ -72,6 +74,8 @@ class LocalExecutor final : public RemoteExecutor {
   bool at_once = true;
   bool finish_cancelled = true;
   int started = 0;
+  CallOptions options;  // of the last call; its key is kept
+  std::string key;
   internal::Atomic<int> cancelled{0};
   RemoteCall* waiting = nullptr;
 
@@ -103,6 +107,18 @@ class RemoteExecutorTest : public ::testing::Test {
 TEST_F(RemoteExecutorTest, ACallGivesItsFunctionsResult) {
   EXPECT_EQ(*BlockOn(loop_, CallRemote(executor_, kTwice, {}, 21)), 42);
   EXPECT_EQ(BlockOn(loop_, CallRemote(executor_, kFail, {})), absl::NotFoundError("as asked"));
+}
+
+TEST_F(RemoteExecutorTest, AnExecutorIsToldHowTheCallIsToBeMade) {
+  std::string key = "order 17";
+  auto call = CallRemote(
+      executor_, kTwice,
+      {.timeout = absl::Seconds(3), .attempts = 5, .idempotency_key = absl::string_view(key)}, 1);
+  key = "order 18";  // it has a copy
+  EXPECT_EQ(*BlockOn(loop_, std::move(call)), 2);
+  EXPECT_EQ(executor_.options.timeout, absl::Seconds(3));
+  EXPECT_EQ(executor_.options.attempts, 5);
+  EXPECT_EQ(executor_.key, "order 17");
 }
 
 TEST_F(RemoteExecutorTest, AnExecutorsErrorIsTheCalls) {

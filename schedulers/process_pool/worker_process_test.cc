@@ -34,6 +34,7 @@
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sanitized.h"
 #include "plait/schedulers/process_pool/link.h"
+#include "plait/schedulers/process_pool/stop_process.h"
 #include "plait/schedulers/process_pool/worker_exit.h"
 #include "plait/schedulers/process_pool/worker_fixture.h"
 #include "plait/schedulers/process_pool/worker_options.h"
@@ -120,6 +121,21 @@ TEST(WorkerProcessTest, TheLastThatItWroteToItsStandardErrorIsKept) {
   WorkerOptions null;
   null.error = WorkerError::kNull;
   EXPECT_EQ(RunWorker(*zygote, "error nobody reads this", null).error_tail, "");
+}
+
+TEST(WorkerProcessTest, ItsStandardOutputGoesWhereTheProgramsDoesOrNowhere) {
+  AnswerPipe shown;
+  const int before = ::dup(1);
+  ::dup2(shown.writer, 1);
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  ::dup2(before, 1);
+  ::close(before);
+  shown.CloseWriter();
+  WorkerOptions null = Keeping();
+  null.output = WorkerOutput::kNull;
+  EXPECT_EQ(RunWorker(*zygote, "print nobody reads this\nexit 0", null).error_tail, "");
+  EXPECT_EQ(RunWorker(*zygote, "print shown\nexit 0", Keeping()).error_tail, "");
+  EXPECT_EQ(shown.ReadLine(), "shown");
 }
 
 TEST(WorkerProcessTest, ItsStandardErrorIsShownWhereTheProgramsIs) {
@@ -305,9 +321,7 @@ TEST(WorkerProcessTest, AStoppedZygoteGivesNoSignOfLifeUntilItGoesOn) {
   const std::unique_ptr<Zygote> zygote = StartZygote();
   EXPECT_TRUE(zygote->Answers()) << "it owes nothing yet";
   while (!zygote->Answers()) ::sched_yield();
-  ::kill(zygote->pid(), SIGSTOP);
-  siginfo_t info = {};
-  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(zygote->pid()), &info, WSTOPPED | WNOWAIT), 0);
+  StopProcess(zygote->pid());
   // What it was asked before that it may have answered.
   static_cast<void>(zygote->Answers());
   for (int i = 0; i < 10; ++i) EXPECT_FALSE(zygote->Answers());
@@ -322,7 +336,7 @@ TEST(WorkerProcessTest, AStoppedZygoteThatIsDroppedLeavesNothing) {
   const std::unique_ptr<WorkerProcess> worker = StartWorker(*zygote, "tell\nspin", answers.writer);
   answers.CloseWriter();
   EXPECT_EQ(answers.ReadLine(), "here");
-  ::kill(zygote->pid(), SIGSTOP);
+  StopProcess(zygote->pid());
   zygote.reset();
   EXPECT_TRUE(answers.WaitForEnd(20'000));
   EXPECT_FALSE(HasChildren());
