@@ -51,14 +51,14 @@ absl::Status PoolMonitor::StartThread(const std::string& name) {
 
 void PoolMonitor::End() noexcept {
   if (!thread_.joinable()) return;
-  ending_.store(true, kRelease);
+  ending_.store(true, kRelaxed);
   parker_.Wake();
   thread_.join();
 }
 
 void PoolMonitor::Run() noexcept {
   int quiet_looks = 0;
-  while (!ending_.load(kAcquire)) {
+  while (!ending_.load(kRelaxed)) {
     quiet_looks = AllAsleep() ? quiet_looks + 1 : 0;
     if (quiet_looks > kLooksBeforeSleep) {
       Sleep();
@@ -75,16 +75,16 @@ bool PoolMonitor::AllAsleep() const noexcept {
 }
 
 void PoolMonitor::Sleep() noexcept {
-  asleep_.store(true, kSeqCst);
-  while (!ending_.load(kAcquire) && AllAsleep()) parker_.Park(Deadline::Infinite(), Clock::Real());
-  asleep_.store(false, kRelaxed);
+  asleep_.Begin();
+  while (!ending_.load(kRelaxed) && AllAsleep()) parker_.Park(Deadline::Infinite(), Clock::Real());
+  asleep_.End();
 }
 
 void PoolMonitor::AwaitTick() noexcept {
   // Woken, it may be by a worker that has seen it asleep before: two looks that come close together
   // would take anybody for stuck.
   const Deadline next = Clock::Real().Now() + kTick;
-  while (!ending_.load(kAcquire) && parker_.Park(next, Clock::Real())) {
+  while (!ending_.load(kRelaxed) && parker_.Park(next, Clock::Real())) {
   }
 }
 
@@ -147,31 +147,28 @@ void PoolMonitor::AdaptSpares() noexcept {
   const auto threads = static_cast<size_t>(shared_.threads);
   for (size_t i = threads; i < watched_.size(); ++i) {
     PoolWorker& spare = *shared_.workers[i];
-    if (!spare.begun() && spare.has_work()) StartSpare(spare);
+    // Where the system has no thread or the factory no reactor now: later perhaps.
+    if (!spare.begun() && spare.has_work()) static_cast<void>(spare.StartSpare(name_));
   }
   const int used = spares();
   if (!AllBlocked(0, threads)) {
     if (used == 0) return;
-    spares_.store(0, kRelease);
+    spares_.store(0, kRelaxed);
     // They look whether they are still needed, and leave others' work alone.
-    for (size_t i = threads; i < watched_.size(); ++i) shared_.workers[i]->Wake();
+    for (size_t i = threads; i < watched_.size(); ++i) {
+      if (shared_.workers[i]->begun()) shared_.workers[i]->Wake();
+    }
     return;
   }
   const size_t next = threads + static_cast<size_t>(used);
   if (next == watched_.size() || !AllBlocked(threads, next) || !shared_.HasWork()) return;
   PoolWorker& spare = *shared_.workers[next];
-  spares_.store(used + 1, kRelease);
-  if (!spare.begun()) StartSpare(spare);
+  spares_.store(used + 1, kRelaxed);
   if (spare.begun()) {
     spare.Wake();
-  } else {
-    spares_.store(used, kRelease);
+  } else if (!spare.StartSpare(name_)) {
+    spares_.store(used, kRelaxed);
   }
-}
-
-void PoolMonitor::StartSpare(PoolWorker& spare) noexcept {
-  // Where the system has no thread or the factory no reactor now: later perhaps.
-  if (!spare.StartSpare(name_)) shared_.OnAsleep();
 }
 
 }  // namespace plait::internal

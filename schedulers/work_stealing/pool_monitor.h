@@ -42,6 +42,7 @@
 #include "plait/runtime/core/deadline.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/parker.h"
+#include "plait/schedulers/work_stealing/worker_sleep.h"
 
 namespace plait::internal {
 
@@ -65,15 +66,15 @@ class PoolMonitor {
   // Before the workers end. Does nothing where it was never started.
   void End() noexcept;
 
-  // A worker is awake now, having said so (WorkerSleep::End). Both are sequentially consistent, as
-  // is what Sleep does in the other order: one sees the other.
+  // A worker is awake now, having said so (WorkerSleep::End).
   void NoteAwake() noexcept {
-    if (asleep_.load(kSeqCst)) [[unlikely]]
+    if (asleep_.on()) [[unlikely]]
       parker_.Wake();
   }
 
-  // How many spare workers are to work now.
-  int spares() const noexcept { return spares_.load(kAcquire); }
+  // How many spare workers are to work now. Relaxed, as those that are concerned are woken, or
+  // begun, when it has changed.
+  int spares() const noexcept { return spares_.load(kRelaxed); }
 
  private:
   // What is known of a worker.
@@ -101,15 +102,14 @@ class PoolMonitor {
   void Tell(const TaskState* task, bool blocked, absl::Duration since) const;
   bool AllBlocked(size_t first, size_t end) const noexcept;
   void AdaptSpares() noexcept;
-  void StartSpare(PoolWorker& spare) noexcept;
 
   PoolShared& shared_;
   std::string name_;
   Thread thread_;
   std::vector<Watched> watched_;
   Parker parker_;
-  Atomic<bool> asleep_{false};
-  Atomic<bool> ending_{false};
+  SleepWatch asleep_;
+  Atomic<bool> ending_{false};  // relaxed: its parker is woken afterwards
   Atomic<int> spares_{0};
 };
 

@@ -5,7 +5,6 @@
 
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/deadline.h"
-#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/visit.h"
 #include "plait/schedulers/work_stealing/pool_worker.h"
 
@@ -24,17 +23,15 @@ PoolShared::~PoolShared() = default;
 // --- posting ---
 
 PoolShared::Posting::Posting(PoolShared& shared, To to) noexcept : shared_(shared) {
-  shared.posts_.fetch_add(1 + (to == To::kAny ? uint64_t{1} << kPostersBits : 0), kAcquire);
-  PLAIT_CHECK(!shared.closed_.load(kRelaxed),
-              "work was scheduled on a WorkStealingPool that was closed");
+  shared.posts_.Begin(to);
+  PLAIT_CHECK(!shared.closed(), "work was scheduled on a WorkStealingPool that was closed");
   PLAIT_CHECK(shared.generation == ProcessGeneration(),
               "work was scheduled, in a forked child, on a WorkStealingPool of the parent process");
 }
 
 void PoolShared::PostFromOutside(WorkItem& item) noexcept {
   const Posting posting(*this, Posting::To::kAny);
-  const bool asleep = inbox_.Push(item);
-  static_cast<void>(asleep);  // that nobody is, as nobody sleeps on it
+  posts_.Push(item);
   WakeForWork();
 }
 
@@ -54,18 +51,6 @@ void PoolShared::Wake(int worker) noexcept {
 }
 
 // --- the workers ---
-
-size_t PoolShared::TakePosted(WorkQueue& ready) noexcept {
-  WorkQueue posted;
-  inbox_.Drain(posted);
-  size_t count = 0;
-  while (WorkItem* item = posted.Pop()) {
-    ready.Push(*item);
-    ++count;
-  }
-  if (count > 0) taken_.fetch_add(count, kRelease);
-  return count;
-}
 
 bool PoolShared::HasWork() const noexcept {
   return HasPosted() || std::any_of(workers.begin(), workers.end(),
@@ -94,7 +79,7 @@ void PoolShared::PassVirtualTime() noexcept {
   // What the system has ready comes before any time passes: each worker that sleeps in its reactor
   // has asked there since the last item ended (one that ran when it asked may have written to a
   // pipe afterwards), or does so now, and is back here if there was nothing.
-  const uint64_t now_rested = rests();
+  const uint64_t now_rested = rests.count();
   bool all_asked = true;
   for (const auto& worker : workers) {
     if (!worker->in_reactor() || worker->asked_reactor_at() == now_rested) continue;
@@ -130,20 +115,12 @@ void PoolShared::AwaitDrained() {
 }
 
 void PoolShared::Close() noexcept {
-  closed_.store(true, kRelease);
+  closed_.store(true, kRelaxed);
   for (const auto& worker : workers) worker->Wake();
 }
 
-void PoolShared::AwaitPosters() noexcept {
-  constexpr uint64_t kPosters = (uint64_t{1} << kPostersBits) - 1;
-  // Acquire pairs with the poster's release.
-  for (int round = 0; (posts_.load(kAcquire) & kPosters) != 0; ++round) SpinWait(round);
-}
-
 size_t PoolShared::queued() const noexcept {
-  // In this order, so that the difference is not negative.
-  const size_t taken = taken_.load(kAcquire);
-  size_t count = static_cast<size_t>(posts_.load(kRelaxed) >> kPostersBits) - taken;
+  size_t count = posts_.waiting();
   for (const auto& worker : workers) count += worker->queued();
   return count;
 }

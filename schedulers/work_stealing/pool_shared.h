@@ -15,12 +15,13 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
-#include "plait/runtime/core/inbox.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/core/worker_group.h"
 #include "plait/schedulers/work_stealing/idle_set.h"
 #include "plait/schedulers/work_stealing/pool_monitor.h"
+#include "plait/schedulers/work_stealing/pool_posts.h"
+#include "plait/schedulers/work_stealing/worker_sleep.h"
 
 namespace plait::internal {
 
@@ -44,12 +45,11 @@ class PoolShared {
   // is open, and is this process's.
   class Posting {
    public:
-    enum class To : uint8_t { kAny, kOneWorker };
+    using To = PoolPosts::To;
     Posting(PoolShared& shared, To to) noexcept;
     Posting(const Posting&) = delete;
     Posting& operator=(const Posting&) = delete;
-    // Release: who ends the pool sees that this thread is done with it.
-    ~Posting() { shared_.posts_.fetch_sub(1, kRelease); }
+    ~Posting() { shared_.posts_.End(); }
 
    private:
     PoolShared& shared_;
@@ -66,34 +66,30 @@ class PoolShared {
 
   // --- the workers ---
 
-  // Moves what was posted from outside to `ready`, oldest first; how many that were.
-  size_t TakePosted(WorkQueue& ready) noexcept;
-  bool HasPosted() const noexcept { return !inbox_.empty(); }
+  // Moves what was posted from outside to `ready`, oldest first.
+  void TakePosted(WorkQueue& ready) noexcept { posts_.Take(ready); }
+  bool HasPosted() const noexcept { return !posts_.empty(); }
   // Whether there is anything that any worker may do.
   bool HasWork() const noexcept;
   // A worker is asleep now: tells who waits for that, and lets virtual time pass if all are.
   void OnAsleep() noexcept;
 
-  // By a virtual clock, of a worker that has run something since the last time: it is about to
-  // sleep.
-  void NoteRest() noexcept { rests_.fetch_add(1, kSeqCst); }
-  uint64_t rests() const noexcept { return rests_.load(kSeqCst); }
-
   // --- the end ---
 
   // From now on, until EndDraining, who waits in AwaitDrained is told of workers that fall asleep.
-  void BeginDraining() noexcept { draining_.fetch_add(1, kSeqCst); }
-  void EndDraining() noexcept { draining_.fetch_sub(1, kRelaxed); }
-  bool draining() const noexcept { return draining_.load(kSeqCst) > 0; }
+  void BeginDraining() noexcept { draining_.Begin(); }
+  void EndDraining() noexcept { draining_.End(); }
+  bool draining() const noexcept { return draining_.on(); }
   // Until no task is left, or a moment has gone.
   void AwaitTasksBriefly();
   // Until no task or visit is left and no worker has anything to do.
   void AwaitDrained();
   // The workers are to end.
   void Close() noexcept;
-  bool closed() const noexcept { return closed_.load(kAcquire); }
+  // Relaxed: a worker sees it when Close has woken it.
+  bool closed() const noexcept { return closed_.load(kRelaxed); }
   // Until no thread is inside of a post.
-  void AwaitPosters() noexcept;
+  void AwaitPosters() const noexcept { posts_.AwaitPosters(); }
 
   // --- any thread; a moment later it may not be so ---
 
@@ -113,6 +109,8 @@ class PoolShared {
   // Behind the pool's threads come the spares (pool_monitor.h).
   std::vector<std::unique_ptr<PoolWorker>> workers;
   PoolMonitor monitor{*this};
+  // By a virtual clock.
+  RestCount rests;
 
  private:
   void Wake(int worker) noexcept;
@@ -122,16 +120,9 @@ class PoolShared {
 
   std::mutex mutex_;  // of time's passing, of drained_, and of what is taken over
   std::condition_variable drained_;
-  Atomic<int> draining_{0};  // how many want that
+  SleepWatch draining_;  // who wants that
   Atomic<bool> closed_{false};
-  Atomic<size_t> taken_{0};  // of those posted
-  Atomic<uint64_t> rests_{0};
-
-  // On a line of their own, as other threads write them.
-  static constexpr int kPostersBits = 16;
-  alignas(64) Inbox inbox_;
-  // How many were ever posted to any worker; in the low bits, the threads that are about to.
-  Atomic<uint64_t> posts_{0};
+  PoolPosts posts_;
 };
 
 }  // namespace plait::internal

@@ -16,26 +16,24 @@ PoolWorker::PoolWorker(PoolShared& shared, int number, uint64_t seed, IdlePolicy
       shared_(shared),
       number_(number),
       reactor_(std::move(reactor)),
-      reactor_for_others_(reactor_.get()),
       random_(seed),
       spinner_(idle_policy, shared.clock),
       idle_(number >= shared.threads),
       wake_at_(Deadline::Infinite().nanos()),
-      sleep_(reactor_.get()) {}
+      sleep_(reactor_.get(), /*begins_asleep=*/number >= shared.threads) {
+  // What is posted to a spare without a thread wakes it, as any that sleeps.
+  if (number >= shared.threads) static_cast<void>(inbox_.PrepareToSleep());
+}
 
 PoolWorker::~PoolWorker() = default;
 
 absl::Status PoolWorker::StartThread(const std::string& name, bool pinned) {
   noted_turns_.resize(shared_.workers.size());  // not on the thread, which then allocates nothing
-  begun_.store(true, kSeqCst);
   absl::StatusOr<Thread> thread = TryStartThread(absl::StrCat(name, " ", number_), [this, pinned] {
     if (pinned) PinThread(number_);  // or not: it is for speed only
     Run();
   });
-  if (!thread.ok()) {
-    begun_.store(false, kSeqCst);
-    return thread.status();
-  }
+  if (!thread.ok()) return thread.status();
   thread_ = *std::move(thread);
   return absl::OkStatus();
 }
@@ -46,16 +44,12 @@ bool PoolWorker::StartSpare(const std::string& name) noexcept {
     if (!reactor.ok()) return false;
     reactor_ = *std::move(reactor);
     sleep_.set_reactor(reactor_.get());
-    reactor_for_others_.store(reactor_.get(), kRelease);
   }
   return StartThread(name, /*pinned=*/false).ok();
 }
 
 WorkItem* PoolWorker::TakeForOthers() noexcept {
-  if (slot_.load(kRelaxed) != nullptr) {
-    // Acquire pairs with the release of who put it there.
-    if (WorkItem* const item = slot_.exchange(nullptr, kAcqRel)) return item;
-  }
+  if (WorkItem* const item = slot_.Steal()) return item;
   return TakeOldest();
 }
 
@@ -71,7 +65,10 @@ void PoolWorker::Post(WorkItem& item) noexcept {
     return;
   }
   const PoolShared::Posting posting(shared_, PoolShared::Posting::To::kOneWorker);
-  if (inbox_.Push(item)) Wake();
+  if (!inbox_.Push(item)) return;
+  Wake();
+  // A spare that has no thread does not tell of itself.
+  if (number_ >= shared_.threads) shared_.monitor.NoteAwake();
 }
 
 void PoolWorker::AddTimer(Timer& timer) noexcept {
@@ -88,9 +85,7 @@ bool PoolWorker::CancelTimer(Timer& timer) noexcept {
 // --- its own work ---
 
 WorkItem* PoolWorker::TakeSlot() noexcept {
-  if (slot_.load(kRelaxed) == nullptr) return nullptr;
-  // Relaxed: what it takes it has put there itself.
-  WorkItem* const item = slot_.exchange(nullptr, kRelaxed);
+  WorkItem* const item = slot_.Take();
   if (item != nullptr && ++slot_runs_ == kSlotRuns) slot_open_ = false;
   return item;
 }
@@ -120,7 +115,7 @@ WorkItem* PoolWorker::Next() noexcept {
 }
 
 bool PoolWorker::HasLocalWork() const noexcept {
-  return !ready_.empty() || !deque_.empty() || slot_.load(kRelaxed) != nullptr;
+  return !ready_.empty() || !deque_.empty() || !slot_.empty();
 }
 
 // --- others' work ---
@@ -194,7 +189,7 @@ void PoolWorker::AskOthers() noexcept {
 void PoolWorker::NoteTurns() noexcept {
   for (size_t i = 0; i < noted_turns_.size(); ++i) {
     const PoolWorker& worker = *shared_.workers[i];
-    noted_turns_[i] = worker.slot_.load(kRelaxed) != nullptr ? worker.turns() : ~uint64_t{0};
+    noted_turns_[i] = worker.slot_.empty() ? ~uint64_t{0} : worker.turns();
   }
 }
 
@@ -202,8 +197,7 @@ WorkItem* PoolWorker::StealSlots() noexcept {
   for (size_t i = 0; i < noted_turns_.size(); ++i) {
     PoolWorker& victim = *shared_.workers[i];
     if (&victim == this || victim.turns() != noted_turns_[i]) continue;
-    // Acquire pairs with the release of who put it there.
-    WorkItem* const item = victim.slot_.exchange(nullptr, kAcqRel);
+    WorkItem* const item = victim.slot_.Steal();
     if (item == nullptr) continue;
     steals_.store(steals_.load(kRelaxed) + 1, kRelaxed);
     return item;

@@ -46,6 +46,7 @@
 #include "plait/schedulers/work_stealing/pool_forks.h"
 #include "plait/schedulers/work_stealing/pool_shared.h"
 #include "plait/schedulers/work_stealing/spinner.h"
+#include "plait/schedulers/work_stealing/work_slot.h"
 #include "plait/schedulers/work_stealing/worker_sleep.h"
 
 namespace plait::internal {
@@ -71,10 +72,7 @@ class PoolWorker final : public Worker {
   bool CancelTimer(Timer& timer) noexcept override;
   Clock& clock() noexcept override { return shared_.clock; }
   // Null for a spare that has not begun, also where it will have one.
-  Reactor* reactor() noexcept override {
-    // Acquire pairs with the release of who made it.
-    return reactor_for_others_.load(kAcquire);
-  }
+  Reactor* reactor() noexcept override { return sleep_.reactor(); }
 
   // The pool's constructor and end. `pinned`: to a processor of its own, where the system can.
   absl::Status StartThread(const std::string& name, bool pinned);
@@ -82,6 +80,8 @@ class PoolWorker final : public Worker {
   // The monitor, for a spare that has not begun: makes its reactor and its thread. False where that
   // cannot be had.
   bool StartSpare(const std::string& name) noexcept;
+  // Whether it has a thread. Who begins it.
+  bool begun() const noexcept { return thread_.joinable(); }
 
   // Work that any worker may do. The slot's, while it is open.
   void Schedule(WorkItem& item) noexcept {
@@ -90,21 +90,14 @@ class PoolWorker final : public Worker {
       deque_.Push(item);
       return shared_.WakeForDeque();
     }
-    // Others only ever empty it, so an empty one needs no exchange. Release: for those who steal
-    // it; acquire: of those before, who have read it.
-    WorkItem* displaced = slot_.load(kRelaxed);
-    if (displaced == nullptr) {
-      slot_.store(&item, kRelease);
-      return;
-    }
-    displaced = slot_.exchange(&item, kAcqRel);
+    WorkItem* const displaced = slot_.Put(item);
     if (displaced == nullptr) return;
     deque_.Push(*displaced);
     shared_.WakeForDeque();
   }
   void ScheduleLast(WorkItem& item) noexcept {
     // What will be the only work here is run here next, soon: nobody is woken for it.
-    const bool more = !deque_.empty() || !ready_.empty() || slot_.load(kRelaxed) != nullptr;
+    const bool more = !deque_.empty() || !ready_.empty() || !slot_.empty();
     deque_.Push(item);
     if (more) shared_.WakeForDeque();
   }
@@ -124,15 +117,10 @@ class PoolWorker final : public Worker {
 
   void Wake() noexcept { sleep_.Wake(); }
   // Also when it is a spare that has not begun, unless something was posted to it.
-  bool asleep() const noexcept {
-    return begun_.load(kSeqCst) ? sleep_.asleep() : !inbox_.has_items();
-  }
-  // Whether it has a thread. The others, as all but spares have one from the start: it is the
-  // monitor that knows, at once.
-  bool begun() const noexcept { return begun_.load(kRelaxed); }
+  bool asleep() const noexcept { return sleep_.asleep(); }
   bool in_reactor() const noexcept { return sleep_.in_reactor(); }
-  // It has nothing to do: it looks for work, or sleeps.
-  bool idle() const noexcept { return idle_.load(kAcquire); }
+  // It has nothing to do: it looks for work, or sleeps. A figure, from which nothing follows.
+  bool idle() const noexcept { return idle_.load(kRelaxed); }
   // How many items it has begun.
   uint64_t turns() const noexcept { return turns_.load(kRelaxed); }
   // How many it has taken from other workers.
@@ -140,8 +128,8 @@ class PoolWorker final : public Worker {
   // Whether there is something that others may take at once.
   bool HasItems() const noexcept { return deque_.HasItems() || forks_.calls().HasItems(); }
   size_t queued() const noexcept {
-    return static_cast<size_t>(deque_.size() + forks_.calls().size()) +
-           (slot_.load(kRelaxed) != nullptr ? 1 : 0) + (inbox_.has_items() ? 1 : 0);
+    return static_cast<size_t>(deque_.size() + forks_.calls().size()) + (slot_.empty() ? 0 : 1) +
+           (inbox_.has_items() ? 1 : 0);
   }
   bool has_work() const noexcept { return queued() > 0; }
 
@@ -229,7 +217,6 @@ class PoolWorker final : public Worker {
   PoolShared& shared_;
   const int number_;
   std::unique_ptr<Reactor> reactor_;  // made before the thread
-  Atomic<Reactor*> reactor_for_others_;
   Thread thread_;
 
   WorkQueue ready_;
@@ -248,11 +235,10 @@ class PoolWorker final : public Worker {
   Spinner spinner_;
 
   // Read by others.
-  Atomic<WorkItem*> slot_{nullptr};
+  WorkSlot slot_;
   Atomic<uint64_t> turns_{0};
   Atomic<uint64_t> steals_{0};
   Atomic<bool> idle_;
-  Atomic<bool> begun_{false};
   Atomic<int64_t> thread_number_{0};
   // To compare with, not to look at: the task whose coroutine it has resumed last, or the item that
   // was no coroutine (a task's start is the task), or, for as long as it runs inside of that, one

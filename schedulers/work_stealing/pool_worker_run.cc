@@ -31,7 +31,9 @@ class PoolWorker::Running {
 
 void PoolWorker::Run() noexcept {
   const Running running(*this);
-  idle_.store(false, kRelease);
+  sleep_.End();  // a spare's
+  shared_.monitor.NoteAwake();
+  idle_.store(false, kRelaxed);
   last_look_ = clock().Now();
   for (;;) {
     RunItems();
@@ -102,13 +104,13 @@ void PoolWorker::AdaptTurn(Deadline now) noexcept {
 // --- without work ---
 
 bool PoolWorker::FindWork() noexcept {
-  idle_.store(true, kRelease);
+  idle_.store(true, kRelaxed);
   while (!Search()) {
     if (shared_.closed()) return false;
     Park();
     if (HasLocalWork()) break;
   }
-  idle_.store(false, kRelease);
+  idle_.store(false, kRelaxed);
   // Who was the last to look may have been trusted with more than it found.
   if (shared_.idle.EndSearch(number_) && shared_.HasWork()) shared_.WakeForWork();
   return true;
@@ -121,11 +123,11 @@ bool PoolWorker::TryTake() noexcept {
   }
   // Before it takes anything, so that what waits and who is idle are never none together while
   // there is something to do.
-  idle_.store(false, kRelease);
+  idle_.store(false, kRelaxed);
   found_ = TakePosted();
   if (found_ == nullptr) found_ = Steal();
   if (found_ != nullptr) return true;
-  idle_.store(true, kRelease);
+  idle_.store(true, kRelaxed);
   return false;
 }
 
@@ -158,10 +160,10 @@ bool PoolWorker::Spin() noexcept {
   if (spinner_.Spin(timers_.NextWake(), found)) return true;
   if (!trusted) return false;
   // What has lain in somebody's slot for as long is left lying.
-  idle_.store(false, kRelease);
+  idle_.store(false, kRelaxed);
   found_ = StealSlots();
   if (found_ != nullptr) return true;
-  idle_.store(true, kRelease);
+  idle_.store(true, kRelaxed);
   return false;
 }
 
@@ -190,9 +192,9 @@ bool PoolWorker::Sleep(Deadline now) noexcept {
   if (clock().is_virtual()) {
     wake_at_.store(deadline.nanos(), kRelaxed);
     // See PoolShared::PassVirtualTime.
-    if (std::exchange(rested_after_, turns()) != turns()) shared_.NoteRest();
+    if (std::exchange(rested_after_, turns()) != turns()) shared_.rests.Note();
     if (in_reactor) {
-      const uint64_t rests = shared_.rests();
+      const uint64_t rests = shared_.rests.count();
       reactor_->Poll(Deadline::Immediate(), clock(), ready_);
       if (!ready_.empty()) return false;
       asked_reactor_at_.store(rests, kRelaxed);

@@ -19,7 +19,7 @@ void WorkerSleep::Block(Deadline deadline, Clock& clock, WorkQueue& ready) noexc
 }
 
 void WorkerSleep::Wake() noexcept {
-  switch (state_.exchange(State::kWoken, kAcqRel)) {
+  switch (state_.exchange(State::kWoken, kSeqCst)) {
     case State::kInReactor:
       reactor_->Wake();
       return;

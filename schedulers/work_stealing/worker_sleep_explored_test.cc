@@ -2,6 +2,8 @@
 //
 // Traps: the wake-up lost between check and park, which is a deadlock here.
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -40,14 +42,15 @@ class SleepyReactor final : public Reactor {
   void Cancel(IoOperation&) noexcept override {}
   void Poll(Deadline, Clock&, WorkQueue&) noexcept override { woken_.Wait(); }
   void Wake() noexcept override { woken_.Set(); }
-  size_t in_flight() const noexcept override { return 1; }
+  size_t in_flight() const noexcept override { return in_flight_; }
 
  private:
+  const size_t in_flight_ = 1;
   Event woken_;
 };
 
 struct Worker {
-  explicit Worker(Reactor* reactor = nullptr) : state(reactor) {}
+  explicit Worker(bool begins_asleep = false) : state(nullptr, begins_asleep) {}
 
   void Sleep(bool in_reactor = false) {
     if (!state.Begin(in_reactor)) return;
@@ -102,6 +105,41 @@ void AReactorThatWasMadeLate() {
             [&] { worker.state.Wake(); }});
 }
 
+// And who asks for it may use it.
+void ALateReactorIsAskedFor() {
+  Worker worker;
+  std::unique_ptr<SleepyReactor> reactor;
+  Parallel({[&] {
+              reactor = std::make_unique<SleepyReactor>();
+              worker.state.set_reactor(reactor.get());
+            },
+            [&] {
+              if (Reactor* const made = worker.state.reactor()) {
+                Require(made->in_flight() == 1, "it is whole");
+              }
+            }});
+}
+
+// A worker without a thread sleeps until something is posted to it. Its thread then begins, and
+// once it sleeps again, it is done.
+void AWorkerThatBeginsLate() {
+  Worker worker(/*begins_asleep=*/true);
+  int posted = 0;
+  Parallel({[&] {
+              Require(worker.state.asleep(), "there is nothing yet");
+              posted = 1;
+              worker.state.Wake();
+              Require(!worker.state.asleep() || posted == 2, "it is awake until that is done");
+            },
+            [&] {
+              if (worker.state.asleep()) return;  // it is not needed
+              worker.state.End();
+              Require(posted == 1, "what it began for is visible");
+              posted = 2;
+              Require(worker.state.Begin(/*in_reactor=*/false), "nobody wakes it again");
+            }});
+}
+
 // Of workers that fall asleep, the last sees that all sleep.
 void TwoFallAsleep() {
   Worker one, two;
@@ -114,18 +152,77 @@ void TwoFallAsleep() {
   Require(one_sees || two_sees, "the last one sees it");
 }
 
+// Somebody who waits for workers to sleep says so first; a worker that falls asleep looks at that.
+void ItsWatcherAwaitsItsSleep() {
+  Worker worker;
+  SleepWatch watch;
+  bool found_asleep = false, tells = false;
+  Parallel({[&] {
+              Require(worker.state.Begin(/*in_reactor=*/false), "nobody has woken it");
+              tells = watch.on();
+            },
+            [&] {
+              watch.Begin();
+              found_asleep = worker.state.asleep();
+            }});
+  Require(found_asleep || tells, "the watcher waits, and nobody tells it of the worker");
+}
+
+// The last of the workers to sleep finds out whether all reactors were asked since the last item
+// had run: that item may have written to a pipe.
+void OneAsksItsReactorWhileTheOtherRuns() {
+  Worker runs, asks;
+  RestCount rests;
+  Atomic<int> pipe = 0;
+  Atomic<uint64_t> asked_at = 0;
+  int found = 0;
+  const auto look = [&] {
+    if (!runs.state.asleep() || !asks.state.asleep()) return;
+    if (asked_at.load(kRelaxed) == rests.count()) Require(found == 1, "it has asked since");
+  };
+  Parallel({[&] {
+              pipe.store(1, kRelaxed);
+              rests.Note();
+              Require(runs.state.Begin(/*in_reactor=*/false), "nobody has woken it");
+              look();
+            },
+            [&] {
+              const uint64_t count = rests.count();
+              found = pipe.load(kRelaxed);
+              asked_at.store(count, kRelaxed);
+              Require(asks.state.Begin(/*in_reactor=*/true), "nobody has woken it");
+              look();
+            }});
+}
+
 // Somebody who sleeps while the worker does says so first; a worker that wakes up looks at that.
 void ItsWatcherFallsAsleep() {
   Worker worker;
-  Atomic<bool> watcher_sleeps = false;
+  SleepWatch watch;
   bool found_awake = false, tells = false;
   Parallel({[&] {
               worker.Sleep();
-              tells = watcher_sleeps.load(kSeqCst);
+              tells = watch.on();
             },
             [&] { worker.state.Wake(); },
             [&] {
-              watcher_sleeps.store(true, kSeqCst);
+              watch.Begin();
+              found_awake = !worker.state.asleep();
+            }});
+  Require(found_awake || tells, "the watcher sleeps, and nobody tells it of the worker");
+}
+
+// The same, of a worker that has no thread yet to say that it is awake.
+void ItIsPostedToBeforeItBegins() {
+  Worker worker(/*begins_asleep=*/true);
+  SleepWatch watch;
+  bool found_awake = false, tells = false;
+  Parallel({[&] {
+              worker.state.Wake();
+              tells = watch.on();
+            },
+            [&] {
+              watch.Begin();
               found_awake = !worker.state.asleep();
             }});
   Require(found_awake || tells, "the watcher sleeps, and nobody tells it of the worker");
@@ -135,14 +232,19 @@ std::vector<Scenario> Scenarios() {
   return {{"one wake", OneWake},
           {"two wakes", TwoWakes},
           {"a reactor that was made late", AReactorThatWasMadeLate},
+          {"a late reactor is asked for", ALateReactorIsAskedFor},
+          {"a worker that begins late", AWorkerThatBeginsLate},
           {"two fall asleep", TwoFallAsleep},
-          {"its watcher falls asleep", ItsWatcherFallsAsleep}};
+          {"its watcher awaits its sleep", ItsWatcherAwaitsItsSleep},
+          {"its watcher falls asleep", ItsWatcherFallsAsleep},
+          {"it is posted to before it begins", ItIsPostedToBeforeItBegins},
+          {"one asks its reactor while the other runs", OneAsksItsReactorWhileTheOtherRuns}};
 }
 
 TEST(WorkerSleepExploredTest, NoWakeUpIsLost) { ExpectAllExecutionsPass(Scenarios()); }
 
 TEST(WorkerSleepExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
-  ExpectMutantsKilled("schedulers/work_stealing/worker_sleep.", Scenarios(), 5);
+  ExpectMutantsKilled("schedulers/work_stealing/worker_sleep.", Scenarios(), 10);
 }
 
 }  // namespace
