@@ -36,9 +36,9 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/idle_frames.h"
-#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/test_clock.h"
+#include "plait/runtime/testing/until.h"
 
 namespace plait {
 
@@ -61,11 +61,6 @@ TYPED_TEST_SUITE_P(PoolDeathTest);
 namespace pool_programs {
 
 using internal::Atomic;
-
-template <class Condition>
-void Until(Condition condition) {
-  for (int round = 0; !condition(); ++round) internal::SpinWait(round);
-}
 
 inline Task<void> MeetAt(absl::Barrier* barrier) {
   if (barrier->Block()) delete barrier;  // the last one out
@@ -186,13 +181,13 @@ TYPED_TEST_P(PoolSuite, ThreadCountsThatMakeNoSenseAreRefused) {
 TYPED_TEST_P(PoolSuite, Line66CloseWakesWorkersThatAreParkedOrSpinOrSleep) {
   for (int i = 0; i < 200; ++i) {
     TypeParam pool({.threads = 4});
-    if (i % 3 == 0) pool_programs::Until([&] { return pool.idle_threads() == 4; });
+    if (i % 3 == 0) Until([&] { return pool.idle_threads() == 4; });
     // No sleep of the test's: Close cancels it, and its worker waits for its timer until then.
     auto sleep_for_ever = []() -> Task<absl::Status> {
       co_return co_await Sleep(absl::Hours(100));
     };
     JoinHandle<absl::Status> sleeper = Spawn(sleep_for_ever(), {.executor = &pool});
-    if (i % 3 == 1) pool_programs::Until([&] { return pool.idle_threads() == 4; });
+    if (i % 3 == 1) Until([&] { return pool.idle_threads() == 4; });
     EXPECT_TRUE(pool.Close().ok());  // or never
     EXPECT_TRUE(sleeper.cancelled());
     EXPECT_TRUE(pool.Close().ok());
@@ -207,7 +202,7 @@ TYPED_TEST_P(PoolSuite, Line67EveryTaskThatIsSpawnedWhileThePoolClosesEndsBefore
     for (int n = 0; n < 4; ++n) {
       Spawn(pool_programs::SpawnUntilCancelled(&spawned, &ended), {.executor = &pool});
     }
-    if (i % 2 == 0) pool_programs::Until([&] { return spawned.load(internal::kAcquire) > 10; });
+    if (i % 2 == 0) Until([&] { return spawned.load(internal::kAcquire) > 10; });
     EXPECT_TRUE(pool.Close().ok());
     EXPECT_EQ(spawned.load(internal::kAcquire), ended.load(internal::kAcquire));
     EXPECT_EQ(pool.tasks().size(), 0u);

@@ -17,17 +17,12 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/until.h"
 
 namespace plait {
 namespace {
 
 using internal::Atomic;
-
-// Until `condition` holds, or the test's time is up.
-template <class Condition>
-void Until(Condition condition) {
-  for (int round = 0; !condition(); ++round) internal::SpinWait(round);
-}
 
 // Functions that hold their thread until they are let go.
 class Holder {

@@ -16,22 +16,17 @@
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
 #include "plait/runtime/core/atomic.h"
-#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/until.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
 namespace {
 
 using internal::Atomic;
-
-template <class Condition>
-void Until(Condition condition) {
-  for (int round = 0; !condition(); ++round) internal::SpinWait(round);
-}
 
 // What a task waits for, and whether it has gone on.
 struct Waiting {

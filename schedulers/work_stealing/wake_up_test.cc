@@ -14,6 +14,7 @@
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/until.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
@@ -24,11 +25,6 @@ using internal::kAcquire;
 using internal::kRelaxed;
 using internal::kRelease;
 using internal::SpinWait;
-
-template <class Condition>
-void Until(Condition condition) {
-  for (int round = 0; !condition(); ++round) SpinWait(round);
-}
 
 // Workers are met where they search, where they are about to park, and where they sleep.
 void Pause(int round) {

@@ -17,6 +17,7 @@
 #include "plait/runtime/parallel/invoke.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/pool_suite.h"
+#include "plait/runtime/testing/until.h"
 
 namespace plait {
 
@@ -40,7 +41,7 @@ Task<void> Set(absl::Notification* notification) {
 TEST(WorkStealingPoolTest, WhatATaskSpawnsRunsElsewhereWhereTheTaskGoesOnForLong) {
   WorkStealingPool pool({.threads = 2});
   for (int i = 0; i < 5; ++i) {
-    pool_programs::Until([&] { return pool.idle_threads() == 2; });
+    Until([&] { return pool.idle_threads() == 2; });
     absl::Notification ran;
     const auto body = [&]() -> Task<void> {
       JoinHandle<void> child = Spawn(Set(&ran));

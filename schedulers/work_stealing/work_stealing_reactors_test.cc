@@ -21,6 +21,7 @@
 #include "plait/runtime/testing/reactor_task_suite.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_clock.h"
+#include "plait/runtime/testing/until.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
@@ -63,11 +64,6 @@ class WorkStealingReactorsTest : public testing::TestWithParam<ReactorFactory> {
         .threads = threads, .reactor = [] { return GetParam().make(nullptr); }});
   }
 };
-
-template <class Condition>
-void Until(Condition condition) {
-  for (int round = 0; !condition(); ++round) internal::SpinWait(round);
-}
 
 // The number after `name` in /proc/self/status.
 int64_t ProcessStatus(const std::string& name) {
