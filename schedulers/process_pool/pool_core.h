@@ -149,6 +149,7 @@ class PoolCore final : public RemoteExecutor,
   void GiveUpOn(WorkerSeat& worker, uint64_t number) noexcept;
   void OnWorkerAlarm(WorkerSeat& worker) noexcept;
   void SetAlarm(WorkerSeat& worker, absl::Duration after) noexcept;
+  void SetAlarmAt(WorkerSeat& worker, Deadline due) noexcept;
   void CancelAlarm(WorkerSeat& worker) noexcept;
   void Kill(WorkerSeat& worker) noexcept;
   void KillDamaged(WorkerSeat& worker) noexcept;

@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -169,15 +170,20 @@ void PoolCore::LeaveIfDone(WorkerSeat& worker) noexcept {
 }
 
 void PoolCore::SetAlarm(WorkerSeat& worker, absl::Duration after) noexcept {
-  if (worker.alarm_set) {
-    if (!home_.load(kRelaxed)->CancelTimer(worker.alarm)) return;  // it is about to run
-  }
+  SetAlarmAt(worker, Now() + after);
+}
+
+void PoolCore::SetAlarmAt(WorkerSeat& worker, Deadline due) noexcept {
+  worker.alarm_due = due;
+  // One that is about to run is set again when it does.
+  if (worker.alarm_set && !home_.load(kRelaxed)->CancelTimer(worker.alarm)) return;
   worker.alarm_set = true;
-  worker.alarm.deadline = Now() + after;
+  worker.alarm.deadline = due;
   home_.load(kRelaxed)->AddTimer(worker.alarm);
 }
 
 void PoolCore::CancelAlarm(WorkerSeat& worker) noexcept {
+  worker.alarm_due.reset();
   if (worker.alarm_set && home_.load(kRelaxed)->CancelTimer(worker.alarm)) worker.alarm_set = false;
 }
 
@@ -208,6 +214,10 @@ void PoolCore::GiveUpOn(WorkerSeat& worker, uint64_t number) noexcept {
 
 void PoolCore::OnWorkerAlarm(WorkerSeat& worker) noexcept {
   worker.alarm_set = false;
+  const std::optional<Deadline> due = std::exchange(worker.alarm_due, std::nullopt);
+  if (!due.has_value()) return SchedulePump();
+  // It was set anew when it was about to run.
+  if (Now() < *due) return SetAlarmAt(worker, *due);
   if (worker.state == WorkerSeat::State::kLeaving) {
     Kill(worker);
   } else if (worker.state == WorkerSeat::State::kStarting && releasing_.ok()) {

@@ -157,6 +157,19 @@ int UntilTerminated(const std::string& folder, const std::string& name) {
   return 0;
 }
 
+int AwaitByte(const std::string& folder, const std::string& name) {
+  const std::string path = absl::StrCat(folder, "/", name);
+  std::ifstream pipe(path);
+  Touch(path + ".began");
+  return pipe.get();
+}
+
+int StartSleeper() {
+  const int pid = ::fork();
+  while (pid == 0) ::pause();
+  return pid;
+}
+
 int DieAtFirst(const std::string& folder, const std::string& name) {
   const std::string journal = absl::StrCat(folder, "/journal");
   const int before = CountLines(journal, name);
@@ -247,6 +260,8 @@ FunctionTable PoolFunctions() {
       .Add("gate", &Gate)
       .Add("stubborn", &Stubborn)
       .Add("until_terminated", &UntilTerminated)
+      .Add("await_byte", &AwaitByte)
+      .Add("start_sleeper", &StartSleeper)
       .Add("die_at_first", &DieAtFirst);
   table.SetInitializer([] {
     if (const char* const path = std::getenv(kInitializerNotes)) Note(path, "initialized");

@@ -53,6 +53,11 @@ absl::StatusOr<int> Stubborn(const std::string& folder, const std::string& name)
 // Returns when its process is asked to end (SIGTERM), and does not end it then; leaves
 // `name.terminated`.
 int UntilTerminated(const std::string& folder, const std::string& name);
+// Returns when its process can read a byte from the pipe `folder/name`, and takes no processor time
+// until then: that byte.
+int AwaitByte(const std::string& folder, const std::string& name);
+// Starts another process, which has the outputs of its own and sleeps for ever: its number.
+int StartSleeper();
 // Dies at its first run, by the journal, and returns how often it has run at others.
 int DieAtFirst(const std::string& folder, const std::string& name);
 

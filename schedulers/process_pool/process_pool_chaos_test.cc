@@ -10,8 +10,6 @@
 // as slow has long, a worker that was stopped is killed at the next hit, and only such are hit as
 // have run a call.
 #include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -41,10 +39,14 @@
 #include "plait/runtime/testing/test_folder.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/pool_functions.h"
+#include "plait/schedulers/process_pool/pool_system.h"
 #include "plait/schedulers/process_pool/process_pool.h"
+#include "plait/schedulers/process_pool/process_system.h"
 
 namespace plait {
 namespace {
+
+namespace pool_system = internal::pool_system;
 
 constexpr int kCalls = 10'000;
 constexpr int kAtOnce = 48;
@@ -125,8 +127,8 @@ struct World {
 
 void KillStopped(World& world) {
   if (world.stopped < 0) return;
-  ::syscall(SYS_pidfd_send_signal, world.stopped, SIGKILL, nullptr, 0);
-  ::close(std::exchange(world.stopped, -1));
+  pool_system::SignalOpened(world.stopped, SIGKILL);
+  pool_system::Close(std::exchange(world.stopped, -1));
 }
 
 void Hit(World& world) {
@@ -138,16 +140,16 @@ void Hit(World& world) {
   const bool stop = world.hits % kHitsBetweenStops == 0;
   const int signal = stop ? SIGSTOP : world.hits % 2 == 0 ? SIGKILL : SIGSEGV;
   // Never another that has its number by now.
-  const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  const int process = pool_system::OpenProcess(pid);
   if (process < 0) return;
-  if (::syscall(SYS_pidfd_send_signal, process, signal, nullptr, 0) == 0) {
+  if (pool_system::SignalOpened(process, signal) == 0) {
     ++world.hits;
     world.hit_by[pid].insert(signal == SIGSEGV ? "SIGSEGV" : "SIGKILL");
   }
   if (stop) {
     world.stopped = process;
   } else {
-    ::close(process);
+    pool_system::Close(process);
   }
 }
 

@@ -26,11 +26,15 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/check.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sanitized.h"
+#include "plait/runtime/testing/test_clock.h"
+#include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/link.h"
 #include "plait/schedulers/process_pool/pool_functions.h"
 #include "plait/schedulers/process_pool/process_pool.h"
@@ -151,12 +155,15 @@ TEST_P(ProcessPoolWorkersTest, ManyCallsAtOnceAreSharedAmongWorkersThatServeAFew
   EXPECT_GE(pool.workers_replaced(), 300u / 7 - 1);
 }
 
-// Changes the memory that a worker without a call shares, as a stray write of its last one might.
-void Damage(void (*damage)(internal::LinkHeader&)) {
+// The memory that a pool's only worker shares.
+internal::LinkHeader& Link() {
   char* const link = internal::FindMemory("plait-link");
-  ASSERT_NE(link, nullptr);
-  damage(*reinterpret_cast<internal::LinkHeader*>(link));
+  PLAIT_CHECK(link != nullptr, "no memory is shared with a worker");
+  return *reinterpret_cast<internal::LinkHeader*>(link);
 }
+
+// Changes it while the worker has no call, as a stray write of its last one might.
+void Damage(void (*damage)(internal::LinkHeader&)) { damage(Link()); }
 
 TEST_P(ProcessPoolWorkersTest, OneThatWasDamagedWithNothingToDoIsReplacedAndCostsNoCall) {
   ProcessPool pool = NewPool({.workers = 1});
@@ -399,6 +406,52 @@ TEST_P(ProcessPoolWorkersTest, AProcessThatWasToldToEndGetsNoOtherCall) {
   const absl::StatusOr<int> other = Run(pool.Call(Pid));
   ASSERT_TRUE(other.ok()) << other.status();
   EXPECT_NE(*other, pid);
+}
+
+// Runs `loop` a turn at a time: time stands still meanwhile.
+void TurnUntilThere(EventLoop& loop, const std::string& path) {
+  while (!Exists(path)) EXPECT_TRUE(loop.RunReady().ok());
+}
+
+// Its alarm for the first call is about to run when it answers, gets the next, and that one's time
+// is up: the second call has its own grace, and not what the first has left.
+TEST_P(ProcessPoolWorkersTest, AWorkerHasItsWholeGraceAlsoWhenAnEarlierOneIsJustOver) {
+  TestClock clock;
+  EventLoop loop(GetParam().make(nullptr), {.clock = &clock});
+  ProcessPool pool = NewPool({.workers = 1,
+                              .cancel_grace = absl::Seconds(10),
+                              .start_grace = kLong,
+                              .zygote_grace = kLong});
+  JoinHandle<absl::StatusOr<int>> first =
+      Spawn(pool.Call(Gate, folder_.path(), "first"), {.executor = &loop});
+  TurnUntilThere(loop, File("first.began"));
+  JoinHandle<absl::StatusOr<int>> second =
+      Spawn(pool.CallWith({.timeout = absl::Seconds(5)}, Gate, folder_.path(), "second"),
+            {.executor = &loop});
+  EXPECT_TRUE(loop.RunReady().ok());
+
+  auto& answers = Link().to_parent.tail;
+  const uint64_t before = answers.load(internal::kAcquire);
+  first.Cancel();
+  // The loop hears of it; it looks for answers once more, and that is for the next turn.
+  EXPECT_TRUE(loop.RunReady().ok());
+  while (answers.load(internal::kAcquire) == before) ::sched_yield();
+  clock.Advance(absl::Seconds(10));
+  for (int turn = 0; turn < 10; ++turn) EXPECT_TRUE(loop.RunReady().ok());
+  ASSERT_TRUE(first.done() && second.done());
+
+  JoinHandle<absl::StatusOr<int>> next = Spawn(pool.Call(Pid), {.executor = &loop});
+  while (!next.done()) EXPECT_TRUE(loop.RunReady().ok());
+  using Handle = JoinHandle<absl::StatusOr<int>>;
+  const auto outcome_of = [&loop](Handle handle) {
+    return BlockOn(loop, [](Handle of) -> Task<absl::StatusOr<int>> {
+      co_return co_await of;
+    }(std::move(handle)));
+  };
+  EXPECT_TRUE(absl::IsCancelled(outcome_of(std::move(first)).status()));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(outcome_of(std::move(second)).status()));
+  EXPECT_TRUE(outcome_of(std::move(next)).ok());
+  EXPECT_EQ(pool.workers_replaced(), 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(AllReactors, ProcessPoolWorkersTest, ::testing::ValuesIn(AllReactors()),

@@ -13,6 +13,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -355,6 +357,26 @@ int64_t Read(int fd, char* data, size_t size) noexcept {
 int64_t Write(int fd, absl::string_view text) noexcept {
   const ssize_t count = ::write(fd, text.data(), text.size());
   return count < 0 ? -errno : count;
+}
+
+int OpenWithoutWaiting(int fd) noexcept {
+  struct stat status = {};
+  if (::fstat(fd, &status) < 0) return -errno;
+  // What opens is the pipe or terminal itself, with flags of its own. A socket does not open, and
+  // is asked not to wait at each call; nothing else has a reader to wait for.
+  if (S_ISFIFO(status.st_mode) || ::isatty(fd) == 1) {
+    const std::string path = absl::StrCat("/proc/self/fd/", fd);
+    const int opened = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (opened >= 0) return opened;
+  }
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return copy < 0 ? -errno : copy;
+}
+
+int64_t WriteWithoutWaiting(int fd, absl::string_view text) noexcept {
+  const ssize_t count = ::send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (count >= 0) return count;
+  return errno == ENOTSOCK ? Write(fd, text) : -errno;
 }
 
 int CreatePipe(int out[2]) noexcept {

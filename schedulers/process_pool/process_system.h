@@ -104,6 +104,13 @@ int OpenNull() noexcept;
 // Up to `size` bytes: 0 at the end, -EAGAIN where a non-blocking one has none.
 int64_t Read(int fd, char* data, size_t size) noexcept;
 int64_t Write(int fd, absl::string_view text) noexcept;
+// Another descriptor, close-on-exec, of what `fd` writes to: one on which WriteWithoutWaiting never
+// waits, whoever else fills the pipe or stops the terminal. `fd`, which other processes share,
+// stays as it is. (Where the system does not let a pipe be opened again, as in a process that has
+// changed its user, it is a mere copy, and waits where another is quicker to fill what was ready.)
+int OpenWithoutWaiting(int fd) noexcept;
+// As Write; -EAGAIN where there is no room, -EPIPE without a signal from a socket.
+int64_t WriteWithoutWaiting(int fd, absl::string_view text) noexcept;
 // A pipe: the first end, to be read, is non-blocking. Close-on-exec.
 int CreatePipe(int out[2]) noexcept;
 

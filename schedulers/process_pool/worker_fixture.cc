@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "plait/runtime/core/check.h"
+#include "plait/schedulers/process_pool/process_system.h"
 
 namespace plait::internal {
 namespace {
@@ -174,6 +175,23 @@ bool AnswerPipe::WaitForEnd(int timeout_ms) {
     if (::read(reader, &byte, 1) <= 0) return true;
   }
   return false;
+}
+
+WatchedProcesses::WatchedProcesses(absl::string_view pids) {
+  for (const absl::string_view number : absl::StrSplit(pids, ' ', absl::SkipEmpty())) {
+    int pid = 0;
+    if (!absl::SimpleAtoi(number, &pid)) continue;
+    if (const int process = pool_system::OpenProcess(pid); process >= 0) opened_.push_back(process);
+  }
+}
+
+WatchedProcesses::~WatchedProcesses() {
+  for (const int process : opened_) ::close(process);
+}
+
+bool WatchedProcesses::WaitForEnds() {
+  return std::all_of(opened_.begin(), opened_.end(),
+                     [](int process) { return WaitFor(process, kPatienceMs); });
 }
 
 }  // namespace plait::internal

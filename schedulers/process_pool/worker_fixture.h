@@ -3,8 +3,10 @@
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_WORKER_FIXTURE_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_WORKER_FIXTURE_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -47,6 +49,23 @@ struct AnswerPipe {
 
   int reader = -1;
   int writer = -1;
+};
+
+// Processes that may be anybody's, seen to end.
+class WatchedProcesses {
+ public:
+  // Their numbers, with a space between.
+  explicit WatchedProcesses(absl::string_view pids);
+  WatchedProcesses(const WatchedProcesses&) = delete;
+  WatchedProcesses& operator=(const WatchedProcesses&) = delete;
+  ~WatchedProcesses();
+  // How many of them there are.
+  size_t size() const { return opened_.size(); }
+  // Blocks until all have ended; false where that takes more than 20 seconds.
+  bool WaitForEnds();
+
+ private:
+  std::vector<int> opened_;
 };
 
 }  // namespace plait::internal

@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,7 +19,6 @@
 #include <iterator>
 #include <limits>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,6 +32,7 @@
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sanitized.h"
 #include "plait/schedulers/process_pool/link.h"
+#include "plait/schedulers/process_pool/process_system.h"
 #include "plait/schedulers/process_pool/stop_process.h"
 #include "plait/schedulers/process_pool/worker_exit.h"
 #include "plait/schedulers/process_pool/worker_fixture.h"
@@ -55,9 +54,6 @@ std::unique_ptr<Zygote> StartZygote() {
   EXPECT_EQ((*zygote)->method(), Zygote::Method::kFork);
   return *std::move(zygote);
 }
-
-// A descriptor of another process, which may be anybody's.
-int OpenProcess(int pid) { return static_cast<int>(::syscall(434, pid, 0)); }
 
 bool HasEnded(int process, int timeout_ms) {
   pollfd poll_fd = {.fd = process, .events = POLLIN, .revents = 0};
@@ -121,6 +117,35 @@ TEST(WorkerProcessTest, TheLastThatItWroteToItsStandardErrorIsKept) {
   WorkerOptions null;
   null.error = WorkerError::kNull;
   EXPECT_EQ(RunWorker(*zygote, "error nobody reads this", null).error_tail, "");
+}
+
+TEST(WorkerProcessTest, AStandardErrorThatNobodyReadsKeepsNobodyFromTheirWork) {
+  AnswerPipe shown;
+  const int before = ::dup(2);
+  ::dup2(shown.writer, 2);
+  const std::unique_ptr<Zygote> zygote = StartZygote();
+  ::dup2(before, 2);
+  ::close(before);
+  const int other = pool_system::OpenWithoutWaiting(shown.writer);
+  const auto fill = [other] {
+    while (pool_system::WriteWithoutWaiting(other, std::string(4096, '.')) > 0) continue;
+  };
+  fill();
+  EXPECT_EQ(RunWorker(*zygote, "error at last\nexit 3").code, 3);
+  // Where it sees that there is room, another takes that before it has written.
+  std::string text;
+  std::string some(4096, '\0');
+  const auto read = [&] {
+    const ssize_t size = ::read(shown.reader, some.data(), some.size());
+    text.append(some, 0, static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  };
+  for (int i = 0; i < 300; ++i) {
+    read();
+    fill();
+  }
+  EXPECT_EQ(RunWorker(*zygote, "exit 7").code, 7);
+  while (!absl::StrContains(text, "at last\n")) read();
+  ::close(other);
 }
 
 TEST(WorkerProcessTest, ItsStandardOutputGoesWhereTheProgramsDoesOrNowhere) {
@@ -453,7 +478,7 @@ TEST(WorkerProcessTest, AProgramWithThreadsIsNotForked) {
 }
 
 // A program that has workers of every kind, says who they are, and is killed.
-TEST(WorkerProcessTest, NobodyIsLeftASecondAfterTheProgramWasKilled) {
+TEST(WorkerProcessTest, NobodyIsLeftSoonAfterTheProgramWasKilled) {
   AnswerPipe told;
   const pid_t program = ::fork();
   if (program == 0) {
@@ -472,19 +497,11 @@ TEST(WorkerProcessTest, NobodyIsLeftASecondAfterTheProgramWasKilled) {
     ::pause();
     ::_exit(0);
   }
-  std::istringstream pids(told.ReadLine());
-  std::vector<int> processes;
-  for (int pid = 0; pids >> pid;) {
-    processes.push_back(OpenProcess(pid));
-    EXPECT_GE(processes.back(), 0);
-  }
+  WatchedProcesses processes(told.ReadLine());
   EXPECT_EQ(processes.size(), 5u);
   ::kill(program, SIGKILL);
   ::waitpid(program, nullptr, 0);
-  for (const int process : processes) {
-    EXPECT_TRUE(HasEnded(process, 1'000));
-    ::close(process);
-  }
+  EXPECT_TRUE(processes.WaitForEnds());
 }
 
 }  // namespace

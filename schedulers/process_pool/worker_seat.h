@@ -19,6 +19,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "plait/runtime/core/deadline.h"
 #include "plait/runtime/core/timer.h"
 #include "plait/schedulers/process_pool/call_board.h"
 #include "plait/schedulers/process_pool/call_protocol.h"
@@ -118,6 +119,9 @@ class WorkerSeat {
   Alarm alarm;
   bool killed = false;  // by us: its death is nobody's fault
   bool alarm_set = false;
+  // What the alarm is set to; nothing where nobody waits for it. It may be about to run at an
+  // earlier time: then it can neither be set nor be taken back, and looks here.
+  std::optional<Deadline> alarm_due;
   // It has closed its end of the event, as by dying; how often that was looked at since.
   bool let_go = false;
   int looks = 0;

@@ -26,7 +26,6 @@ namespace {
 constexpr int kLookMs = 200;
 // Not more is read of workers' standard errors than is shown.
 constexpr size_t kMaxToShow = 64 << 10;
-// A pipe that is ready to be written to takes that much.
 constexpr size_t kShownAtOnce = 4096;
 constexpr int kErrorDescriptor = 2;
 
@@ -47,7 +46,8 @@ class Zygote {
         body_(body),
         self_(pool_system::ProcessId()),
         children_ended_(pool_system::OpenChildSignals()),
-        parent_ended_(pool_system::OpenProcess(parent)) {}
+        parent_ended_(pool_system::OpenProcess(parent)),
+        show_(pool_system::OpenWithoutWaiting(kErrorDescriptor)) {}
 
   // Until the program is gone.
   void Serve() {
@@ -99,6 +99,7 @@ class Zygote {
   const int self_;
   const int children_ended_;
   const int parent_ended_;
+  const int show_;  // the program's standard error, which does not keep this from its work
   std::vector<std::unique_ptr<Child>> children_;
   std::string to_show_;
 };
@@ -115,8 +116,7 @@ std::vector<pollfd> Zygote::Wait() {
   descriptors[kControl] = {.fd = control_, .events = POLLIN, .revents = 0};
   descriptors[kParent] = {.fd = parent_ended_, .events = POLLIN, .revents = 0};
   descriptors[kEnds] = {.fd = children_ended_, .events = POLLIN, .revents = 0};
-  descriptors[kShow] = {
-      .fd = to_show_.empty() ? -1 : kErrorDescriptor, .events = POLLOUT, .revents = 0};
+  descriptors[kShow] = {.fd = to_show_.empty() ? -1 : show_, .events = POLLOUT, .revents = 0};
   for (const std::unique_ptr<Child>& child : children_) {
     const bool wait = child->shown && to_show_.size() >= kMaxToShow;
     descriptors.push_back({.fd = child->channel, .events = POLLIN, .revents = 0});
@@ -222,7 +222,7 @@ void Zygote::TakeErrorText(Child& child) {
     return;
   }
   const absl::string_view text(buffer.data(), static_cast<size_t>(size));
-  if (child.shown) absl::StrAppend(&to_show_, text);
+  if (child.shown && show_ >= 0) absl::StrAppend(&to_show_, text);
   absl::StrAppend(&child.tail, text);
   if (child.tail.size() > WorkerReport::kMaxText) {
     child.tail.erase(0, child.tail.size() - WorkerReport::kMaxText);
@@ -260,7 +260,7 @@ void Zygote::Report(Child& child, const pool_system::ProcessEnd& end) {
 
 void Zygote::Show() {
   const int64_t size =
-      pool_system::Write(kErrorDescriptor, absl::string_view(to_show_).substr(0, kShownAtOnce));
+      pool_system::WriteWithoutWaiting(show_, absl::string_view(to_show_).substr(0, kShownAtOnce));
   if (size == -EAGAIN || size == -EINTR) return;
   // Nobody looks.
   if (size <= 0) return to_show_.clear();
