@@ -22,12 +22,7 @@ using explorer::ExpectMutantsKilled;
 using explorer::Parallel;
 using explorer::Require;
 using explorer::Scenario;
-
-// The scenarios with a lower bound, where that is enough to notice what is weaker.
-std::vector<Scenario> Shorter(std::vector<Scenario> scenarios, int preemptions) {
-  for (Scenario& scenario : scenarios) scenario.options.preemptions = preemptions;
-  return scenarios;
-}
+using explorer::Shorter;
 
 // --- Mutex ---
 

@@ -166,8 +166,9 @@ TaskExtras& TaskState::extras() {
   if (TaskExtras* const there = ExtrasIn(present)) return *there;
   auto fresh = std::make_unique<TaskExtras>();
   if (IsName(present)) fresh->name = NameIn(present);
-  // Release: its contents are visible to whoever finds it. Acquire: and another's to us.
-  if (extras_.compare_exchange_strong(present, reinterpret_cast<uintptr_t>(fresh.get()), kAcqRel,
+  // Release: its contents are visible to whoever finds it. Acquire, where that is another's: and
+  // its to us.
+  if (extras_.compare_exchange_strong(present, reinterpret_cast<uintptr_t>(fresh.get()), kRelease,
                                       kAcquire)) {
     return *fresh.release();
   }

@@ -53,7 +53,34 @@ class RulesTest(unittest.TestCase):
             self.check(code=SOURCES["runtime/a.h"] + "x.exchange(1, kAcqRel);"),
             ["`runtime/a.h`: 3 memory orders, and 2 are listed as weakened"],
         )
+        self.assertTrue(self.check(code=SOURCES["runtime/a.h"] + "Atomic<int> y; int z = y.load();"))
         self.assertTrue(self.check(DOCUMENT.replace("runtime/a.h", "runtime/c.h")))
+
+    def test_orders_that_are_not_weakened_are_counted(self):
+        self.assertEqual(self.check(DOCUMENT.replace("a.h`", "a.h`, but 1"), code=SOURCES["runtime/a.h"] + "f(kAcqRel);"), [])
+        self.assertTrue(self.check(DOCUMENT.replace("a.h`", "a.h`, but 1")))
+
+    def test_a_file_whose_orders_nobody_explores_is_found_unless_it_is_listed_with_their_number(self):
+        code = "Atomic<int> x; x.load(kAcquire); x.fetch_add(f(g(1))); x.store(1, kRelaxed); file.load();"
+        self.assertEqual(mutants.strong_orders(code), 3, "what looks like an atomic's is taken for one")
+        self.assertEqual(
+            self.check(other=code),
+            [],
+            "a test's own orders are its own",
+        )
+        sources = SOURCES | {"runtime/d.h": code}
+        self.assertEqual(
+            mutants.violations(DOCUMENT, sources),
+            ["runtime/d.h: 3 memory orders are neither weakened by a test nor under Not explored"],
+        )
+        listed = DOCUMENT + "## Not explored\n\n| `runtime/d.h` | 3 | two flags |\n"
+        self.assertEqual(mutants.violations(listed, sources), [])
+        self.assertTrue(mutants.violations(listed.replace("| 3 |", "| 2 |"), sources))
+        self.assertTrue(mutants.violations(listed.replace("two flags", " "), sources), "it has no reason")
+        self.assertEqual(
+            mutants.violations(listed, SOURCES),
+            ["runtime/d.h is under Not explored, but is explored, or is not there"],
+        )
 
 
 class TreeTest(unittest.TestCase):

@@ -20,6 +20,11 @@ void ExpectPass(const std::vector<Scenario>& scenarios, bool exhaustively) {
 
 }  // namespace
 
+std::vector<Scenario> Shorter(std::vector<Scenario> scenarios, int preemptions) {
+  for (Scenario& scenario : scenarios) scenario.options.preemptions = preemptions;
+  return scenarios;
+}
+
 void ExpectAllExecutionsPass(const std::vector<Scenario>& scenarios) {
   ExpectPass(scenarios, /*exhaustively=*/false);
 }

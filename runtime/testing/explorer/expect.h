@@ -23,6 +23,9 @@
 
 namespace plait::explorer {
 
+// The scenarios with a lower bound on preemptions, where that is enough to notice what is weaker.
+std::vector<Scenario> Shorter(std::vector<Scenario> scenarios, int preemptions);
+
 // Each scenario passes in every execution within its bound.
 void ExpectAllExecutionsPass(const std::vector<Scenario>& scenarios);
 

@@ -1,0 +1,180 @@
+// A spawned task's state under the explorer: its end against those who look, wait, leave, cancel it
+// and drop their handles.
+//
+// Traps: the wake-up lost between check and park, which is a deadlock here; cancel racing
+// completion; a state that is used after its last reference has gone.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/work_item.h"
+#include "plait/runtime/task/spawn.h"
+#include "plait/runtime/task/task.h"
+#include "plait/runtime/task/task_state.h"
+#include "plait/runtime/testing/explorer/expect.h"
+#include "plait/runtime/testing/explorer/explorer.h"
+
+namespace plait::internal {
+namespace {
+
+using explorer::Event;
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
+using explorer::Parallel;
+using explorer::Require;
+using explorer::Scenario;
+using explorer::Shorter;
+
+// Keeps the one task that was scheduled until a thread runs it.
+class Later final : public Executor {
+ public:
+  void Schedule(WorkItem& item) noexcept override { item_ = &item; }
+  void Run() { item_->run(*item_); }
+
+ private:
+  WorkItem* item_ = nullptr;
+};
+
+Task<std::unique_ptr<int>> Seven() { co_return std::make_unique<int>(7); }
+
+using State = TaskStateOf<std::unique_ptr<int>>;
+
+TaskRef<State> Start(Later& executor) {
+  TaskRef<State> state = MakeTaskState(Seven(), "");
+  StartSpawned(*state, {.executor = &executor});
+  return state;
+}
+
+void RequireSeven(State& state) {
+  Require(*state.result().value() == 7, "who sees that it is done sees the result");
+}
+
+class Waiter : public WorkItem {
+ public:
+  Waiter() : WorkItem(&Run) {}
+
+  // Until the task is done.
+  void Await(TaskState& task) {
+    if (task.AddWaiter(*this)) woken_.Wait();
+  }
+
+ private:
+  static void Run(WorkItem& item) noexcept {
+    auto& self = static_cast<Waiter&>(item);
+    ++self.times_;
+    Require(self.times_ == 1, "it is told once");
+    self.woken_.Set();
+  }
+
+  int times_ = 0;
+  Event woken_;
+};
+
+void OneLooks() {
+  Later executor;
+  const TaskRef<State> state = Start(executor);
+  Parallel({[&] { executor.Run(); },
+            [&] {
+              if (state->done()) RequireSeven(*state);
+            }});
+  Require(state->done(), "it has ended");
+}
+
+void OneWaits() {
+  Later executor;
+  const TaskRef<State> state = Start(executor);
+  Parallel({[&] { executor.Run(); },
+            [&] {
+              // On the heap, so that whoever comes too late uses memory that was freed.
+              const auto waiter = std::make_unique<Waiter>();
+              waiter->Await(*state);
+              RequireSeven(*state);
+            }});
+}
+
+void TwoWaitAndOneOfThemLeaves() {
+  Later executor;
+  const TaskRef<State> state = Start(executor);
+  Parallel({[&] { executor.Run(); },
+            [&] {
+              const auto waiter = std::make_unique<Waiter>();
+              waiter->Await(*state);
+              RequireSeven(*state);
+            },
+            [&] {
+              struct Leaver : WorkItem {
+                Leaver()
+                    : WorkItem(
+                          [](WorkItem& item) noexcept { static_cast<Leaver&>(item).told.Set(); }) {}
+                Event told;
+              };
+              const auto leaver = std::make_unique<Leaver>();
+              if (state->AddWaiter(*leaver) && !state->RemoveWaiter(*leaver)) leaver->told.Wait();
+            }});
+}
+
+// The task's own reference, and two handles.
+void AllHandlesAreDropped() {
+  Later executor;
+  TaskRef<State> one = Start(executor);
+  TaskRef<State> other = one;
+  const auto look_and_drop = [](TaskRef<State> handle) {
+    if (handle->done()) RequireSeven(*handle);
+  };
+  Parallel({[&] { executor.Run(); }, [&] { look_and_drop(std::move(one)); },
+            [&] { look_and_drop(std::move(other)); }});
+}
+
+void TwoCancelAndOneAsksWhy() {
+  Later executor;
+  const TaskRef<State> state = Start(executor);
+  bool first = false, second = false;
+  Parallel({[&] { first = state->Cancel("one"); }, [&] { second = state->Cancel("two"); },
+            [&] {
+              const bool asked = state->cancel_requested();
+              const std::string reason = state->cancel_reason();
+              Require(!asked || reason == "one" || reason == "two", "it is seen with its reason");
+            }});
+  Require(first != second, "one of them makes the request");
+  executor.Run();
+}
+
+// A name that is not copied moves when there is a reason to keep as well. Meanwhile somebody reads
+// it, and looks at the groups that the task has open.
+void ANameAndACancel() {
+  static constexpr TaskName kName{"seven"};
+  Later executor;
+  const TaskRef<State> state = MakeTaskState(Seven(), "", &kName);
+  StartSpawned(*state, {.executor = &executor});
+  Parallel({[&] { state->Cancel("a reason"); },
+            [&] { Require(state->name() == "seven", "it keeps its name"); },
+            [&] {
+              int groups = 0;
+              state->ForEachGroup([&groups](TaskLink&) { ++groups; });
+              Require(groups == 0, "there are none");
+            }});
+  executor.Run();
+}
+
+std::vector<Scenario> Scenarios() {
+  return {{"one looks", OneLooks},
+          {"one waits", OneWaits},
+          {"two wait and one of them leaves", TwoWaitAndOneOfThemLeaves},
+          {"all handles are dropped", AllHandlesAreDropped},
+          {"two cancel and one asks why", TwoCancelAndOneAsksWhy},
+          {"a name and a cancel", ANameAndACancel}};
+}
+
+TEST(TaskStateExploredTest, EachIsToldOnceAndSeesTheResult) {
+  ExpectAllExecutionsPass(Scenarios());
+}
+
+TEST(TaskStateExploredTest, WeakeningAMemoryOrderIsNoticed) {
+  ExpectMutantsKilled("runtime/task/task_state.", Shorter(Scenarios(), 1), 15);
+}
+
+}  // namespace
+}  // namespace plait::internal
