@@ -18,7 +18,11 @@
 #define PLAIT_DEFAULT_SCHEDULER "event_loop"
 #endif
 
-namespace plait::internal {
+namespace plait {
+
+absl::string_view DefaultScheduler() noexcept { return PLAIT_DEFAULT_SCHEDULER; }
+
+namespace internal {
 namespace {
 
 bool DebugIsOn(const RunOptions& options) {
@@ -140,11 +144,12 @@ absl::StatusOr<std::unique_ptr<Runner>> MakeWorkStealingRunner(const RunOptions&
 
 absl::StatusOr<std::unique_ptr<Runner>> Runner::Create(const RunOptions& options) {
   const absl::string_view name =
-      options.scheduler.empty() ? PLAIT_DEFAULT_SCHEDULER : absl::string_view(options.scheduler);
+      options.scheduler.empty() ? DefaultScheduler() : absl::string_view(options.scheduler);
   if (name == "event_loop") return MakeEventLoopRunner(options);
   if (name == "work_stealing") return MakeWorkStealingRunner(options);
   return absl::InvalidArgumentError(
       absl::StrCat("unknown scheduler \"", name, "\"; this build has: event_loop, work_stealing"));
 }
 
-}  // namespace plait::internal
+}  // namespace internal
+}  // namespace plait

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
@@ -46,6 +47,9 @@ struct RunOptions {
   // effect and ends the process. Not where the program handles SIGINT itself, or another Run does.
   bool handle_sigint = true;
 };
+
+// Where RunOptions do not say it: "event_loop", or what the build flag //:scheduler says.
+absl::string_view DefaultScheduler() noexcept;
 
 namespace internal {
 

@@ -13,8 +13,12 @@
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "plait/runtime/core/executor.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/task/task_context.h"
 #include "plait/runtime/testing/test_clock.h"
+#include "plait/schedulers/event_loop/event_loop.h"
+#include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
 namespace {
@@ -51,6 +55,20 @@ TEST_F(RunTest, ItGivesTheTasksResultWhateverItsType) {
 
 TEST_F(RunTest, ItMayBeCalledAgain) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(plait::Run(Give(i)), i);
+}
+
+Task<std::string> WhatRunsThis() {
+  Executor* const executor = TaskContext::Current()->executor;
+  if (dynamic_cast<EventLoop*>(executor) != nullptr) co_return "event_loop";
+  if (dynamic_cast<WorkStealingPool*>(executor) != nullptr) co_return "work_stealing";
+  co_return "something else";
+}
+
+TEST_F(RunTest, WhatRunsIsWhatIsNamedOrElseTheBuildsDefault) {
+  for (const std::string scheduler : {"event_loop", "work_stealing"}) {
+    EXPECT_EQ(plait::Run(WhatRunsThis(), {.scheduler = scheduler}), scheduler);
+  }
+  EXPECT_EQ(plait::Run(WhatRunsThis()), DefaultScheduler());
 }
 
 TEST_F(RunTest, EveryNamedSchedulerAndReactorRuns) {

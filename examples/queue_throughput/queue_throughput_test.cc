@@ -8,6 +8,7 @@
 #include "plait/examples/support/manners.h"
 #include "plait/examples/support/run_program.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
+#include "plait/schedulers/run.h"
 
 namespace examples {
 namespace {
@@ -32,8 +33,9 @@ TEST(QueueThroughputTest, EveryItemComesThroughOnceByDefault) {
               Contains("500000 items from 2 producers to 1 consumer, 1000000 yields."));
   EXPECT_THAT(run.lines(), Contains(SumLine(2 * SumOfSquares(250000))));
   EXPECT_THAT(run.lines().back(),
-              MatchesRegex("queue_throughput items=500000 seconds=[0-9]+\\.[0-9]{3} "
-                           "reactor=[a-z_]+ scheduler=event_loop"));
+              MatchesRegex(absl::StrCat("queue_throughput items=500000 seconds=[0-9]+\\.[0-9]{3} "
+                                        "reactor=[a-z_]+ scheduler=",
+                                        plait::DefaultScheduler())));
 }
 
 TEST(QueueThroughputTest, TheResultIsTheSameOnEveryReactor) {
@@ -44,8 +46,9 @@ TEST(QueueThroughputTest, TheResultIsTheSameOnEveryReactor) {
     EXPECT_EQ(run.exit_status, 0);
     EXPECT_THAT(run.lines(), Contains(SumLine(2 * SumOfSquares(500))));
     EXPECT_THAT(run.lines().back(),
-                MatchesRegex("queue_throughput items=1000 seconds=[0-9]+\\.[0-9]{3} reactor=" +
-                             reactor + " scheduler=event_loop"));
+                MatchesRegex(absl::StrCat(
+                    "queue_throughput items=1000 seconds=[0-9]+\\.[0-9]{3} reactor=", reactor,
+                    " scheduler=", plait::DefaultScheduler())));
   }
 }
 

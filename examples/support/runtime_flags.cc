@@ -33,7 +33,7 @@ std::string ReactorName(const plait::RunOptions& options) {
 }
 
 std::string SchedulerName(const plait::RunOptions& options) {
-  return options.scheduler.empty() ? "event_loop" : options.scheduler;
+  return std::string(options.scheduler.empty() ? plait::DefaultScheduler() : options.scheduler);
 }
 
 }  // namespace examples

@@ -1,4 +1,5 @@
-// ServerProgram: one of our servers, running beside a test.
+// ServerProgram: one of our servers, or another program that is told when to end, running beside a
+// test.
 //
 //   examples::ServerProgram server("examples/echo_server/echo_server", {"--port=0"});
 //   ... connect to server.port() ...
@@ -19,8 +20,8 @@ namespace examples {
 
 class ServerProgram {
  public:
-  // Starts it and returns when it has said "listening on PORT", or has ended. `path`: as for
-  // RunProgram. Its standard error is the test's.
+  // Starts it and returns when it has said its first line, "listening on PORT" of a server, or has
+  // ended. `path`: as for RunProgram. Its standard error is the test's.
   ServerProgram(const std::string& path, const std::vector<std::string>& arguments);
   ServerProgram(const ServerProgram&) = delete;
   ServerProgram& operator=(const ServerProgram&) = delete;

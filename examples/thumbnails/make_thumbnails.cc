@@ -1,5 +1,6 @@
 #include "plait/examples/thumbnails/make_thumbnails.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <utility>
@@ -8,11 +9,11 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
+#include "plait/examples/support/show.h"
 #include "plait/examples/support/timing.h"
 #include "plait/io/file/file.h"
 #include "plait/runtime/runtime.h"
@@ -74,10 +75,6 @@ std::string Join(absl::string_view folder, absl::string_view name) {
 
 std::string ShowSize(ImageSize size) { return absl::StrCat(size.width, "x", size.height); }
 
-std::string ShowKib(size_t bytes) {
-  return absl::StrFormat("%.1f KiB", static_cast<double>(bytes) / 1024);
-}
-
 // In one line, whatever a process has said last.
 std::string OneLine(const absl::Status& status) {
   const std::string text = status.ToString();
@@ -113,6 +110,7 @@ class Batch {
 
   Task<absl::StatusOr<BatchResult>> Run() {
     std::vector<DirectoryEntry> entries = co_await OrReturn(plait::ListDirectory(options_.from));
+    co_await OrReturn(CheckCrash(entries));
     co_await OrReturn(MakePlace());
     for (DirectoryEntry& entry : entries) co_await OrReturn(entries_.Put(std::move(entry)));
     entries_.Close();  // hands end when there is nothing left in it
@@ -125,6 +123,16 @@ class Batch {
   }
 
  private:
+  // Whether there is an image for the decoder with the mistake.
+  absl::Status CheckCrash(const std::vector<DirectoryEntry>& entries) const {
+    const auto is_it = [this](const DirectoryEntry& entry) { return entry.name == options_.crash; };
+    if (options_.crash.empty() || std::any_of(entries.begin(), entries.end(), is_it)) {
+      return absl::OkStatus();
+    }
+    return absl::NotFoundError(absl::StrCat("there is no \"", options_.crash, "\" in \"",
+                                            options_.from, "\" for the decoder that crashes"));
+  }
+
   // The folder for the thumbnails.
   Task<absl::Status> MakePlace() {
     co_await OrReturn(plait::MakeDirectories(options_.to));
@@ -163,6 +171,10 @@ class Batch {
       found = co_await OrReturn(ReadImage(Join(options_.from, entry.name)));
     }
     if (!found.not_an_image.empty()) {
+      if (entry.name == options_.crash) {
+        co_return absl::InvalidArgumentError(
+            absl::StrCat("it is ", found.not_an_image, ", and no decoder can crash on it"));
+      }
       ++share.sums.skipped;
       Say(absl::StrCat("-- ", entry.name, ": ", found.not_an_image, ", skipped"), Color::kYellow);
       co_return absl::OkStatus();
@@ -183,8 +195,9 @@ class Batch {
     share.sums.bytes_written += static_cast<int64_t>(written);
     ++share.sums.made;
     Say(absl::StrCat(entry.name, ": ", ShowSize(thumbnail->original), " to ",
-                     ShowSize(thumbnail->size), ", ", ShowKib(found.bytes.size()), " to ",
-                     ShowKib(written)),
+                     ShowSize(thumbnail->size), ", ",
+                     ShowBytes(static_cast<int64_t>(found.bytes.size())), " to ",
+                     ShowBytes(static_cast<int64_t>(written))),
         Color::kCyan);
     co_return absl::OkStatus();
   }
@@ -216,7 +229,7 @@ class Batch {
   }
 
   void Say(absl::string_view what, Color color) {
-    console_.Print(absl::StrCat(" ", Stamp(watch_.elapsed()), " ", what), color);
+    console_.Print(absl::StrCat(" ", Stamp(watch_.elapsed()), " ", ShowText(what)), color);
   }
 
   plait::ProcessPool& pool_;

@@ -27,7 +27,8 @@ struct BatchOptions {
   ThumbnailOptions thumbnail;
   int64_t at_once = 8;                         // hands
   absl::Duration timeout = absl::Seconds(30);  // of an image, in its process
-  std::string crash;  // the image that is scaled by the decoder with a mistake
+  // The name of the image that is scaled by the decoder with a mistake; empty: none.
+  std::string crash;
 };
 
 struct BatchResult {
@@ -43,7 +44,8 @@ struct BatchResult {
 // Prints a line for each as soon as it is made, or is not and why, which is not the end of the
 // others. A thumbnail is there whole or not at all, and takes the place of what had its name. An
 // error is that of the whole: a folder that cannot be listed or made, that the thumbnails would
-// take the place of their images, a cancel. Uses the functions of ThumbnailFunctions().
+// take the place of their images, that there is nothing of the name `crash`, a cancel. Uses the
+// functions of ThumbnailFunctions().
 plait::Task<absl::StatusOr<BatchResult>> MakeThumbnails(plait::ProcessPool& pool,
                                                         BatchOptions options, Console& console);
 

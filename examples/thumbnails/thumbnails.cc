@@ -18,10 +18,12 @@
 #include "plait/examples/support/console.h"
 #include "plait/examples/support/flags.h"
 #include "plait/examples/support/runtime_flags.h"
+#include "plait/examples/support/show.h"
 #include "plait/examples/thumbnails/demo_folder.h"
 #include "plait/examples/thumbnails/make_thumbnails.h"
 #include "plait/examples/thumbnails/thumbnail.h"
 #include "plait/io/file/file.h"
+#include "plait/io/signal/shutdown.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/process_pool/process_pool.h"
@@ -60,8 +62,9 @@ void PrintSummary(Console& console, const BatchResult& result) {
       absl::ToDoubleSeconds(result.busy.both)));
 }
 
-// How many images failed that should not have.
-Task<absl::StatusOr<int64_t>> RunPlan(plait::ProcessPool pool, Plan plan, Console& console) {
+// Sets how many images failed that should not have, unless it is cancelled.
+Task<absl::Status> RunPlan(plait::ProcessPool pool, Plan plan, Console& console,
+                           std::optional<int64_t>& failed) {
   std::optional<plait::TemporaryDirectory> demo;
   if (plan.batch.from.empty()) {
     plait::TemporaryOptions options;
@@ -71,14 +74,14 @@ Task<absl::StatusOr<int64_t>> RunPlan(plait::ProcessPool pool, Plan plan, Consol
     if (plan.batch.to.empty()) plan.batch.to = absl::StrCat(demo->path(), "/thumbnails");
     if (plan.batch.crash.empty()) plan.batch.crash = examples::kDemoCrash;
     console.Print(absl::StrCat("A demonstration: ", plan.samples, " images, drawn into ",
-                               plan.batch.from, "; and some that are bad"),
+                               examples::ShowText(plan.batch.from), "; and some that are bad"),
                   Color::kBold);
     co_await OrReturn(plait::MakeDirectory(plan.batch.from));
     co_await OrReturn(
         examples::MakeDemoFolder(pool, plan.batch.from, plan.samples, plan.sample_width));
   }
-  console.Print(absl::StrCat("Thumbnails in ", plan.batch.to, ": ", plan.batch.at_once,
-                             " images at once, ", pool.workers(), " processes"),
+  console.Print(absl::StrCat("Thumbnails in ", examples::ShowText(plan.batch.to), ": ",
+                             plan.batch.at_once, " images at once, ", pool.workers(), " processes"),
                 Color::kBold);
   const BatchResult result = co_await OrReturn(examples::MakeThumbnails(pool, plan.batch, console));
   if (pool.workers_replaced() > 0) {
@@ -87,9 +90,9 @@ Task<absl::StatusOr<int64_t>> RunPlan(plait::ProcessPool pool, Plan plan, Consol
   }
   co_await OrReturn(pool.Drain());
   PrintSummary(console, result);
-  if (!demo.has_value()) co_return result.failed;
-  co_await OrReturn(demo->Close());
-  co_return result.failed - examples::kDemoFailures;
+  if (demo.has_value()) co_await OrReturn(demo->Close());
+  failed = demo.has_value() ? result.failed - examples::kDemoFailures : result.failed;
+  co_return absl::OkStatus();
 }
 
 }  // namespace
@@ -103,6 +106,7 @@ int main(int argc, char** argv) {
   int64_t memory_mib = 1024;
   std::optional<absl::Duration> timeout;
   plait::RunOptions run;
+  run.handle_sigint = false;  // RunUntilShutdownSignal does
   examples::Flags flags("thumbnails",
                         "Makes small images of the JPEGs and PNGs in a folder: tasks read and "
                         "write the files while other processes scale the images.");
@@ -147,9 +151,16 @@ int main(int argc, char** argv) {
   // What a process says last is part of the line about its image.
   options.worker.error = plait::WorkerError::kKeep;
   absl::StatusOr<plait::ProcessPool> pool = plait::ProcessPool::Create(std::move(options));
-  absl::StatusOr<int64_t> failed = pool.ok()
-                                       ? plait::Run(RunPlan(*std::move(pool), plan, console), run)
-                                       : absl::StatusOr<int64_t>(pool.status());
-  if (!failed.ok()) console.Print(failed.status().ToString(), Color::kRed);
-  return failed.ok() && *failed == 0 ? 0 : 1;
+  std::optional<int64_t> failed;
+  // Told to end, it still removes what the demonstration has made.
+  const absl::Status ended = pool.ok() ? plait::Run(plait::RunUntilShutdownSignal(RunPlan(
+                                                        *std::move(pool), plan, console, failed)),
+                                                    run)
+                                       : pool.status();
+  if (!ended.ok()) {
+    console.Print(examples::ShowText(ended.ToString()), Color::kRed);
+  } else if (!failed.has_value()) {
+    console.Print("Told to end before all was done.", Color::kYellow);
+  }
+  return failed == 0 ? 0 : 1;
 }

@@ -1,3 +1,5 @@
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "plait/examples/support/manners.h"
 #include "plait/examples/support/run_program.h"
+#include "plait/examples/support/server_program.h"
 #include "plait/examples/thumbnails/broken_images.h"
 #include "plait/examples/thumbnails/image.h"
 #include "plait/examples/thumbnails/jpeg.h"
@@ -34,12 +37,12 @@ using ::testing::StartsWith;
 
 constexpr char kProgram[] = "examples/thumbnails/thumbnails";
 constexpr char kStamp[] = " [0-9]+:[0-9]{2}:[0-9]{2}\\.[0-9]{6} ";
-constexpr char kKib[] = "[0-9]+\\.[0-9] KiB";
+constexpr char kSize[] = "[0-9.]+ (bytes|KiB|MiB)";
 
 auto Line(const std::string& regex) { return MatchesRegex(kStamp + regex); }
 
 auto Made(const std::string& name, const std::string& from, const std::string& to) {
-  return Line(absl::StrCat(name, ": ", from, " to ", to, ", ", kKib, " to ", kKib));
+  return Line(absl::StrCat(name, ": ", from, " to ", to, ", ", kSize, " to ", kSize));
 }
 
 // A folder of images and the flags to make thumbnails of it.
@@ -146,6 +149,35 @@ TEST_F(ThumbnailsTest, ADecoderThatCrashesCostsOneImage) {
   EXPECT_THAT(run.lines().back(), StartsWith("thumbnails images=8 made=7 failed=1 skipped=0 "));
 }
 
+TEST_F(ThumbnailsTest, ADecoderThatHasNothingToCrashOnIsTold) {
+  WriteSample("good.jpg", 1, 40);
+  Write("notes.txt", "no image at all");
+  const ProgramRun none = Run({"--crash=none.jpg"});
+  EXPECT_EQ(none.exit_status, 1);
+  EXPECT_THAT(none.lines().back(), AllOf(StartsWith("NOT_FOUND: there is no \"none.jpg\" in "),
+                                         HasSubstr("for the decoder that crashes")));
+  EXPECT_FALSE(plait::PathExists(folder_ / "small")) << "nothing has begun";
+  const ProgramRun notes = Run({"--crash=notes.txt"});
+  EXPECT_EQ(notes.exit_status, 1);
+  EXPECT_THAT(notes.lines(), Contains(Line("!! notes\\.txt: INVALID_ARGUMENT: it is neither a JPEG "
+                                           "nor a PNG, and no decoder can crash on it")));
+  EXPECT_THAT(notes.lines(), Contains(Made("good\\.jpg", "40x30", "40x30")));
+}
+
+TEST_F(ThumbnailsTest, NamesDoNothingToATerminal) {
+  WriteSample("good\x1b[2J.jpg", 1, 40);
+  Write("two\nlines.txt", "no image at all");
+  Write(
+      "empty\x9b"
+      "31m.jpg",
+      "\xff\xd8\xff");
+  const ProgramRun run = Run({}, {.environment = {"TERM=xterm", "NO_COLOR=1"}, .terminal = true});
+  EXPECT_THAT(run.output,
+              AllOf(HasSubstr("good\\x1b[2J.jpg: 40x30 to 40x30"),
+                    HasSubstr("-- two\\x0alines.txt: neither"), HasSubstr("!! empty\\x9b31m.jpg: "),
+                    Not(HasSubstr("\x1b[2J")), Not(HasSubstr("\x9b"))));
+}
+
 TEST_F(ThumbnailsTest, AnImageThatTakesMoreMemoryThanAProcessMayCostsNoOther) {
   // What a sanitizer keeps beside each byte is not counted, or is more than any limit that would
   // still tell these two images apart; the other builds run this.
@@ -245,6 +277,21 @@ TEST(ThumbnailsDemonstration, ItShowsEverythingAndLeavesNothingBehind) {
   EXPECT_LE(run.Figure("both"), run.Figure("files"));
   EXPECT_LE(run.Figure("both"), run.Figure("scaling"));
   EXPECT_LE(run.Figure("scaling"), run.Figure("seconds"));
+}
+
+TEST(ThumbnailsDemonstration, ItLeavesNothingBehindWhenItIsToldToEnd) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    const plait::TestFolder folder;
+    ASSERT_EQ(::setenv("TMPDIR", folder.path().c_str(), 1), 0);
+    // More than are drawn before the signal, however long that takes to come.
+    ServerProgram program(kProgram, {"--samples=10000", "--workers=2"});
+    ASSERT_EQ(::unsetenv("TMPDIR"), 0);
+    EXPECT_THAT(folder.Names(), Not(IsEmpty()));
+    const ProgramRun run = program.Stop(signal);
+    EXPECT_EQ(run.exit_status, 1) << run.signal;
+    EXPECT_EQ(run.lines().back(), "Told to end before all was done.");
+    EXPECT_THAT(folder.Names(), IsEmpty());
+  }
 }
 
 TEST(ThumbnailsDemonstration, ItsThumbnailsCanBeKept) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "plait/examples/support/show.h"
 #include "plait/examples/support/timing.h"
 #include "plait/io/file/file.h"
 #include "plait/runtime/runtime.h"
@@ -181,7 +182,7 @@ class Session {
   }
 
   void Say(absl::string_view what, Color color) {
-    console_.Print(absl::StrCat(" ", Stamp(watch_.elapsed()), " ", what), color);
+    console_.Print(absl::StrCat(" ", Stamp(watch_.elapsed()), " ", ShowText(what)), color);
   }
 
   CountResult Finish() {
@@ -210,12 +211,6 @@ Task<absl::StatusOr<CountResult>> CountOverlapped(const std::vector<std::string>
                                                   const CountOptions& options, Console& console) {
   Session session(paths, options, console);
   co_return co_await session.Overlapped();
-}
-
-std::string ShowBytes(int64_t bytes) {
-  if (bytes < 1024) return absl::StrCat(bytes, " bytes");
-  if (bytes < 1024 * 1024) return absl::StrFormat("%.1f KiB", bytes / 1024.0);
-  return absl::StrFormat("%.1f MiB", bytes / (1024.0 * 1024.0));
 }
 
 }  // namespace examples

@@ -52,9 +52,6 @@ plait::Task<absl::StatusOr<CountResult>> CountOverlapped(const std::vector<std::
                                                          const CountOptions& options,
                                                          Console& console);
 
-// "1.5 MiB".
-std::string ShowBytes(int64_t bytes);
-
 }  // namespace examples
 
 #endif  // PLAIT_EXAMPLES_WORDCOUNT_COUNT_FILES_H_
