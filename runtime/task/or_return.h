@@ -77,7 +77,7 @@ concept TellsFailure = requires(const W& w) {
 
 // Not movable: it is made where it is awaited.
 template <Awaitable A>
-class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
+class [[nodiscard]] OrReturnAwaiter : private ResultCheck {
   using Inner = AwaiterOf<A>;
   using R = std::remove_cvref_t<AwaitResult<A>>;
 
@@ -90,34 +90,36 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
     if (!inner_.await_ready()) return false;
     Capture();
     if (!failed()) return true;
-    next = this;
+    continuation = &kNothing;  // for await_suspend, which ends the coroutine
     return false;
   }
 
   template <CanEndWithStatus P>
   auto await_suspend(std::coroutine_handle<P> enclosing) {
-    using Handle = std::coroutine_handle<PromiseBase>;
-    using Returned = decltype(inner_.await_suspend(std::declval<Handle>()));
+    using Returned = decltype(inner_.await_suspend(enclosing));
     constexpr bool kTransfers = !std::is_void_v<Returned> && !std::is_same_v<Returned, bool>;
-    if (next == this) return GoOn<kTransfers>(End<P>(enclosing.promise()));  // see await_ready
-    // The inner awaiter deals with the proxy, which looks at the result before the coroutine does.
-    resolve = &Resolve<P>;
-    context = enclosing.promise().context;
-    continuation = &enclosing.promise();
-    enclosing.promise().Awaits(*this);
-    const auto handle = Handle::from_promise(static_cast<PromiseBase&>(*this));
+    P& promise = enclosing.promise();
+    if (continuation != nullptr) return GoOn<kTransfers>(End<P>(promise));  // see await_ready
+    Attach(promise, &Look<P>);
+    DetachOnThrow on_throw{*this, &promise};
     if constexpr (kTransfers) {
-      return std::coroutine_handle<>(inner_.await_suspend(handle));
+      const std::coroutine_handle<> next = inner_.await_suspend(enclosing);
+      on_throw.promise = nullptr;
+      return next;
     } else if constexpr (std::is_void_v<Returned>) {
-      inner_.await_suspend(handle);
+      inner_.await_suspend(enclosing);
+      on_throw.promise = nullptr;
       return true;
     } else {
-      if (inner_.await_suspend(handle)) return true;
+      const bool waits = inner_.await_suspend(enclosing);
+      on_throw.promise = nullptr;
+      if (waits) return true;
       // It has ended already.
-      enclosing.promise().next = nullptr;
+      promise.next = nullptr;
+      Detach(promise);
       Capture();
       if (!failed()) return false;
-      return GoOn<kTransfers>(End<P>(enclosing.promise()));
+      return GoOn<kTransfers>(End<P>(promise));
     }
   }
 
@@ -130,6 +132,15 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
   }
 
  private:
+  // A coroutine whose awaiter throws was not suspended. Not touched once it was.
+  struct DetachOnThrow {
+    ~DetachOnThrow() {
+      if (promise != nullptr) awaiter.Detach(*promise);
+    }
+    OrReturnAwaiter& awaiter;
+    PromiseBase* promise;
+  };
+
   void Capture() {
     if constexpr (!TellsFailure<Inner>) {
       result_.Capture([this]() -> R { return inner_.await_resume(); });
@@ -168,12 +179,11 @@ class [[nodiscard]] OrReturnAwaiter : private ProxyPromise {
   }
 
   template <class P>
-  static WorkItem& Resolve(ProxyPromise& proxy) noexcept {
-    auto& self = static_cast<OrReturnAwaiter&>(proxy);
-    auto& enclosing = static_cast<P&>(*self.continuation);
+  static WorkItem& Look(ResultCheck& check, PromiseBase& waiting) noexcept {
+    auto& self = static_cast<OrReturnAwaiter&>(check);
     self.Capture();
-    if (self.failed()) return self.End(enclosing);
-    return enclosing;
+    if (self.failed()) return self.End(static_cast<P&>(waiting));
+    return waiting;
   }
 
   Inner inner_;

@@ -63,6 +63,12 @@ void DropUnstarted(PromiseBase& coroutine) noexcept {
   coroutine.handle().destroy();
 }
 
+void ResultCheck::Run(WorkItem& item) noexcept {
+  WorkItem& next = ResolveFor(static_cast<PromiseBase&>(item));
+  next.run(next);
+  thread_state.context = nullptr;
+}
+
 void ProxyPromise::RunProxy(WorkItem& item) noexcept {
   auto& proxy = static_cast<ProxyPromise&>(item);
   WorkItem& next = proxy.resolve(proxy);

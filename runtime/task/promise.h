@@ -55,6 +55,8 @@ void ResumeTask(WorkItem& promise) noexcept;
 // before.
 void ResumeNested(WorkItem& item) noexcept;
 
+struct ResultCheck;
+
 struct PromiseBase : WorkItem {
   PromiseBase() noexcept : WorkItem(&ResumeTask) {}
 
@@ -91,7 +93,10 @@ struct PromiseBase : WorkItem {
   }
 
   const TaskContext* context = nullptr;
-  WorkItem* continuation = nullptr;  // what goes on when this coroutine ends
+  union {
+    WorkItem* continuation = nullptr;  // what goes on when this coroutine ends
+    ResultCheck* check;                // while one is attached, which keeps the continuation
+  };
 };
 
 // Whether calls and transfers have used up their part of the stack.
@@ -137,9 +142,40 @@ struct PromiseBase : WorkItem {
   return true;
 }
 
-// Stands in for a coroutine's promise where something looks at a result before the coroutine goes
-// on (OrReturn). Whoever awaits on its behalf schedules it, runs it or goes on with it like any
-// promise, but never resumes its handle.
+// Looks at a result before the coroutine that waits for it goes on (OrReturn): while it is
+// attached, whoever would go on with the coroutine runs this first. Two words, as a frame has one
+// for each of its co_awaits.
+struct ResultCheck {
+  // Runs on the coroutine's executor, detached already; returns what goes on: the coroutine, or,
+  // where that was ended, its continuation.
+  using Resolve = WorkItem& (*)(ResultCheck&, PromiseBase& waiting) noexcept;
+
+  // The run function of a promise while one is attached.
+  static void Run(WorkItem& waiting) noexcept;
+  static WorkItem& ResolveFor(PromiseBase& waiting) noexcept {
+    ResultCheck& self = *waiting.check;
+    self.Detach(waiting);
+    return self.resolve(self, waiting);
+  }
+
+  // Before it is suspended.
+  void Attach(PromiseBase& waiting, Resolve look) noexcept {
+    resolve = look;
+    continuation = waiting.continuation;
+    waiting.check = this;
+    waiting.run = &Run;
+  }
+  void Detach(PromiseBase& waiting) const noexcept {
+    waiting.continuation = continuation;
+    waiting.run = &ResumeTask;
+  }
+
+  Resolve resolve = nullptr;
+  WorkItem* continuation = nullptr;
+};
+
+// Stands in for a coroutine's promise towards what is awaited (Select, Fork). Whoever awaits on its
+// behalf schedules it, runs it or goes on with it like any promise, but never resumes its handle.
 struct ProxyPromise : PromiseBase {
   // Runs on the executor of the coroutine it stands for; returns what goes on instead.
   using Resolve = WorkItem& (*)(ProxyPromise&) noexcept;
@@ -157,14 +193,19 @@ extern constinit WorkItem kNothing;
 // The coroutine that a continuation goes on with; null where that was plain code, which has run.
 [[gnu::always_inline]] inline PromiseBase* RunUpToCoroutine(WorkItem& continuation) noexcept {
   WorkItem* next = &continuation;
-  while (next->run == &ProxyPromise::RunProxy) {
-    auto& proxy = static_cast<ProxyPromise&>(*next);
-    next = &proxy.resolve(proxy);
+  for (;;) {
+    if (next->run == &ResumeTask) [[likely]]
+      return static_cast<PromiseBase*>(next);
+    if (next->run == &ResultCheck::Run) {
+      next = &ResultCheck::ResolveFor(static_cast<PromiseBase&>(*next));
+    } else if (next->run == &ProxyPromise::RunProxy) {
+      auto& proxy = static_cast<ProxyPromise&>(*next);
+      next = &proxy.resolve(proxy);
+    } else {
+      next->run(*next);
+      return nullptr;
+    }
   }
-  if (next->run == &ResumeTask) [[likely]]
-    return static_cast<PromiseBase*>(next);
-  next->run(*next);
-  return nullptr;
 }
 
 // Transfer for a continuation, which may be a proxy or plain code too.

@@ -17,13 +17,13 @@ uint32_t StopState::Lock() noexcept {
   }
 }
 
-void StopState::Unlink(StopNode& node) noexcept {
+void StopState::Unlink(StopNode*& first, StopNode& node) noexcept {
   if (node.next == &node) {
-    first_ = nullptr;
+    first = nullptr;
   } else {
     node.previous->next = node.next;
     node.next_node()->previous = node.previous;
-    if (first_ == &node) first_ = node.next_node();
+    if (first == &node) first = node.next_node();
   }
   node.previous = nullptr;
 }
@@ -50,7 +50,7 @@ bool StopState::Register(StopNode& node) noexcept {
 bool StopState::TryUnregister(StopNode& node) noexcept {
   const uint32_t flags = Lock();
   const bool linked = node.previous != nullptr;
-  if (linked) Unlink(node);
+  if (linked) UnlinkWith(flags, node);
   Unlock(flags);
   return linked;
 }
@@ -59,12 +59,13 @@ void StopState::Unregister(StopNode& node) noexcept {
   for (int round = 0;; ++round) {
     const uint32_t flags = Lock();
     if (node.previous != nullptr) {
-      Unlink(node);
+      UnlinkWith(flags, node);
       Unlock(flags);
       return;
     }
+    const Running* const running = RunningIn(flags);
     const bool elsewhere =
-        running_ != nullptr && running_->node == &node && running_->thread != ThreadSerial();
+        running != nullptr && running->node == &node && running->thread != ThreadSerial();
     Unlock(flags);
     if (!elsewhere) return;
     SpinWait(round);
@@ -78,10 +79,10 @@ bool StopState::RequestStop() noexcept {
     return false;
   }
   flags |= kRequested;
-  Running running{.node = nullptr, .thread = ThreadSerial(), .state_gone = false};
+  Running running{.first = first_, .node = nullptr, .thread = ThreadSerial(), .state_gone = false};
   running_ = &running;
-  while (StopNode* node = first_) {
-    Unlink(*node);
+  while (StopNode* node = running.first) {
+    Unlink(running.first, *node);
     running.node = node;
     Unlock(flags);
     node->run(*node);  // the node may be gone after this, and so may the state

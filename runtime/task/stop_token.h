@@ -45,7 +45,7 @@ class StopState {
   StopState(const StopState&) = delete;
   StopState& operator=(const StopState&) = delete;
   ~StopState() {
-    if (running_ != nullptr) running_->state_gone = true;
+    if (Running* const running = RunningIn(flags_.load(kRelaxed))) running->state_gone = true;
   }
 
   // Acquire: what came before the request is visible to whoever sees it.
@@ -67,6 +67,7 @@ class StopState {
 
  private:
   struct Running {
+    StopNode* first;       // those whose callbacks are still to run
     const StopNode* node;  // whose callback runs now; only compared, never followed
     uint64_t thread;       // that runs it: its ThreadSerial
     bool state_gone;       // the callback has destroyed the state
@@ -78,11 +79,22 @@ class StopState {
   // Returns the flags found, without kLocked.
   uint32_t Lock() noexcept;
   void Unlock(uint32_t flags) noexcept { flags_.store(flags, kRelease); }
-  void Unlink(StopNode& node) noexcept;
+  // With the lock; `flags` as it found them.
+  Running* RunningIn(uint32_t flags) const noexcept {
+    return (flags & kRequested) != 0 ? running_ : nullptr;
+  }
+  void UnlinkWith(uint32_t flags, StopNode& node) noexcept {
+    Running* const running = RunningIn(flags);
+    Unlink(running != nullptr ? running->first : first_, node);
+  }
+  static void Unlink(StopNode*& first, StopNode& node) noexcept;
 
   Atomic<uint32_t> flags_{0};
-  StopNode* first_ = nullptr;   // a ring: first_->previous is the last
-  Running* running_ = nullptr;  // while RequestStop runs callbacks; on its stack
+  // One word, as every task has it: nobody registers any more once a stop was requested.
+  union {
+    StopNode* first_ = nullptr;  // before: a ring, first_->previous is the last
+    Running* running_;           // from then on: while RequestStop runs callbacks; on its stack
+  };
 };
 
 }  // namespace internal

@@ -2,6 +2,7 @@
 #include <coroutine>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -404,6 +405,32 @@ TEST_P(TaskSuite, OrReturnOfACancelledWaitEndsTheTaskCancelled) {
 }
 
 #if defined(__cpp_exceptions)
+// Cannot begin to wait.
+struct ThrowsInsteadOfWaiting {
+  bool await_ready() const noexcept { return false; }
+  template <internal::PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P>) const {
+    throw std::runtime_error("not now");
+  }
+  absl::Status await_resume() const noexcept { return absl::OkStatus(); }
+};
+
+TEST_P(TaskSuite, ACoroutineGoesOnAfterAnOrReturnWhoseWaitThrewBeforeItBegan) {
+  auto tries = []() -> Task<absl::Status> {
+    bool caught = false;
+    try {
+      co_await OrReturn(ThrowsInsteadOfWaiting());
+    } catch (const std::runtime_error& error) {
+      caught = error.what() == std::string("not now");
+    }
+    EXPECT_TRUE(caught);
+    co_await Yield();
+    co_await OrReturn(TurnsThenFail(2, "later"));
+    co_return absl::OkStatus();
+  };
+  EXPECT_EQ(BlockOn(executor(), tries()), absl::InternalError("later"));
+}
+
 TEST_P(TaskSuite, AnExceptionPassesThroughOrReturn) {
   Await([]() -> Task<void> {
     auto pass = []() -> Task<absl::Status> {
