@@ -49,10 +49,16 @@ void FutexWake(const Atomic<uint32_t>& word) noexcept {
 
 namespace {
 
-FutexTable& Table() {
-  static FutexTable* table = new FutexTable;  // never destroyed: threads may outlive main
-  return *table;
-}
+// Made before anything runs, as a signal handler may be its first user, and never destroyed, as
+// threads may outlive main.
+union Eternal {
+  constexpr Eternal() : table() {}
+  ~Eternal() {}
+  FutexTable table;
+};
+constinit Eternal eternal;
+
+FutexTable& Table() noexcept { return eternal.table; }
 
 }  // namespace
 
@@ -129,7 +135,8 @@ void Bell::Await(absl::Duration timeout) noexcept {
 }
 
 void Bell::Ring() noexcept {
-  if (!made_) return;
+  // Who sleeps there in another process is not this one's to wake.
+  if (!made_ || tried_in_ != ProcessGeneration()) return;
   const int before = errno;  // a signal handler's caller has its own
   // A pipe that is full has been rung.
   static_cast<void>(!::write(ends_[1], "", 1));

@@ -52,7 +52,7 @@ class Bell {
   Atomic<uint32_t> rung_{0};
 #else
   bool tried_ = false;
-  uint64_t tried_in_ = 0;   // which process; a forked child makes its own
+  uint64_t tried_in_ = 0;   // which process; a forked child makes its own, and rings no other
   int ends_[2] = {-1, -1};  // to read and to write
 #endif
 };
@@ -68,11 +68,13 @@ class Bell {
 // the value that it has. So of a waiter's announcement and a waker's look at the same place one
 // comes first: either the waker finds the waiter, or the waiter, which has read what the waker's
 // look wrote, finds the word changed. A place's bell may be rung late, for a sleeper that is gone:
-// then the next one there wakes up for no reason, once. Places are never given back.
+// then the next one there wakes up for no reason, once. Places are never given back. In a forked
+// child those on which its parent's threads slept stay taken, and nobody is woken there. Constant
+// to begin with, so that a signal handler finds it made.
 // parker_explored_test weakens each memory order.
 class FutexTable {
  public:
-  FutexTable() = default;
+  constexpr FutexTable() = default;
   FutexTable(const FutexTable&) = delete;
   FutexTable& operator=(const FutexTable&) = delete;
   ~FutexTable();

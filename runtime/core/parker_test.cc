@@ -4,6 +4,9 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <vector>
@@ -161,6 +164,47 @@ TEST(FutexTableTest, MoreSleepAtOnceThanThereArePlacesForAWord) {
   word.store(1, kRelaxed);
   table.Wake(word);
   for (Thread& thread : threads) thread.join();  // or never
+}
+
+// A table that a signal handler is the first to use must not have to be made then.
+union NeverDestroyed {
+  constexpr NeverDestroyed() : table() {}
+  ~NeverDestroyed() {}
+  FutexTable table;
+};
+constinit NeverDestroyed made_beforehand;
+
+TEST(FutexTableTest, ItIsThereBeforeAnythingRuns) {
+  Atomic<uint32_t> word = 1;
+  made_beforehand.table.Wake(word);
+  made_beforehand.table.Wait(word, 0, absl::InfiniteDuration());
+}
+
+// How many rings wait in the pipe whose reading end is `fd`.
+int RingsIn(int fd) {
+  int bytes = -1;
+  EXPECT_EQ(::ioctl(fd, FIONREAD, &bytes), 0);
+  return bytes;
+}
+
+TEST(BellTest, AForkedChildDoesNotRingItsParents) {
+  // The pipe's first end has the lowest number that is free.
+  const int reading = ::dup(STDERR_FILENO);
+  ASSERT_EQ(::close(reading), 0);
+  Bell bell;
+  bell.Prepare();
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    bell.Ring();
+    ::_exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(RingsIn(reading), 0);
+  bell.Ring();
+  EXPECT_EQ(RingsIn(reading), 1);
 }
 
 TYPED_TEST(FutexTest, EveryChangeWakesAllThatWaitForIt) {

@@ -9,20 +9,8 @@ constexpr NamedNote kFutureNote("a future");
 }  // namespace
 
 bool FutureStateBase::Suspend(Waiter& waiter, PromiseBase& promise) noexcept {
-  waiter.Prepare(promise, lock_, kFutureNote);
-  {
-    SpinLockHolder hold(lock_);
-    if (stage_ >= Stage::kSet) {
-      if (!waiter.CancelledEarly()) waiter.Grant();
-      return false;
-    }
-    if (!waiter.CancelledEarly()) {
-      waiters_.PushBack(waiter);
-      return true;
-    }
-  }
-  waiter.Wake();  // through the executor, so that a loop of cancelled waits lets others run
-  return true;
+  return waiter.Park(promise, lock_, waiters_, kFutureNote,
+                     [this] { return stage_ >= Stage::kSet; });
 }
 
 bool FutureStateBase::AddWaiter(WorkItem& callback) noexcept {

@@ -9,7 +9,8 @@
 // outlive the other. A promise that dies unset breaks its future, which then gives Aborted: never a
 // hang. Threads: any; Set and SetError do not block. Each object is used by one thread at a time.
 // Cancellation: a cancelled await gives absl::CancelledError and leaves the value in place for the
-// next await. Errors: the value can be taken once; a second await or a second future gives
+// next await; one that need not wait, as the value is there, gives it also in a task that was
+// cancelled. Errors: the value can be taken once; a second await or a second future gives
 // FailedPrecondition. Callbacks (OnDone) are called once, on the thread that sets the value and
 // before those who await it go on, or at once where it is there already. Cancel gives the future
 // up: it ends with absl::CancelledError, and the promise can see it. T may be void (Set takes

@@ -62,9 +62,11 @@ class TaskHandle {
   // The exception that left it; null if none did, or it is not done.
   std::exception_ptr exception() const;
 
-  // Calls `f()` once, when the task is done: on the thread that ends it, before those who await it
-  // go on; or here and now, when it is done already. It must be brief and must not throw. Callbacks
-  // are called in the order in which they were added. Dropping what this returns changes nothing.
+  // Calls `f()` once, when the task is done: on the thread that ends it, once done() holds; or here
+  // and now, when it is done already. On other threads those who await it may go on before or
+  // meanwhile: what `f` uses outlives the call of `f` itself. It must be brief and must not throw.
+  // Those added before the end are called in their order. Dropping what this returns changes
+  // nothing.
   template <class F>
     requires std::invocable<F&>
   DoneCallbackHandle OnDone(F f) {

@@ -19,8 +19,9 @@
 // that it refers to goes away under it. One that still waits for its turn never runs: the co_await
 // ends at once, with absl::CancelledError, where the function's result can say so (absl::Status,
 // absl::StatusOr). A function with any other result cannot say that it did not run: it is waited
-// for, and runs. Threads: any task may call them. Cost: a frame, for functions that can be
-// cancelled a small block too, and the executor's wake-up.
+// for, and runs, also when it is asked for while the task's executor closes. Threads: any task may
+// call them. Cost: a frame, for functions that can be cancelled a small block too, and the
+// executor's wake-up.
 #ifndef PLAIT_RUNTIME_TASK_OFFLOAD_H_
 #define PLAIT_RUNTIME_TASK_OFFLOAD_H_
 

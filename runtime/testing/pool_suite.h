@@ -37,6 +37,7 @@
 #include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/executor_fixture.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/until.h"
 
@@ -264,6 +265,30 @@ TYPED_TEST_P(PoolSuite, OffloadHasAPoolOfItsOwnSoThatNoWorkerBlocks) {
 }
 
 // With one thread the two kinds of work take turns, so neither waits for the other to end.
+// Run often: what is spawned late may be as far as it likes when the blocking threads are joined.
+TYPED_TEST_P(PoolSuite, WhatIsSpawnedLateMayStillOffloadWhatCannotSayThatItDidNotRun) {
+  for (int round = 0; round < 100; ++round) {
+    TypeParam pool({.threads = 2});
+    const auto forever = []() -> Task<absl::Status> {
+      co_return co_await Sleep(absl::InfiniteDuration());
+    };
+    const auto offload = []() -> Task<int> {
+      for (int turn = 0; turn < 20; ++turn) co_await Yield();
+      co_return co_await Offload([] { return 7; });
+    };
+    JoinHandle<absl::Status> cancelled = Spawn(forever(), {.executor = &pool});
+    JoinHandle<int> late;
+    FunctionItem spawn_late([&] {
+      Until([&] { return cancelled.done(); });
+      late = Spawn(offload(), {.executor = &pool});
+    });
+    pool.blocking().Schedule(spawn_late);
+    EXPECT_TRUE(pool.Close().ok());
+    ASSERT_TRUE(late.done());
+    EXPECT_EQ(late.result().value(), 7);
+  }
+}
+
 TYPED_TEST_P(PoolSuite, TimersAndPostedWorkTakeTurns) {
   TypeParam pool({.threads = 1});
   BlockOn(pool, []() -> Task<void> {
@@ -330,7 +355,8 @@ REGISTER_TYPED_TEST_SUITE_P(
     ThreadCountsThatMakeNoSenseAreRefused, Line66CloseWakesWorkersThatAreParkedOrSpinOrSleep,
     Line67EveryTaskThatIsSpawnedWhileThePoolClosesEndsBeforeCloseReturns,
     CancelTasksEndsTheTasksAndLeavesThePoolOpen, CloseAndCancelTasksOnAThreadOfItsOwnAreRefused,
-    OffloadHasAPoolOfItsOwnSoThatNoWorkerBlocks, TimersAndPostedWorkTakeTurns,
+    OffloadHasAPoolOfItsOwnSoThatNoWorkerBlocks,
+    WhatIsSpawnedLateMayStillOffloadWhatCannotSayThatItDidNotRun, TimersAndPostedWorkTakeTurns,
     AVirtualClockJumpsOnlyWhenAllThreadsAreIdle, AForkedChildMayEndAndMayNotUseThePool);
 REGISTER_TYPED_TEST_SUITE_P(PoolDeathTest, Line67SchedulingAfterCloseIsAProgrammingError,
                             SchedulingInAForkedChildIsAProgrammingError);

@@ -194,6 +194,46 @@ TEST_P(TaskSuite, ACancelledAwaitOfAFutureLeavesTheValueForTheNext) {
   });
 }
 
+// Its value comes right after the look that found none.
+class SetAfterTheLook {
+ public:
+  SetAfterTheLook(Promise<int>* promise, const Future<int>& future)
+      : promise_(promise), awaiter_(future.operator co_await()) {}
+  bool await_ready() {
+    const bool ready = awaiter_.await_ready();
+    EXPECT_FALSE(ready);
+    promise_->Set(7);
+    return ready;
+  }
+  template <internal::PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> waiter) {
+    return awaiter_.await_suspend(waiter);
+  }
+  absl::StatusOr<int> await_resume() { return awaiter_.await_resume(); }
+
+ private:
+  Promise<int>* const promise_;
+  internal::FutureAwaiter<int> awaiter_;
+};
+
+// Trap: a cancel that races completion.
+TEST_P(TaskSuite, AValueThatIsThereIsGivenAlsoInATaskThatWasCancelled) {
+  Await([]() -> Task<void> {
+    auto take = [](bool after_the_look) -> Task<absl::StatusOr<int>> {
+      CurrentTask().Cancel();
+      Promise<int> promise;
+      Future<int> future = promise.future();
+      if (after_the_look) co_return co_await SetAfterTheLook(&promise, future);
+      promise.Set(7);
+      co_return co_await future;
+    };
+    for (const bool after_the_look : {false, true}) {
+      const absl::StatusOr<int> value = co_await Spawn(take(after_the_look));
+      EXPECT_TRUE(value.ok() && *value == 7) << value.status();
+    }
+  });
+}
+
 TEST_P(TaskSuite, AFutureIsSetFromAnyThread) {
   for (int i = 0; i < 300; ++i) {
     Promise<int> promise;

@@ -198,6 +198,25 @@ void BlockingPool::RunThread(PoolThread& self) {
   state.drained.notify_one();
 }
 
+void BlockingPool::Drain() {
+  State& state = *state_;
+  std::unique_lock<std::mutex> lock(state.mutex);
+  DrainLocked(lock);
+}
+
+void BlockingPool::DrainLocked(std::unique_lock<std::mutex>& lock) {
+  State& state = *state_;
+  state.closing = true;
+  lock.unlock();
+  internal::BeginClosing(*this);
+  lock.lock();
+  // A task ends on one of our threads, which then looks for more work and finds none: so this is
+  // asked whenever it may have become true.
+  state.drained.wait(lock, [&] {
+    return state.queue.empty() && state.running == 0 && !internal::HasTasks(*this);
+  });
+}
+
 absl::Status BlockingPool::Close() {
   if (generation_ != internal::ProcessGeneration()) {
     return absl::FailedPreconditionError(
@@ -210,15 +229,7 @@ absl::Status BlockingPool::Close() {
   State& state = *state_;
   std::unique_lock<std::mutex> lock(state.mutex);
   if (state.closed) return absl::OkStatus();
-  state.closing = true;
-  lock.unlock();
-  internal::BeginClosing(*this);
-  lock.lock();
-  // A task ends on one of our threads, which then looks for more work and finds none: so this is
-  // asked whenever it may have become true.
-  state.drained.wait(lock, [&] {
-    return state.queue.empty() && state.running == 0 && !internal::HasTasks(*this);
-  });
+  DrainLocked(lock);
   state.closed = true;
   for (PoolThread* thread : state.idle) state.Wake(*thread);
   state.idle.clear();
@@ -248,6 +259,10 @@ Executor& OwnBlockingPool::get() noexcept {
   if (given_ != nullptr) return *given_;
   std::call_once(once_, [this] { own_ = std::make_unique<BlockingPool>(); });
   return *own_;
+}
+
+void OwnBlockingPool::Drain() {
+  if (own_ != nullptr) own_->Drain();
 }
 
 void OwnBlockingPool::Close() {

@@ -42,6 +42,9 @@
 #include "plait/runtime/core/work_item.h"
 
 namespace plait {
+namespace internal {
+class OwnBlockingPool;
+}
 
 struct BlockingPoolOptions {
   // The most threads at once, from 1 to BlockingPool::kMostThreads.
@@ -104,7 +107,12 @@ class BlockingPool final : public Executor {
   };
   struct State;
 
+  friend class internal::OwnBlockingPool;
+
   static absl::Status Validate(const BlockingPoolOptions& options);
+  // Cancels the tasks that are left, and waits until nothing is queued or runs.
+  void Drain();
+  void DrainLocked(std::unique_lock<std::mutex>& lock);
   void StartThreadLocked(State& state);
   void RunThread(PoolThread& self);
   // The next item; null when this thread is to end.
@@ -129,7 +137,11 @@ class OwnBlockingPool {
 
   // Any thread.
   Executor& get() noexcept;
-  // Joins the own pool, if there is one.
+  // What follows is of the own pool, if there is one. Waits until it has nothing to do. What ran
+  // there may have spawned tasks on its executor, and these may offload functions whose results
+  // cannot say that they did not run: so it takes work until its executor has no task left.
+  void Drain();
+  // Joins its threads. From now on it takes no work (CHECK).
   void Close();
 
  private:

@@ -459,25 +459,33 @@ absl::Status EventLoop::Close() {
   std::optional<Running> running(std::in_place, *this);
   internal::BeginClosing(*this);
   AwaitTasks();
-  blocking_.Close();  // what runs there may still spawn here
-  AwaitTasks();
-  // A thread that is still inside a post may be about to wake the reactor. Sequentially consistent:
-  // either it sees that the loop is closed, or it is seen here, and so is what it has posted.
-  closed_.store(true, kSeqCst);
-  for (int round = 0; posters_.load(kSeqCst) != 0; ++round) internal::SpinWait(round);
+  blocking_.Drain();  // what runs there may still spawn here, and that may still use it
+  for (;;) {
+    AwaitTasks();
+    // A thread that is still inside a post may be about to wake the reactor. Sequentially
+    // consistent: either it sees that the loop is closed, or it is seen here, and so is what it has
+    // posted.
+    closed_.store(true, kSeqCst);
+    for (int round = 0; posters_.load(kSeqCst) != 0; ++round) internal::SpinWait(round);
+    if (!internal::HasTasks(*this)) break;
+    // One that came with the last posts. What it waits for may come by a post.
+    closed_.store(false, kSeqCst);
+  }
   // Outside of the loop, which takes nothing up any more: a Stream that goes with a callback closes
   // its descriptor itself, and leaves the reactor nothing to do.
   running.reset();
   DropCallbacks();
   running.emplace(*this);
-  // What is left others wait for: functions that they have called here (RunIn), and a task that
-  // came with the last posts.
+  // What is left others wait for: functions that they have called here (RunIn), and what these
+  // spawn.
   for (;;) {
     inbox_.Drain(ready_);
     AwaitTasks();
-    if (ready_.empty()) return absl::OkStatus();
+    if (ready_.empty()) break;
     RunTurn();
   }
+  blocking_.Close();
+  return absl::OkStatus();
 }
 
 void EventLoop::AwaitTasks() {

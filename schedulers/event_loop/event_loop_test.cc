@@ -383,6 +383,24 @@ TEST_P(EventLoopTest, CloseAlsoAwaitsWhatItsBlockingThreadsSpawnWhenNoTaskIsLeft
   while (!call.done()) EXPECT_TRUE(real_loop_.RunOnce().ok());
 }
 
+TEST_P(EventLoopTest, WhatIsSpawnedLateMayStillOffloadWhatCannotSayThatItDidNotRun) {
+  JoinHandle<int> late;
+  const auto offload = []() -> Task<int> { co_return co_await Offload([] { return 7; }); };
+  const auto spawn_late = [&] {
+    for (int round = 0; loop_.tasks().size() > 0; ++round) internal::SpinWait(round);
+    late = Spawn(offload(), {.executor = &loop_});
+  };
+  const auto ask = [](Executor* there, const auto function) -> Task<void> {
+    co_await RunIn(*there, function);
+  };
+  JoinHandle<void> call = Spawn(ask(&loop_.blocking(), spawn_late), {.executor = &real_loop_});
+  EXPECT_TRUE(real_loop_.RunReady().ok());
+  EXPECT_TRUE(loop_.Close().ok());
+  ASSERT_TRUE(late.done());
+  EXPECT_EQ(late.result().value(), 7);
+  while (!call.done()) EXPECT_TRUE(real_loop_.RunOnce().ok());
+}
+
 // --- nested runs ---
 
 TEST_P(EventLoopTest, Line8ANestedRunIsRejectedAndChangesNothing) {

@@ -346,10 +346,11 @@ absl::Status ThreadPool::Close() {
   std::unique_lock<std::mutex> lock(mutex_);
   drained_.wait(lock, [this] { return Drained(); });
   lock.unlock();
-  blocking_.Close();  // what runs there may still post here
+  blocking_.Drain();  // what runs there may still post here, and that may still use it
   lock.lock();
   drained_.wait(lock, [this] { return Drained(); });
   lock.unlock();
+  blocking_.Close();
   JoinThreads();
   return absl::OkStatus();
 }

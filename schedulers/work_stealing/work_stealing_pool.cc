@@ -167,9 +167,10 @@ absl::Status WorkStealingPool::Close() {
   shared_->BeginDraining();
   internal::BeginClosing(*this);
   shared_->AwaitDrained();
-  blocking_.Close();       // what runs there may still post here,
+  blocking_.Drain();       // what runs there may still post here, and that may still use it;
   shared_->monitor.End();  // and so may this
   shared_->AwaitDrained();
+  blocking_.Close();
   JoinThreads();
   return absl::OkStatus();
 }
