@@ -66,6 +66,9 @@ class PoolCore final : public RemoteExecutor,
   // Any thread; see RemoteExecutor. Each call's frame keeps this, as the pool may be gone before.
   void Start(RemoteCall& remote) noexcept override;
   void Cancel(RemoteCall& remote) noexcept override;
+  RemoteCapacity capacity() const noexcept override {
+    return {.workers = options_.workers, .ahead = options_.calls_per_worker};
+  }
 
   // Any thread. Refuses calls from now on and ends the workers: when the calls that are here have
   // ended, or, if `at_once`, now.

@@ -57,8 +57,6 @@ void ProcessPool::Stop() { core().Close(/*at_once=*/true); }
 
 int ProcessPool::workers() const noexcept { return core().options().workers; }
 
-int ProcessPool::calls_per_worker() const noexcept { return core().options().calls_per_worker; }
-
 std::vector<int> ProcessPool::worker_pids() const { return core().worker_pids(); }
 
 uint64_t ProcessPool::workers_replaced() const noexcept { return core().replaced(); }
@@ -68,6 +66,8 @@ const FunctionTable& ProcessPool::functions() const noexcept { return core().fun
 void ProcessPool::Start(RemoteCall& call) noexcept { core().Start(call); }
 
 void ProcessPool::Cancel(RemoteCall& call) noexcept { core().Cancel(call); }
+
+RemoteCapacity ProcessPool::capacity() const noexcept { return core().capacity(); }
 
 std::shared_ptr<RemoteExecutor> ProcessPool::Keep() {
   core();

@@ -67,10 +67,10 @@
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task.h"
 #include "plait/schedulers/process_pool/pool_core.h"
-#include "plait/schedulers/process_pool/pool_map.h"
 #include "plait/schedulers/process_pool/process_function.h"
 #include "plait/schedulers/process_pool/process_pool_options.h"
 #include "plait/schedulers/process_pool/remote_executor.h"
+#include "plait/schedulers/process_pool/remote_map.h"
 
 namespace plait {
 
@@ -125,8 +125,7 @@ class ProcessPool final : public RemoteExecutor {
       -> Task<internal::MapResult<F>> {
     const absl::StatusOr<size_t> index = functions().IndexOf(Decayed(function));
     if (!index.ok()) return Failed<internal::MapResult<F>>(index.status());
-    internal::MapTarget target{core_, functions().name(*index), *index, workers(),
-                               calls_per_worker()};
+    internal::MapTarget target{core_, functions().name(*index), *index};
     std::string key(options.call.idempotency_key);
     return internal::RunMap<F, std::decay_t<Items>>(std::move(target), std::move(key),
                                                     std::forward<Items>(items), std::move(options));
@@ -148,6 +147,7 @@ class ProcessPool final : public RemoteExecutor {
   // RemoteExecutor.
   void Start(RemoteCall& call) noexcept override;
   void Cancel(RemoteCall& call) noexcept override;
+  RemoteCapacity capacity() const noexcept override;
   std::shared_ptr<RemoteExecutor> Keep() override;
 
  private:
@@ -165,7 +165,6 @@ class ProcessPool final : public RemoteExecutor {
   static Task<R> Failed(absl::Status status) {
     co_return status;
   }
-  int calls_per_worker() const noexcept;
   // CHECKs that this was not moved from.
   internal::PoolCore& core() const noexcept;
 

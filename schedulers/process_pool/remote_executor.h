@@ -4,6 +4,8 @@
 //
 //   inline constexpr plait::ProcessFunction<int(int)> kSquare("square");
 //   absl::StatusOr<int> nine = co_await plait::CallRemote(executor, kSquare, {}, 3);
+//   auto running = plait::SubmitRemote(executor, kSquare, {}, 3);              // a JoinHandle
+//   auto all = co_await plait::MapRemote(executor, kSquare, numbers);          // remote_map.h
 //
 // A call is a name and bytes one way, and bytes or an absl::Status the other. The bytes are written
 // straight to where they travel and read where they arrive, through the functions of the
@@ -30,7 +32,9 @@
 #include "absl/time/time.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/runtime/task/join_handle.h"
 #include "plait/runtime/task/promise.h"
+#include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/task/task.h"
 #include "plait/schedulers/process_pool/codec.h"
@@ -78,6 +82,13 @@ struct RemoteCall : WorkItem {
   internal::Atomic<uint32_t> executor_state{0};
 };
 
+// What a Map is shared out by: about how many calls run at the same time, and how many more each of
+// those who run them may be given ahead of its answers.
+struct RemoteCapacity {
+  int workers = 16;
+  int ahead = 4;
+};
+
 class RemoteExecutor {
  public:
   virtual ~RemoteExecutor() = default;
@@ -88,6 +99,9 @@ class RemoteExecutor {
   // Any thread. The call is to end soon, with absl::CancelledError if it has no result by then.
   // Once at most, at any time while the RemoteCall lives: also before Start, and after `run`.
   virtual void Cancel(RemoteCall& call) noexcept = 0;
+
+  // Any thread. A guess where it is not known: that it is wrong costs time and nothing else.
+  virtual RemoteCapacity capacity() const noexcept { return {}; }
 
   // What a call keeps from when it is made until it has ended, and is started with. For executors
   // that may be moved or dropped meanwhile; by default nothing is kept, and whose executor it is
@@ -200,6 +214,14 @@ Task<typename internal::CallTraits<Signature>::Result> CallRemote(
   return internal::RunTypedCall<Signature>(
       executor.Keep(), function.name(), std::nullopt, options, std::string(options.idempotency_key),
       std::tuple<internal::HeldArgument<Args>...>(std::forward<Args>(arguments)...));
+}
+
+// The same as a task of its own that runs already, from inside a task; see Spawn.
+template <class Signature, class... Args>
+JoinHandle<typename internal::CallTraits<Signature>::Result> SubmitRemote(
+    RemoteExecutor& executor, const ProcessFunction<Signature>& function, CallOptions options,
+    Args&&... arguments) {
+  return Spawn(CallRemote(executor, function, options, std::forward<Args>(arguments)...));
 }
 
 }  // namespace plait

@@ -4,103 +4,60 @@
 #include "plait/schedulers/process_pool/remote_executor.h"
 
 #include <cstddef>
-#include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
-#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/event_loop/event_loop.h"
-#include "plait/schedulers/process_pool/codec.h"
 #include "plait/schedulers/process_pool/function_table.h"
+#include "plait/schedulers/process_pool/local_executor.h"
 #include "plait/schedulers/process_pool/process_function.h"
+#include "plait/schedulers/process_pool/remote_map.h"
 
 namespace plait {
 namespace {
 
 constexpr ProcessFunction<int(int)> kTwice("twice");
+constexpr ProcessFunction<int(int)> kHalf("half");
 constexpr ProcessFunction<int(absl::string_view)> kLength("length");
 constexpr ProcessFunction<int(absl::Span<const int>)> kSum("sum");
 constexpr ProcessFunction<absl::Status()> kFail("fail");
+constexpr ProcessFunction<absl::Status(int)> kCheck("check");
 constexpr ProcessFunction<int(int)> kNobody("nobody");
 
-// Runs functions where it is: at once, or when Finish says so, on the thread that does.
-class LocalExecutor final : public RemoteExecutor {
- public:
-  LocalExecutor() {
-    table_.Add(kTwice, [](int n) { return 2 * n; });
-    table_.Add(kLength, [](absl::string_view text) { return static_cast<int>(text.size()); });
-    table_.Add(kSum, [](absl::Span<const int> all) {
-      int sum = 0;
-      for (const int n : all) sum += n;
-      return sum;
-    });
-    table_.Add(kFail, [] { return absl::NotFoundError("as asked"); });
-  }
-
-  void Start(RemoteCall& call) noexcept override {
-    ++started;
-    options = call.options;
-    key = std::string(call.options.idempotency_key);
-    if (at_once) return Finish(call);
-    waiting = &call;
-  }
-  void Cancel(RemoteCall& call) noexcept override {
-    ++cancelled;
-    if (!finish_cancelled || waiting != &call) return;
-    call.status = absl::CancelledError("stopped");
-    std::exchange(waiting, nullptr)->run(call);
-  }
-
-  void Finish(RemoteCall& call) noexcept {
-    Encoder counting({});
-    call.encode(call, counting);
-    std::string arguments(counting.needed(), '\0');
-    Encoder out(absl::MakeSpan(arguments));
-    call.encode(call, out);
-    call.status = Invoke(call, arguments);
-    call.run(call);
-  }
-
-  bool at_once = true;
-  bool finish_cancelled = true;
-  int started = 0;
-  CallOptions options;  // of the last call; its key is kept
-  std::string key;
-  internal::Atomic<int> cancelled{0};
-  RemoteCall* waiting = nullptr;
-
- private:
-  absl::Status Invoke(RemoteCall& call, absl::string_view arguments) {
-    const absl::StatusOr<size_t> index = table_.IndexOf(call.function);
-    if (!index.ok()) return index.status();
-    WorkerContext context;
-    Decoder in(arguments);
-    return table_.Invoke(*index, context, in, [&](absl::FunctionRef<void(Encoder&)> encode) {
-      Encoder counting({});
-      encode(counting);
-      std::string bytes(counting.needed(), '\0');
-      Encoder out(absl::MakeSpan(bytes));
-      encode(out);
-      call.decode(call, bytes);
-    });
-  }
-
-  FunctionTable table_;
-};
+FunctionTable Functions() {
+  FunctionTable table;
+  table.Add(kTwice, [](int n) { return 2 * n; });
+  table.Add(kHalf, [](int n) -> absl::StatusOr<int> {
+    if (n % 2 != 0) return absl::InvalidArgumentError(absl::StrCat(n, " is odd"));
+    return n / 2;
+  });
+  table.Add(kLength, [](absl::string_view text) { return static_cast<int>(text.size()); });
+  table.Add(kSum, [](absl::Span<const int> all) {
+    int sum = 0;
+    for (const int n : all) sum += n;
+    return sum;
+  });
+  table.Add(kFail, [] { return absl::NotFoundError("as asked"); });
+  table.Add(kCheck, [](int n) {
+    return n >= 0 ? absl::OkStatus() : absl::OutOfRangeError("it is negative");
+  });
+  return table;
+}
 
 class RemoteExecutorTest : public ::testing::Test {
  protected:
-  LocalExecutor executor_;
+  LocalExecutor executor_{Functions()};
   EventLoop loop_{MakeReactor()};
 };
 
@@ -209,6 +166,96 @@ TEST_F(RemoteExecutorTest, AStopThatRacesWithTheEndLeavesOneOutcome) {
     ASSERT_TRUE(result.ok()) << result.status();
     ASSERT_EQ(*result, 8);
   }
+}
+
+TEST_F(RemoteExecutorTest, ASubmittedCallRunsAsATaskOfItsOwn) {
+  executor_.at_once = false;
+  EXPECT_EQ(*BlockOn(loop_,
+                     [](LocalExecutor& executor) -> Task<absl::StatusOr<int>> {
+                       JoinHandle<absl::StatusOr<int>> call = SubmitRemote(executor, kTwice, {}, 4);
+                       while (executor.waiting == nullptr) co_await Yield();
+                       executor.Finish(*executor.waiting);
+                       co_return co_await call;
+                     }(executor_)),
+            8);
+}
+
+std::vector<int> Numbers(int count) {
+  std::vector<int> numbers(static_cast<size_t>(count));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
+TEST_F(RemoteExecutorTest, AMapGivesTheResultsInTheItemsOrderWhateverTheChunks) {
+  for (const int count : {0, 1, 7, 1000}) {
+    for (const size_t chunk : {0, 1, 3, 5000}) {
+      MapOptions options;
+      options.chunk = chunk;
+      const absl::StatusOr<std::vector<int>> all =
+          BlockOn(loop_, MapRemote(executor_, kTwice, Numbers(count), std::move(options)));
+      ASSERT_TRUE(all.ok()) << all.status();
+      ASSERT_EQ(all->size(), static_cast<size_t>(count));
+      for (int i = 0; i < count; ++i) ASSERT_EQ((*all)[static_cast<size_t>(i)], 2 * i);
+    }
+  }
+}
+
+TEST_F(RemoteExecutorTest, AMapTellsItsProgressAndHowItsChunksAreToBeCalled) {
+  std::vector<size_t> told;
+  std::string key = "order 17";
+  MapOptions options;
+  options.chunk = 4;
+  options.call.attempts = 3;
+  options.call.idempotency_key = key;
+  options.progress = [&told](size_t done, size_t of) {
+    EXPECT_EQ(of, 10u);
+    told.push_back(done);
+  };
+  auto map = MapRemote(executor_, kTwice, Numbers(10), std::move(options));
+  key = "order 18";  // it has a copy
+  EXPECT_TRUE(BlockOn(loop_, std::move(map)).ok());
+  EXPECT_EQ(told, (std::vector<size_t>{4, 8, 10}));
+  EXPECT_EQ(executor_.started, 3);
+  EXPECT_EQ(executor_.options.attempts, 3);
+  EXPECT_EQ(executor_.key, "order 17");
+}
+
+TEST_F(RemoteExecutorTest, AMapsFirstErrorIsItsOwnAndNothingIsCalledAfterIt) {
+  executor_.lanes = {.workers = 1, .ahead = 1};
+  MapOptions options;
+  options.chunk = 1;
+  EXPECT_EQ(BlockOn(loop_, MapRemote(executor_, kHalf, Numbers(100), std::move(options))).status(),
+            absl::InvalidArgumentError("1 is odd"));
+  EXPECT_EQ(executor_.started, 2);
+  EXPECT_EQ(BlockOn(loop_, MapRemote(executor_, kCheck, std::vector<int>{1, -1})),
+            absl::OutOfRangeError("it is negative"));
+  EXPECT_TRUE(BlockOn(loop_, MapRemote(executor_, kCheck, Numbers(10))).ok());
+  EXPECT_EQ(BlockOn(loop_, MapRemote(executor_, kNobody, Numbers(3))).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_F(RemoteExecutorTest, AMapCallsNoMoreAtOnceThanTheExecutorsCapacity) {
+  executor_.at_once = false;
+  executor_.lanes = {.workers = 1, .ahead = 1};
+  const absl::StatusOr<int> started =
+      BlockOn(loop_, [](LocalExecutor& executor) -> Task<absl::StatusOr<int>> {
+        MapOptions options;
+        options.chunk = 1;
+        JoinHandle<absl::StatusOr<std::vector<int>>> map =
+            Spawn(MapRemote(executor, kTwice, Numbers(100), std::move(options)));
+        while (executor.waiting == nullptr) co_await Yield();
+        for (int turn = 0; turn < 100; ++turn) co_await Yield();
+        const int begun = executor.started;
+        map.Cancel();
+        const absl::StatusOr<std::vector<int>> all = co_await map;
+        if (all.ok()) co_return absl::InternalError("it was not cancelled");
+        if (!absl::IsCancelled(all.status())) co_return all.status();
+        co_return begun;
+      }(executor_));
+  ASSERT_TRUE(started.ok()) << started.status();
+  EXPECT_EQ(*started, 1);
+  EXPECT_EQ(executor_.started, 1);
+  EXPECT_EQ(executor_.cancelled.load(), 1);
 }
 
 }  // namespace

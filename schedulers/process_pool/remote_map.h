@@ -1,9 +1,13 @@
-// ProcessPool::Map: many calls of one function, in chunks. Internal but for MapOptions.
+// MapRemote: many calls of one function, in chunks, on any RemoteExecutor.
+//
+//   inline constexpr plait::ProcessFunction<int(int)> kSquare("square");
+//   absl::StatusOr<std::vector<int>> all = co_await plait::MapRemote(executor, kSquare, numbers);
 //
 // A chunk is one RemoteCall. A few tasks, the lanes, take one chunk after the other, so that the
-// workers always have some waiting and memory does not grow with the number of chunks.
-#ifndef PLAIT_SCHEDULERS_PROCESS_POOL_POOL_MAP_H_
-#define PLAIT_SCHEDULERS_PROCESS_POOL_POOL_MAP_H_
+// executor always has some waiting and memory does not grow with the number of chunks: see
+// RemoteCapacity.
+#ifndef PLAIT_SCHEDULERS_PROCESS_POOL_REMOTE_MAP_H_
+#define PLAIT_SCHEDULERS_PROCESS_POOL_REMOTE_MAP_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -34,9 +38,9 @@ namespace plait {
 
 struct MapOptions {
   // How many items travel together. More of them cost less each, and are shared out less evenly; 0:
-  // such that each worker gets about 16 chunks, of 256 items at most.
+  // such that each of the executor's workers gets about 16 chunks, of 256 items at most.
   size_t chunk = 0;
-  // For each chunk.
+  // For each chunk: its timeout, how often it may run, its key.
   CallOptions call;
   // Told after each chunk how many of the items are done; by one task at a time, briefly.
   absl::AnyInvocable<void(size_t done, size_t of)> progress;
@@ -61,9 +65,7 @@ using MapResult = typename MapResultImpl<typename CallTraits<F>::Result>::type;
 struct MapTarget {
   std::shared_ptr<RemoteExecutor> executor;
   absl::string_view name;  // as long as that is there
-  size_t index;
-  int workers;
-  int calls_per_worker;
+  std::optional<size_t> index;
 };
 
 inline size_t ChunkOf(const MapOptions& options, size_t items, int workers) {
@@ -178,16 +180,18 @@ template <class F, class Items>
 Task<MapResult<F>> RunMap(MapTarget target, std::string key, Items items, MapOptions options) {
   const size_t size = static_cast<size_t>(std::ranges::size(items));
   options.call.idempotency_key = key;
+  const RemoteCapacity capacity = target.executor->capacity();
+  const int workers = std::max(capacity.workers, 1);
   MapState<F, Items> state{
       .target = std::move(target), .items = items, .options = options, .size = size};
   // A chunk's count has 32 bits.
-  state.chunk = std::min(ChunkOf(options, size, state.target.workers), size_t{1} << 30);
+  state.chunk = std::min(ChunkOf(options, size, workers), size_t{1} << 30);
   if constexpr (MapState<F, Items>::kHasValues) state.places.resize(size);
   const size_t chunks = (size + state.chunk - 1) / state.chunk;
   // Enough to keep each worker's share full, and a few that wait in the pool.
   const size_t lanes =
-      std::min(chunks, static_cast<size_t>(state.target.workers) *
-                           std::min<size_t>(static_cast<size_t>(state.target.calls_per_worker),
+      std::min(chunks, static_cast<size_t>(workers) *
+                           std::min<size_t>(static_cast<size_t>(std::max(capacity.ahead, 1)),
                                             state.chunk > 16 ? 4 : 128));
   std::vector<Task<absl::Status>> tasks;
   tasks.reserve(lanes);
@@ -205,6 +209,22 @@ Task<MapResult<F>> RunMap(MapTarget target, std::string key, Items items, MapOpt
 }
 
 }  // namespace internal
+
+// co_await: `function` of one parameter, called with each item of `items`; the results in the
+// items' order, or the first error, which ends the other calls. A chunk is one call to the
+// executor: what fails it, as the death of who runs it, fails the Map. `items` is kept (moved or
+// copied) unless it is a view, such as absl::Span, whose memory outlives the co_await. `executor`:
+// as for CallRemote. Cancellation: ends all calls, and then the co_await with absl::CancelledError.
+template <class Signature, class Items>
+  requires std::ranges::random_access_range<Items>
+auto MapRemote(RemoteExecutor& executor, const ProcessFunction<Signature>& function, Items&& items,
+               MapOptions options = {}) -> Task<internal::MapResult<Signature>> {
+  internal::MapTarget target{executor.Keep(), function.name(), std::nullopt};
+  std::string key(options.call.idempotency_key);
+  return internal::RunMap<Signature, std::decay_t<Items>>(
+      std::move(target), std::move(key), std::forward<Items>(items), std::move(options));
+}
+
 }  // namespace plait
 
-#endif  // PLAIT_SCHEDULERS_PROCESS_POOL_POOL_MAP_H_
+#endif  // PLAIT_SCHEDULERS_PROCESS_POOL_REMOTE_MAP_H_
