@@ -51,9 +51,11 @@ void Report(benchmark::State& state, Latencies calls, absl::Duration pause = abs
   state.counters["parked_p50_us"] = parked.At(0.5);
   state.counters["parked_p99_us"] = parked.At(0.99);
   state.counters["spinning_p50_us"] = spinning.At(0.5);
+  state.counters["spinning_p99_us"] = spinning.At(0.99);
   state.counters["parked_p50_ratio"] = calls.At(0.5) / parked.At(0.5);
   state.counters["parked_p99_ratio"] = calls.At(0.99) / parked.At(0.99);
   state.counters["spinning_p50_ratio"] = calls.At(0.5) / spinning.At(0.5);
+  state.counters["spinning_p99_ratio"] = calls.At(0.99) / spinning.At(0.99);
 }
 
 // Each after a pause, where that is not zero.
