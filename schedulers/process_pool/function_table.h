@@ -9,9 +9,10 @@
 // arguments are data. The table is made before the workers are, and every process has its own copy:
 // what a function keeps in global variables, it keeps in one worker.
 //
-// A name is there once, and one that is called is there; otherwise status(), which the pool's
-// Create gives, and calls say so. Functions are called by one thread at a time, as const.
-// Copies share the functions. Threads: Add by one, everything else from any.
+// A name that is added twice, or is empty, is told by status(), with which the pool's Create then
+// fails; a call of what is not in the table fails with NotFound. A worker calls one function at a
+// time, on its main thread, and as const. Copies share the functions. Threads: Add by one,
+// everything else from any.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_FUNCTION_TABLE_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_FUNCTION_TABLE_H_
 
@@ -56,11 +57,13 @@ class FunctionTable {
     return Add(ProcessFunction<internal::SignatureOf<F>>(name), std::move(function));
   }
 
-  // Runs in each worker before its first call. A worker whose initialiser fails ends, and so do the
-  // calls that it was given.
+  // Runs in each worker before it gets calls. A worker whose initialiser fails ends, and another is
+  // started, after a pause that grows; when none has started several times in a row, calls fail
+  // with absl::UnavailableError that says what the initialiser did.
   FunctionTable& SetInitializer(absl::AnyInvocable<absl::Status() const> initializer);
 
-  // The first mistake: AlreadyExists for a name that is there twice, InvalidArgument for none.
+  // The first mistake of Add: AlreadyExists for a name that is there, InvalidArgument for an empty
+  // one.
   const absl::Status& status() const { return status_; }
   size_t size() const { return entries_.size(); }
   const std::string& name(size_t index) const { return entries_[index]->name; }

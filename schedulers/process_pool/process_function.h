@@ -7,12 +7,12 @@
 // So callers see neither the function nor what it includes, and the compiler checks them all the
 // same. Where they may see it, its own address does as well: `pool.Call(Square, 3)`.
 //
-// What goes there and back goes through Codec. Parameters are taken by value or const reference, or
-// are views (absl::string_view, absl::Span), whose memory is there during the call. The fastest for
-// large ones are views of text and of bytes (absl::Span<const char>, of unsigned char or of
-// std::byte): the function looks at them where the caller's process has written them. A first
-// parameter WorkerContext& is not the caller's. A function that returns T, absl::StatusOr<T>, void
-// or absl::Status gives its caller absl::StatusOr<T> or absl::Status.
+// What goes there and back goes through Codec (codec.h). Parameters are taken by value or const
+// reference, or are views (absl::string_view, absl::Span), whose memory is there during the call.
+// The fastest for large ones are views of text and of bytes (absl::Span<const char>, of unsigned
+// char or of std::byte): the function looks at them where the caller's process has written them. A
+// first parameter WorkerContext& is not the caller's. A function that returns T, absl::StatusOr<T>,
+// void or absl::Status gives its caller absl::StatusOr<T> or absl::Status.
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_PROCESS_FUNCTION_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_PROCESS_FUNCTION_H_
 

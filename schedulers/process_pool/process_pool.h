@@ -10,6 +10,7 @@
 //         plait::ProcessPool::Create({.functions = functions, .workers = 4});
 //     ...
 //     absl::StatusOr<int> nine = co_await pool->Call(Square, 3);             // in a task
+//     absl::StatusOr<int> soon = co_await pool->CallWith({.timeout = absl::Seconds(1)}, Square, 3);
 //     absl::StatusOr<std::vector<int>> all = co_await pool->Map(Square, numbers);
 //   }
 //
@@ -29,7 +30,9 @@
 //     calls fail as ran, with absl::AbortedError that says so.
 //   - A call before which one worker after another dies fails with absl::AbortedError, one before
 //     which they hang, or for which none starts, with absl::UnavailableError: it has not run.
-//   - A function that ends its workers again and again is called no more for a while.
+//   - A function that ends its workers again and again is called no more for a while: its calls
+//   fail
+//     with absl::UnavailableError, see ProcessPoolOptions::quarantine_after.
 //   - However many calls there are, processes and memory do not grow: callers are suspended until
 //     it is their turn.
 //
@@ -40,12 +43,17 @@
 // makes its thread the one. Nothing blocks a loop but Create, some milliseconds, and the encoding
 // and decoding of large values, at the speed of memory: for 1 GiB, seconds' tenths. (A pool that
 // ends on a thread without a reactor, and that no loop drives, has that thread wait for its
-// processes.)
+// processes.) In a child that the program forks, calls of the copy fail with FailedPrecondition,
+// and its end does nothing to the workers, which stay the program's.
 //
 // Arguments and results go through codecs (codec.h). Arguments are kept until the call has ended,
 // as values: of large ones give a view (absl::string_view, absl::Span) that outlives the co_await.
-// Cost: of a call, about a microsecond and no allocation but the Task's frame; a chunk of Map costs
-// about that much for all its items.
+// Cost: where many are made at once, a call takes about a microsecond of the loop's time, and a
+// chunk of Map that much for all its items; a call alone is back after some microseconds, or tens
+// of them where the worker was asleep. Nothing is allocated but the Task's frame.
+//
+// Callers that should not depend on where functions run take a RemoteExecutor&, which this is, and
+// use CallRemote, SubmitRemote and MapRemote (remote_executor.h, remote_map.h).
 #ifndef PLAIT_SCHEDULERS_PROCESS_POOL_PROCESS_POOL_H_
 #define PLAIT_SCHEDULERS_PROCESS_POOL_PROCESS_POOL_H_
 
@@ -97,7 +105,7 @@ class ProcessPool final : public RemoteExecutor {
   Task<typename internal::CallTraits<F>::Result> Call(const F& function, Args&&... arguments) {
     return CallWith(CallOptions{}, function, std::forward<Args>(arguments)...);
   }
-  // The same with a deadline, retries, ...
+  // The same with a timeout, and how often it may run; see CallOptions in remote_executor.h.
   template <ProcessCallable F, class... Args>
   Task<typename internal::CallTraits<F>::Result> CallWith(const CallOptions& options,
                                                           const F& function, Args&&... arguments) {
@@ -108,7 +116,8 @@ class ProcessPool final : public RemoteExecutor {
         std::tuple<internal::HeldArgument<Args>...>(std::forward<Args>(arguments)...));
   }
 
-  // The same as a task of its own that runs already.
+  // Call as a task of its own that runs already; only inside a task, as Spawn without an executor.
+  // With options: Spawn(pool.CallWith(...)).
   template <ProcessCallable F, class... Args>
   JoinHandle<typename internal::CallTraits<F>::Result> Submit(const F& function,
                                                               Args&&... arguments) {
@@ -117,8 +126,11 @@ class ProcessPool final : public RemoteExecutor {
 
   // co_await: `function` of one parameter, called with each item of `items`; the results in the
   // items' order, or the first error, which ends the other calls. Items travel in chunks: a worker
-  // that dies fails its whole chunk, and so the Map. `items` is kept (moved or copied) unless it is
-  // a view, such as absl::Span, whose memory outlives the co_await.
+  // that dies fails its whole chunk, and so the Map, unless options.call.attempts allows another
+  // run. `items` is kept (moved or copied) unless it is a view, such as absl::Span, whose memory
+  // outlives the co_await. Cancellation: ends all calls, and then the co_await with
+  // absl::CancelledError. MapOptions in remote_map.h say how long chunks are, and who is told how
+  // far it is.
   template <ProcessCallable F, class Items>
     requires std::ranges::random_access_range<Items>
   auto Map(const F& function, Items&& items, MapOptions options = {})
@@ -131,8 +143,9 @@ class ProcessPool final : public RemoteExecutor {
                                                     std::forward<Items>(items), std::move(options));
   }
 
-  // Waits until the calls that are in the pool have ended, and then until its workers have; new
-  // calls are refused with FailedPrecondition. Cancellation: the pool goes on draining.
+  // co_await: until the calls that are in the pool have ended, and then its workers; new calls are
+  // refused with FailedPrecondition. Cancellation: absl::CancelledError, and the pool goes on
+  // draining.
   Task<absl::Status> Drain();
   // Ends all calls with absl::CancelledError and kills the workers. Any thread; does not wait.
   void Stop();

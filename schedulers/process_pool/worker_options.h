@@ -31,7 +31,8 @@ struct WorkerOptions {
   // Added to the program's niceness; 0 to 19 without privileges.
   int nice = 0;
   // How many bytes of memory of its own a worker may take beyond what it starts with; 0: no limit.
-  // (RLIMIT_DATA. Not with AddressSanitizer, whose memory is not counted.)
+  // Allocations then fail, which ends the process of most functions. (RLIMIT_DATA. Not with
+  // AddressSanitizer, whose memory is not counted.)
   uint64_t memory_limit = 0;
   WorkerOutput output = WorkerOutput::kInherit;
   WorkerError error = WorkerError::kShowAndKeep;
