@@ -58,11 +58,13 @@ void ConditionVariable::NotifyOne() noexcept {
 
 void ConditionVariable::NotifyAll() noexcept {
   internal::WaiterList leaving;
+  bool alone = true;
   {
     SpinLockHolder hold(lock_);
     leaving.Append(waiters_);
+    alone = leaving.empty();  // here, as a cancel may still take one out
   }
-  if (!leaving.empty()) internal::WakeEveryone(lock_, leaving);
+  if (!alone) internal::WakeEveryone(lock_, leaving);
 }
 
 }  // namespace plait

@@ -15,15 +15,16 @@ Event::~Event() {
 
 void Event::Set() noexcept {
   internal::WaiterList leaving;
+  bool alone = true;
   {
     SpinLockHolder hold(lock_);
     if (state_.load(kRelaxed) != kClear) return;  // those who waited are on their way
     // Release: for IsSet. Who waits looks again under lock_, so none is overlooked.
     state_.store(kSetting, kRelease);
     leaving.Append(waiters_);
+    alone = leaving.empty();  // here, as a cancel may still take one out
   }
   State setting = kSetting;
-  const bool alone = leaving.empty();
   // Release: for a Wait that need not wait. A Clear that came between is left alone.
   state_.compare_exchange_strong(setting, kSet, kRelease, kRelaxed);
   // From here on the event may be gone, unless there is somebody to wake: it outlives them.

@@ -24,8 +24,8 @@ void Waiter::Prepare(PromiseBase& promise, SpinLock& lock, const AwaitNote& note
 
 void Waiter::OnStop(WorkItem& item) noexcept {
   Waiter& self = *static_cast<Stop&>(item).self;
-  // Acquire, with Grant's release: what comes after a grant may be the end of the lock's owner.
-  if (self.outcome_.load(kAcquire) != Outcome::kPending) return;
+  // What comes after a grant may be the end of the lock's owner.
+  if (self.outcome() != Outcome::kPending) return;
   WakeList woken;
   bool wake = false;
   {

@@ -66,7 +66,7 @@ class Waiter : public WaiterLink {
   bool CancelledEarly() const noexcept { return outcome() == Outcome::kCancelled; }
 
   // Under the lock: it has what it waits for.
-  void Grant() noexcept { outcome_.store(Outcome::kGranted, kRelease); }
+  void Grant() noexcept { outcome_.store(Outcome::kGranted, kRelaxed); }
 
   // Without the lock: the coroutine goes on, on its own executor. The waiter may be gone after
   // this.
@@ -97,7 +97,8 @@ class Waiter : public WaiterLink {
   CancelHook on_cancel_ = nullptr;
   bool registered_ = false;
   // Written under the lock. Looked at without it by a stop request only, which leaves a waiter
-  // alone that has its outcome: its primitive may be gone by then.
+  // alone that has its outcome: its primitive may be gone by then. Relaxed, as nothing else follows
+  // from what it sees.
   Atomic<Outcome> outcome_{Outcome::kPending};
 };
 

@@ -9,8 +9,10 @@
 #define PLAIT_RUNTIME_TESTING_EXPLORER_AWAIT_H_
 
 #include <coroutine>
+#include <type_traits>
 #include <utility>
 
+#include "plait/runtime/core/awaitable.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/task/promise.h"
@@ -34,12 +36,18 @@ auto Await(Awaitable awaitable, internal::StopState* stop = nullptr) {
   context.stop = stop;
   Promise promise;
   promise.context = &context;
-  auto awaiter = std::move(awaitable).operator co_await();
-  // The handle is only asked for its promise.
-  if (!awaiter.await_ready() &&
-      awaiter.await_suspend(std::coroutine_handle<Promise>::from_promise(promise))) {
-    promise.resumed.Wait();
-  }
+  decltype(auto) awaiter = internal::GetAwaiter(std::move(awaitable));
+  const auto suspend = [&] {
+    // The handle is only asked for its promise.
+    const auto handle = std::coroutine_handle<Promise>::from_promise(promise);
+    if constexpr (std::is_void_v<decltype(awaiter.await_suspend(handle))>) {
+      awaiter.await_suspend(handle);
+      return true;
+    } else {
+      return awaiter.await_suspend(handle);
+    }
+  };
+  if (!awaiter.await_ready() && suspend()) promise.resumed.Wait();
   return awaiter.await_resume();
 }
 
