@@ -62,7 +62,8 @@ struct IoUringOptions {
 };
 
 // An error when the system refuses (a sandbox, no memory, an old kernel), with the call that it
-// refused. A real operation has been tried.
+// refused. A real operation has been tried. Blocks for up to two seconds where the system has no
+// memory for a ring yet, as that of rings that were destroyed comes back late.
 absl::StatusOr<std::unique_ptr<Reactor>> MakeIoUringReactor(IoUringOptions options = {});
 
 // For tests: what multishots have, of a reactor that MakeIoUringReactor made.

@@ -103,7 +103,7 @@ void SettleInTurn(int fd) noexcept {
   static_cast<void>(here->group()->HomeOf(fd, *home));
 }
 
-// None where it has gone again: whoever reads from it finds that out.
+// None where it has gone again.
 SocketAddress PeerOf(int fd) noexcept {
   SocketAddress peer;
   ::sockaddr* const room = peer.room();
@@ -249,6 +249,11 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
       if (!shots->pays()) continue;  // the reactor has none
       fd = next < 0 ? absl::StatusOr<int>(ErrnoToStatus(next, "accept")) : next;
       if (next >= 0) peer = PeerOf(next);
+      if (next >= 0 && peer.family() == SocketAddress::Family::kNone) {
+        // No reactor knows it yet.
+        static_cast<void>(sys::Calls().Close(next));
+        continue;
+      }
     } else {
       ::sockaddr* const room = peer.room();
       fd = co_await io::Accept(state->descriptor.get(), room, peer.room_size());

@@ -12,7 +12,7 @@
 // Out of descriptors. When the system has no descriptor or no memory for a connection, Accept
 // neither gives up nor goes round in circles: the connection stays where it is, in the system's
 // queue, and Accept tries again ten times a second until there is room. What is wrong with a single
-// connection (a peer that went away again before it was accepted) is passed over.
+// connection is passed over; one whose peer went away again before it was accepted may be, too.
 //
 // Threads: a Listener belongs to the executor on which it accepts. Where that has several threads,
 // Accept and Close may be called on any of them, and the connections are at home with each in turn

@@ -63,8 +63,9 @@ class FileTransfer {
   Task<absl::Status> Run() {
     // At the stream's home, where a Flush goes on and where it is closed: elsewhere the
     // descriptor's number may be another's by now.
-    co_await OrReturn(Flush());
+    const absl::Status sent_before = co_await Flush();
     co_await OrReturn(Interrupted());
+    co_await OrReturn(sent_before);
     // What is no socket may be shared with programs that do not expect it to stop blocking.
     if (sys::Calls().SocketProtocol(stream_->fd()) < 0) co_return co_await Copy();
     const Duplicate to(stream_->fd());
@@ -108,7 +109,8 @@ class FileTransfer {
     left_ -= size;
   }
 
-  // What ends it, though the system would go on.
+  // What ends it, though the system would go on; also where the stream says that it is closed, as
+  // one does that was dropped while a write was on its way home.
   absl::Status Interrupted() const {
     if (TaskContext::Current()->stop_requested()) return absl::CancelledError("cancelled");
     // Also a Stream that is there still, but that its server closes.
@@ -131,12 +133,15 @@ class FileTransfer {
       const absl::Status written = co_await write;
       if (!written.ok()) {
         Moved(static_cast<int64_t>(AcceptedBytes(written).value_or(0)));
+        co_await OrReturn(Interrupted());
         co_return written;
       }
       Moved(static_cast<int64_t>(size));
     }
     co_await OrReturn(Interrupted());
-    co_return co_await Flush();
+    const absl::Status flushed = co_await Flush();
+    if (!flushed.ok()) co_await OrReturn(Interrupted());
+    co_return flushed;
   }
 
   internal::StreamWriteAwaitable Flush() const noexcept {
@@ -162,13 +167,15 @@ std::string Naming(const internal::StreamRef& stream, const File& file) {
 
 Task<absl::StatusOr<int64_t>> internal::SendFileTo(StreamRef stream, const File& file,
                                                    int64_t offset, int64_t count) {
+  // Before anything else: what is closed from now on was closed meanwhile.
+  const bool is_open = stream && !stream->closed();
   const std::string naming = Naming(stream, file);
   if (offset < 0 || count < 0) {
     co_return absl::InvalidArgumentError(absl::StrCat(naming, ": the ",
                                                       offset < 0 ? "offset " : "count ",
                                                       offset < 0 ? offset : count, " is negative"));
   }
-  if (!file.is_open() || !stream) {
+  if (!file.is_open() || !is_open) {
     co_return absl::FailedPreconditionError(
         absl::StrCat(naming, ": the ", file.is_open() ? "stream" : "file", " is closed"));
   }

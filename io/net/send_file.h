@@ -31,7 +31,8 @@ Task<absl::StatusOr<int64_t>> SendFileTo(StreamRef stream, const File& file, int
 // many. What the stream had accepted before goes first. It is done when the kernel has it all. The
 // file's own position is neither used nor moved, so one File may be sent to many at once.
 //
-// As for a Write, no other task writes meanwhile; `file` outlives the co_await, and a stream that
+// As for a Write, no other task writes meanwhile: beside a Write or a Flush that waits it is
+// FailedPrecondition. `file` outlives the co_await, and a stream that
 // is closed, aborted or dropped meanwhile ends it with absl::CancelledError. Cancellation:
 // absl::CancelledError; AcceptedBytes (partial_bytes.h) says, for it and for every other error once
 // it has begun, how many bytes are on their way. Errors name the file and the peer: InvalidArgument

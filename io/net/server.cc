@@ -13,6 +13,7 @@
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/report.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/describe_exception.h"
 #include "plait/runtime/task/result.h"
@@ -48,6 +49,12 @@ Task<void> AbortConnection(internal::StreamRef stream) {
 }
 
 Task<absl::Status> Failed(absl::Status status) { co_return status; }
+
+SocketAddress UnnamedUnix() noexcept {
+  ::sockaddr unnamed{};
+  unnamed.sa_family = AF_UNIX;
+  return SocketAddress::FromSystem(&unnamed, sizeof(sa_family_t)).value_or(SocketAddress());
+}
 
 Deadline Now() noexcept {
   Worker* const worker = Worker::Current();
@@ -126,8 +133,9 @@ class Server::Connection final : public internal::TaskState {
     if (absl::IsCancelled(ended)) return;
     // The server's ear for errors may do what tasks may.
     const TaskContext* const outer = std::exchange(internal::thread_state.context, &context());
+    // A stream that is closed knows its peer only where that has an IP address.
     const absl::StatusOr<SocketAddress> peer = stream_->PeerAddress();
-    server_.Report(ended, peer.ok() ? *peer : SocketAddress());
+    server_.Report(ended, peer.ok() ? *peer : UnnamedUnix());
     internal::thread_state.context = outer;
   }
 

@@ -287,6 +287,59 @@ TEST_P(ServerTest, WithoutAnEarForErrorsTheyAreReported) {
   EXPECT_EQ(reports.size(), 1u);
 }
 
+// Of a burst, which is taken at once where the reactor can do that.
+TEST_P(ServerTest, AConnectionThatWasResetBeforeItWasTakenKeepsNobodyFromAccepting) {
+  const auto body = [&]() -> Task<absl::Status> {
+    ServerOptions options;
+    options.on_error = [](const absl::Status& error, const SocketAddress& peer) {
+      EXPECT_TRUE(peer.is_ip()) << error;
+    };
+    Server server(ListenLocally(), Echo, options);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    const OwnedFd first = Dial(server.local_address());
+    co_await YieldUntil([&] { return server.connections() == 1; });
+    for (int i = 0; i < 3; ++i) CloseWithReset(Dial(server.local_address()));
+    const OwnedFd last = Dial(server.local_address());
+    WriteAll(last.get(), "x");
+    co_await YieldUntil([&] { return Drain(last.get()) == "x"; });
+    server.AbortClients();
+    server.Stop();
+    co_return co_await serving;
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_P(ServerTest, AHandlerThatFailsWithItsStreamClosedIsNotTakenForAFailureToAccept) {
+  for (const bool unix_socket : {false, true}) {
+    const auto body = [&]() -> Task<absl::Status> {
+      std::vector<SocketAddress> peers;
+      ServerOptions options;
+      options.on_error = [&](const absl::Status& error, const SocketAddress& peer) {
+        EXPECT_EQ(error, absl::DataLossError("it is gone"));
+        peers.push_back(peer);
+      };
+      const auto handler = [](Stream stream) -> Task<absl::Status> {
+        co_await OrReturn(stream.Close());
+        co_return absl::DataLossError("it is gone");
+      };
+      const SocketAddress address =
+          unix_socket ? Must(SocketAddress::UnixAbstract(absl::StrCat("plait-test-", ::getpid())))
+                      : SocketAddress::Loopback(0);
+      Server server(Must(Listen(address)), handler, options);
+      JoinHandle<absl::Status> serving = Spawn(server.Serve());
+      const OwnedFd client = Dial(server.local_address());
+      co_await YieldUntil([&] { return !peers.empty(); });
+      EXPECT_EQ(peers[0].family() == SocketAddress::Family::kUnix, unix_socket) << peers[0];
+      EXPECT_EQ(peers[0].is_ip(), !unix_socket) << peers[0];
+      server.Stop();
+      co_return co_await serving;
+    };
+    const absl::Status status = RunTask(body);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
 TEST_P(ServerTest, Line41WithoutDescriptorsItSaysSoOnceAndRecovers) {
   FaultInjection faults;
   const sys::ScopedSystemCalls scope(faults);

@@ -33,8 +33,9 @@
 // more was needed is OutOfRange, with the bytes that came (PartialBytes).
 //
 // Cost: reads and writes make no coroutine, and allocate nothing, but for a write that has to wait,
-// which has a block for that from the frames' pool. A stream on which nothing is happening has no
-// buffers: 88 bytes, and a read that waits on it 128.
+// or is carried home, which has a block for that from the frames' pool. A stream on which nothing
+// is happening has no buffers: 88 bytes, an IPv6 peer's address a block besides, and a read that
+// waits on it 128.
 #ifndef PLAIT_IO_NET_STREAM_H_
 #define PLAIT_IO_NET_STREAM_H_
 
@@ -194,14 +195,15 @@ class Stream {
   }
 
   // For parsers, and for whoever needs no memory of his own for what he reads: what was read ahead,
-  // which the reads above take first; co_await StatusOr<size_t>: waits for more of it, 0 at the
-  // end; takes `count` bytes of it away, which are there. The view is valid until the next of these
-  // or of the reads, so that it may be written meanwhile; nothing is taken while a read waits
-  // (CHECK).
+  // which the reads above take first; co_await StatusOr<size_t>: waits for more of it, and gives
+  // how many bytes came, 0 at the end. At once where there are some already that no ReadMore has
+  // told of: then it gives how many there are in all. Takes `count` bytes away, which are there.
+  // The view is valid until the next of these or of the reads, so that it may be written meanwhile;
+  // nothing is taken while a read waits (CHECK).
   absl::string_view buffered() const noexcept {
     return state_ ? state_->buffered() : absl::string_view();
   }
-  auto ReadMore() { return internal::StreamFillAwaitable(state_); }
+  auto ReadMore() { return internal::StreamFillAwaitable(state_, /*tells=*/true); }
   void Consume(size_t count) noexcept;
 
   // --- writing ---

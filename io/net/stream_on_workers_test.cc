@@ -13,14 +13,22 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "plait/io/file/open_file.h"
+#include "plait/io/net/send_file.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_fixture.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/executor_fixture.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/test_folder.h"
 #include "plait/runtime/testing/test_pool.h"
+#include "plait/runtime/testing/until.h"
+#include "plait/schedulers/blocking/blocking_pool.h"
+#include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
 namespace {
@@ -185,6 +193,36 @@ TEST_P(StreamOnWorkersTest, AStreamThatIsDroppedElsewhereEndsWhatWaitsOnIt) {
     while (ReadExactly(pair.second.get(), 1 << 16).size() == 1 << 16) {
     }
   }
+}
+
+TEST_P(StreamOnWorkersTest, SendFileIsCancelledWhereTheStreamIsDroppedWhileItIsOnItsWayHome) {
+  FdPair pair = MakeTcpPair();
+  const TestFolder folder;
+  // The pool's reactors open none.
+  BlockingPool opens;
+  loop_ = std::make_unique<EventLoop>(GetParam().make(&opens));
+  Make(/*restless=*/false);
+  absl::StatusOr<File> file = BlockOn(*loop_, OpenFile(folder.Write("file", "content")));
+  ASSERT_TRUE(file.ok()) << file.status();
+  internal::Atomic<bool> released{false};
+  FunctionItem hold_home([&] { Until([&] { return released.load(internal::kAcquire); }); });
+  const auto body = [&]() -> Task<void> {
+    auto stream = std::make_unique<Stream>(MakeStream(pair.first));
+    auto reader = co_await ReaderAtHome(*stream);
+    co_await pool().MoveTo(1);
+    pool().worker(0).Post(hold_home);
+    auto sending = SendFile(*stream, *file);
+    stream = nullptr;  // which waits there for its turn, and so does what comes now
+    auto sent = Spawn(std::move(sending), {.eager = true});
+    released.store(true, internal::kRelease);
+    const absl::StatusOr<int64_t> ended = co_await sent;
+    EXPECT_TRUE(absl::IsCancelled(ended.status())) << ended.status();
+    const absl::StatusOr<std::string> read = co_await reader;
+    EXPECT_TRUE(absl::IsCancelled(read.status())) << read.status();
+  };
+  RunTask(body);
+  EXPECT_TRUE(BlockOn(*loop_, file->Close()).ok());
+  loop_ = nullptr;
 }
 
 TEST_P(StreamOnWorkersTest, AStreamOfAPoolIsRefusedByOtherExecutors) {

@@ -1,6 +1,9 @@
 // Streams whose tasks are cancelled from other threads while bytes move, and streams that meet more
 // than one loop. Traps: a cancel that races completion; a wake-up lost between check and park; a
 // buffer that is freed while the kernel owns it.
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -13,8 +16,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
+#include "plait/io/net/address.h"
 #include "plait/io/net/socket_pair.h"
 #include "plait/io/net/stream_fixture.h"
+#include "plait/io/net/stream_state.h"
+#include "plait/io/ops/owned_descriptor.h"
+#include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
@@ -182,6 +189,55 @@ TEST_P(StreamRacesTest, AStreamBelongsToTheLoopWhereItHasWaited) {
   };
   done = RunTask(end);
   EXPECT_TRUE(done.ok()) << done;
+}
+
+// Another thread, the stream's home, closes it as its number is about to be asked, which then is
+// another socket's.
+class ClosesItFirst final : public sys::SystemCalls {
+ public:
+  ClosesItFirst(internal::StreamRef stream, int other)
+      : stream_(std::move(stream)), other_(other) {}
+  int PeerName(int fd, ::sockaddr* address, socklen_t* size) noexcept override {
+    CloseIt(fd);
+    return SystemCalls::PeerName(fd, address, size);
+  }
+  int SocketName(int fd, ::sockaddr* address, socklen_t* size) noexcept override {
+    CloseIt(fd);
+    return SystemCalls::SocketName(fd, address, size);
+  }
+
+ private:
+  void CloseIt(int fd) noexcept {
+    if (stream_->closed()) return;
+    stream_->Abort();
+    EXPECT_EQ(::dup2(other_, fd), fd);
+  }
+
+  const internal::StreamRef stream_;
+  const int other_;
+};
+
+TEST(StreamNamesTest, AStreamThatIsClosedMeanwhileIsNotCalledByAnothersName) {
+  const FdPair others = MakeTcpPair();
+  using State = internal::StreamState;
+  const auto ask = [&](const auto& question) {
+    FdPair pair = MakeSocketPair();
+    const internal::StreamRef stream(
+        new State(io::OwnedDescriptor(pair.first.Release()), SocketAddress()));
+    const OwnedFd number(stream->fd());
+    ClosesItFirst calls(stream, others.first.get());
+    const sys::ScopedSystemCalls scope(calls);
+    question(*stream.get());
+  };
+  ask([](const State& stream) {
+    const absl::StatusOr<SocketAddress> peer = stream.PeerAddress();
+    EXPECT_TRUE(absl::IsFailedPrecondition(peer.status())) << *peer;
+  });
+  ask([](const State& stream) {
+    const absl::StatusOr<SocketAddress> own = stream.LocalAddress();
+    EXPECT_TRUE(absl::IsFailedPrecondition(own.status())) << *own;
+  });
+  ask([](const State& stream) { EXPECT_EQ(stream.Name(), "a closed stream"); });
 }
 
 INSTANTIATE_TEST_SUITE_P(AllReactors, StreamRacesTest, testing::ValuesIn(AllReactors()),

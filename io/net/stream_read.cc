@@ -27,10 +27,11 @@ constexpr int32_t kUnannounced = std::numeric_limits<int32_t>::max();
 
 }  // namespace
 
-StreamRead::StreamRead(StreamRef state, bool fills) noexcept
+StreamRead::StreamRead(StreamRef state, bool fills, bool tells) noexcept
     : HomeWait(&OnStop<&CancelRead>),
       IoOperation(&Delivered),
       fills_(fills),
+      tells_(tells),
       state_(std::move(state)) {
   opcode = IoOpcode::kRead;
 }
@@ -49,7 +50,7 @@ bool StreamRead::IsDone() noexcept {
     into->TakeFrom(state->incoming_);
     return GoesOn();
   }
-  if (fills_ && state->unseen_) {
+  if (tells_ && state->unseen_) {
     if (CurrentStopToken().stop_requested()) return false;
     state->unseen_ = false;
     result = static_cast<int32_t>(state->incoming_.size());
@@ -130,13 +131,16 @@ bool StreamRead::TakeShots(StreamState& state) noexcept {
     shots.TakeInto(state.incoming_, into.least);
     if (state.incoming_.size() >= into.least) into.TakeFrom(state.incoming_);
   }
+  state.unseen_ = !state.incoming_.empty();
   result = 0;
   return into.has_enough();
 }
 
 void StreamRead::PutBack(StreamState& state) noexcept {
   const StreamTarget* const into = target();
-  if (into != nullptr) state.incoming_.Append(absl::MakeConstSpan(into->begin, into->count()));
+  if (into == nullptr || into->count() == 0) return;
+  state.incoming_.Append(absl::MakeConstSpan(into->begin, into->count()));
+  state.unseen_ = true;
 }
 
 void StreamRead::Start(StreamState& state) noexcept {

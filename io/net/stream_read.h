@@ -32,11 +32,16 @@ class StreamRead : private HomeWait, private IoOperation {
   }
 
  protected:
-  StreamRead(StreamRef state, bool fills) noexcept;
+  // Of those that read ahead, one that `tells` is its caller's, who is told of the bytes; another
+  // is part of a read that looks at what there is before, and what that leaves is yet to be told.
+  StreamRead(StreamRef state, bool fills, bool tells) noexcept;
   ~StreamRead() = default;
   bool failed() const noexcept { return refusal_ != StreamRefusal::kNone || result < 0; }
   // How many bytes were read ahead.
-  size_t filled() const noexcept { return static_cast<size_t>(result); }
+  size_t filled() const noexcept {
+    if (!tells_ && result > 0) state_->unseen_ = true;
+    return static_cast<size_t>(result);
+  }
   absl::Status Failure() const;
   std::string Name() const;
 
@@ -74,6 +79,7 @@ class StreamRead : private HomeWait, private IoOperation {
   static bool CancelRead(HomeWait& wait) noexcept;
 
   const bool fills_;            // reads ahead
+  const bool tells_;            // and what there is it has to tell of
   bool found_nothing_ = false;  // just now
   bool gives_turn_ = false;     // before it goes on with what it has
   StreamRefusal refusal_ = StreamRefusal::kNone;
@@ -84,7 +90,7 @@ class StreamRead : private HomeWait, private IoOperation {
 class StreamReadInto : public StreamRead {
  public:
   StreamReadInto(StreamRef state, absl::Span<char> into, size_t least) noexcept
-      : StreamRead(std::move(state), /*fills=*/false), target_(into, least) {}
+      : StreamRead(std::move(state), /*fills=*/false, /*tells=*/false), target_(into, least) {}
 
  protected:
   ~StreamReadInto() = default;
@@ -106,7 +112,8 @@ inline StreamTarget* StreamRead::target() noexcept {
 // While it waits there is no memory for them.
 class [[nodiscard]] StreamFill final : public StreamRead {
  public:
-  explicit StreamFill(StreamRef state) noexcept : StreamRead(std::move(state), /*fills=*/true) {}
+  StreamFill(StreamRef state, bool tells) noexcept
+      : StreamRead(std::move(state), /*fills=*/true, tells) {}
   absl::StatusOr<size_t> await_resume() const {
     if (failed()) return Failure();
     return filled();
@@ -117,12 +124,15 @@ class [[nodiscard]] StreamFill final : public StreamRead {
 
 class [[nodiscard]] StreamFillAwaitable {
  public:
-  explicit StreamFillAwaitable(StreamRef state) noexcept : state_(std::move(state)) {}
-  StreamFill operator co_await() && noexcept { return StreamFill(std::move(state_)); }
-  StreamFill operator co_await() const& noexcept { return StreamFill(state_); }
+  // `tells`: see StreamRead.
+  StreamFillAwaitable(StreamRef state, bool tells) noexcept
+      : state_(std::move(state)), tells_(tells) {}
+  StreamFill operator co_await() && noexcept { return StreamFill(std::move(state_), tells_); }
+  StreamFill operator co_await() const& noexcept { return StreamFill(state_, tells_); }
 
  private:
   StreamRef state_;
+  bool tells_;
 };
 
 // There may be very many that wait for something to happen.

@@ -57,8 +57,12 @@ absl::Status Check(const StreamRef& state) {
 
 std::string Take(StreamState& state, size_t count, size_t skipped = 0) {
   std::string bytes(state.buffered().substr(0, count));
-  state.Consume(count + skipped);
+  state.ConsumeRead(count + skipped);
   return bytes;
+}
+
+StreamFillAwaitable Fill(const StreamRef& state) {
+  return StreamFillAwaitable(state, /*tells=*/false);
 }
 
 }  // namespace
@@ -72,7 +76,7 @@ Task<absl::StatusOr<std::string>> ReadStreamSome(StreamRef state, size_t most) {
   co_await OrReturn(Check(state));
   // Not into a string of that size, which would wait along, and may be anything.
   if (most > 0 && state->buffered().empty()) {
-    const size_t more = co_await OrReturn(StreamFillAwaitable(state));
+    const size_t more = co_await OrReturn(Fill(state));
     if (more == 0) co_return std::string();
   }
   co_return Take(*state.get(), std::min(most, state->buffered().size()));
@@ -83,7 +87,7 @@ Task<absl::StatusOr<std::string>> ReadStreamExactly(StreamRef state, size_t size
   co_await OrReturn(Check(state));
   // A size may come from the peer: memory is taken for bytes that have come.
   while (state->buffered().size() < size) {
-    const size_t more = co_await OrReturn(StreamFillAwaitable(state));
+    const size_t more = co_await OrReturn(Fill(state));
     if (more > 0) continue;
     absl::Status ended =
         absl::OutOfRangeError(absl::StrCat("read from ", state->Name(), ": the stream ended after ",
@@ -110,7 +114,7 @@ Task<absl::StatusOr<std::string>> ReadStreamUntil(StreamRef state, std::string d
                         limit);
     }
     if (at != absl::string_view::npos) co_return Take(*state.get(), at + delimiter.size());
-    const size_t more = co_await OrReturn(StreamFillAwaitable(state));
+    const size_t more = co_await OrReturn(Fill(state));
     if (more == 0) break;
   }
   absl::Status ended = absl::OutOfRangeError(absl::StrCat("read from ", state->Name(),
@@ -128,7 +132,7 @@ Task<absl::StatusOr<std::optional<std::string>>> ReadStreamLine(StreamRef state,
     const size_t at = search.Find(state->buffered());
     if (search.overrun(at)) co_return Overrun(*state.get(), "a line", limit);
     if (at != absl::string_view::npos) co_return Take(*state.get(), at, 1);
-    const size_t more = co_await OrReturn(StreamFillAwaitable(state));
+    const size_t more = co_await OrReturn(Fill(state));
     if (more == 0) break;
   }
   if (state->buffered().empty()) co_return std::nullopt;
@@ -140,7 +144,7 @@ Task<absl::StatusOr<std::string>> ReadStreamAll(StreamRef state, size_t limit) {
   co_await OrReturn(Check(state));
   for (;;) {
     if (state->buffered().size() > limit) co_return Overrun(*state.get(), "it", limit);
-    const size_t more = co_await OrReturn(StreamFillAwaitable(state));
+    const size_t more = co_await OrReturn(Fill(state));
     if (more == 0) break;
   }
   co_return Take(*state.get(), state->buffered().size());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <limits>
 
 #include "plait/runtime/core/io_operation.h"
 
@@ -19,7 +20,7 @@ StreamShots::~StreamShots() {
 }
 
 size_t StreamShots::TakeInto(absl::Span<char> into, ByteBuffer& rest) noexcept {
-  size_t taken = 0;
+  size_t taken = kept_.TakeInto(into);
   while (taken < into.size()) {
     Shot* const shot = shots_->Take();
     if (shot == nullptr) break;
@@ -35,6 +36,24 @@ size_t StreamShots::TakeInto(absl::Span<char> into, ByteBuffer& rest) noexcept {
 
 size_t StreamShots::TakeInto(ByteBuffer& into, size_t enough) noexcept {
   const size_t before = into.size();
+  if (before < enough && !kept_.empty()) {
+    if (into.empty()) {
+      into.Swap(kept_);
+    } else {
+      into.Append(absl::MakeConstSpan(kept_.view().data(), kept_.size()));
+    }
+    kept_.Clear();
+  }
+  TakeShotsInto(into, enough);
+  return into.size() - before;
+}
+
+void StreamShots::Keep() noexcept {
+  TakeShotsInto(kept_, std::numeric_limits<size_t>::max());
+  kept_.Trim();
+}
+
+void StreamShots::TakeShotsInto(ByteBuffer& into, size_t enough) noexcept {
   while (into.size() < enough) {
     Shot* const shot = shots_->Take();
     if (shot == nullptr) break;
@@ -46,7 +65,6 @@ size_t StreamShots::TakeInto(ByteBuffer& into, size_t enough) noexcept {
     into.Commit(size);
     reactor_->ReturnShot(*shots_, *shot);
   }
-  return into.size() - before;
 }
 
 }  // namespace plait::internal

@@ -3,7 +3,7 @@
 //
 // One request to the kernel then serves read after read, and a connection that is idle has no
 // memory waiting in the kernel's hands. Data that nobody asks for stays in the reactor's buffers, a
-// few of them, and then in the kernel.
+// few of them, and then in the kernel; once it has ended, in memory of its own (Keep).
 //
 // Threads: the reactor's. Lifetime: the stream's, which it keeps while it is there.
 #ifndef PLAIT_IO_NET_STREAM_SHOTS_H_
@@ -29,22 +29,26 @@ class StreamShots : private MultishotOwner {
   // Before all else. False where the reactor has nothing better than one read after another.
   bool Start(Reactor& reactor, int fd) noexcept;
 
-  // Fills `into` as far as there are bytes; how many. What is left of the last piece goes to
-  // `rest`, which is empty.
+  // Fills `into` as far as there are bytes; how many. What is left of the reactor's last piece goes
+  // to `rest`, which is empty.
   size_t TakeInto(absl::Span<char> into, ByteBuffer& rest) noexcept;
   // Appends what there is, until `into` has `enough`; how many. `into` may have much more room
   // then; who keeps its bytes trims it.
   size_t TakeInto(ByteBuffer& into, size_t enough) noexcept;
+
+  // What nobody takes yet is copied, and the reactor has its buffers back.
+  void Keep() noexcept;
 
   // No more will come than what is there. Then end() is 0 for the end of the stream, or -errno.
   bool ending() const noexcept { return shots_->ended(); }
   // And nothing is there.
   bool ended() const noexcept { return ending() && !has_some(); }
   // Something is there.
-  bool has_some() const noexcept { return shots_->has_shots(); }
+  bool has_some() const noexcept { return !kept_.empty() || shots_->has_shots(); }
   int end() const noexcept { return shots_->end(); }
 
  private:
+  void TakeShotsInto(ByteBuffer& into, size_t enough) noexcept;
   // There is something to take, or it has ended.
   virtual void OnCame() noexcept = 0;
   // The reactor is gone. Destroys this.
@@ -58,6 +62,7 @@ class StreamShots : private MultishotOwner {
 
   Reactor* reactor_ = nullptr;
   Multishot* shots_ = nullptr;
+  ByteBuffer kept_;  // comes before what the reactor has
 };
 
 }  // namespace plait::internal

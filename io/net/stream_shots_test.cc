@@ -23,8 +23,10 @@
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/test_pool.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
@@ -290,6 +292,45 @@ TEST_P(StreamShotsTest, WhatIsReadNowIsThereThoughOtherTasksNeverWait) {
   });
 }
 
+// Whatever kind of read has left them.
+TEST_P(StreamShotsTest, ReadMoreDoesNotWaitForBytesThatAReadHasLeft) {
+  enum Kind { kInto, kString, kLine, kCancelled };
+  for (const Kind kind : {kInto, kString, kLine, kCancelled}) {
+    SCOPED_TRACE(kind);
+    RunTask([&]() -> Task<void> {
+      FdPair pair = MakeTcpPair();
+      Stream stream = MakeStream(pair.first);
+      co_await WaitOften(&stream, pair.second.get());
+      const auto read = [&]() -> Task<absl::Status> {
+        if (kind == kString) co_return (co_await stream.ReadExactly(3)).status();
+        if (kind == kLine) co_return (co_await stream.ReadLine()).status();
+        GuardedBuffer buffer(kind == kInto ? 3 : 100);
+        co_return co_await stream.ReadExactly(buffer.span());
+      };
+      JoinHandle<absl::Status> reading = Spawn(read());
+      co_await Yield();
+      WriteAll(pair.second.get(), "ab\ndef");
+      for (int turn = 0; turn < 100; ++turn) co_await Yield();
+      if (kind == kCancelled) reading.Cancel();
+      const absl::Status ended = co_await reading;
+      EXPECT_EQ(absl::IsCancelled(ended), kind == kCancelled) << ended;
+      const absl::string_view left = kind == kCancelled ? "ab\ndef" : "def";
+      const absl::StatusOr<size_t> more = co_await stream.ReadMore();
+      EXPECT_TRUE(more.ok() && *more == left.size()) << more.status();
+      EXPECT_EQ(stream.buffered(), left);
+      // Told of once.
+      JoinHandle<absl::StatusOr<size_t>> waiting =
+          Spawn([](Stream& from) -> Task<absl::StatusOr<size_t>> {
+            co_return co_await from.ReadMore();
+          }(stream));
+      for (int turn = 0; turn < 100; ++turn) co_await Yield();
+      EXPECT_FALSE(waiting.done());
+      waiting.Cancel();
+      EXPECT_TRUE(absl::IsCancelled((co_await waiting).status()));
+    });
+  }
+}
+
 // More than a multishot brings before it ends, at once.
 TEST_P(StreamShotsTest, ReadMoreTellsOfAllThatIsReadAheadAlsoWhereNobodyWaitedForIt) {
   for (const bool waits : {false, true}) {
@@ -356,6 +397,46 @@ TEST(StreamShotsOfFewBuffersTest, ConnectionsThatNobodyReadsKeepNobodyWaiting) {
     }
   };
   BlockOn(loop, body());
+}
+
+// Also on a pool, where the bytes are not put to those that another thread may be consuming. Trap:
+// a buffer (the reactor's) that is given back while it is read.
+TEST(StreamShotsBuffersTest, OnAPoolWhatAnEndedMultishotHeldComesBackThoughNobodyReads) {
+  std::vector<const Reactor*> reactors;
+  const auto make = [&] {
+    absl::StatusOr<std::unique_ptr<Reactor>> reactor = MakeIoUringReactor();
+    if (reactor.ok()) reactors.push_back(reactor->get());
+    return reactor;
+  };
+  TestPool pool(make, {.workers = 2});
+  const auto body = [&]() -> Task<void> {
+    FdPair pair = MakeSmallTcpPair();
+    Stream stream = MakeStream(pair.first);
+    // Where it first waits it is at home.
+    co_await pool.MoveTo(0);
+    JoinHandle<absl::StatusOr<std::string>> first = Spawn(ReadSome(&stream, 1), {.eager = true});
+    WriteAll(pair.second.get(), "x");
+    EXPECT_TRUE((co_await first).ok());
+    co_await WaitOften(&stream, pair.second.get());
+    co_await pool.MoveTo(0);
+    EXPECT_EQ(MultishotUseOf(*reactors[0]).armed, 1u);
+    size_t sent = 0;
+    const auto is_back = [&] {
+      const IoUringMultishotUse use = MultishotUseOf(*reactors[0]);
+      return use.armed == 0 && use.buffers_with_kernel == use.buffers;
+    };
+    for (int turn = 0; turn < 10'000 && !is_back(); ++turn) {
+      sent += FillUp(pair.second.get());
+      co_await Yield();
+      co_await pool.MoveTo(0);
+    }
+    EXPECT_TRUE(is_back());
+    pair.second.Reset();
+    const absl::StatusOr<std::string> all = co_await stream.ReadAll(2 * sent);
+    EXPECT_TRUE(all.ok() && all->size() == sent) << all.status();
+    EXPECT_TRUE((co_await stream.Close()).ok());
+  };
+  BlockOn(pool, body());
 }
 
 // Whatever the multishot is at: with the kernel, about to be ended there, as nobody has read for

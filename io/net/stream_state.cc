@@ -5,9 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <cstring>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -19,23 +16,9 @@
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/worker_group.h"
 #include "plait/runtime/task/spawn.h"
-#include "plait/runtime/task/task_context.h"
 #include "plait/runtime/task/task_local.h"
 
 namespace plait::internal {
-namespace {
-
-using AddressCall = int (sys::SystemCalls::*)(int, ::sockaddr*, socklen_t*) noexcept;
-
-absl::StatusOr<SocketAddress> AskForAddress(int fd, AddressCall call, absl::string_view what) {
-  SocketAddress address;
-  ::sockaddr* const room = address.room();
-  const int result = (sys::Calls().*call)(fd, room, address.room_size());
-  if (result < 0) return ErrnoToStatus(result, absl::StrCat(what, " (fd ", fd, ")"));
-  return address;
-}
-
-}  // namespace
 
 StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer)
     : descriptor_(std::move(descriptor)), kind_(KindOf(descriptor_.get(), peer)), peer_(peer) {
@@ -57,14 +40,28 @@ StreamState::Kind StreamState::KindOf(int fd, const SocketAddress& peer) noexcep
   return calls.Seek(fd, 0, SEEK_CUR) >= 0 ? Kind::kFile : Kind::kNonBlocking;
 }
 
+template <auto kCall>
+absl::StatusOr<SocketAddress> StreamState::AskForAddress(absl::string_view what) const {
+  const int asked = fd();
+  SocketAddress address;
+  ::sockaddr* const room = address.room();
+  const int result = (sys::Calls().*kCall)(asked, room, address.room_size());
+  // Its home may close it meanwhile: then it was another's number that was asked, perhaps.
+  if (fd() != asked) {
+    return absl::FailedPreconditionError(absl::StrCat(what, ": the stream is closed"));
+  }
+  if (result < 0) return ErrnoToStatus(result, absl::StrCat(what, " (fd ", asked, ")"));
+  return address;
+}
+
 absl::StatusOr<SocketAddress> StreamState::LocalAddress() const {
-  return AskForAddress(fd(), &sys::SystemCalls::SocketName, "getsockname");
+  return AskForAddress<&sys::SystemCalls::SocketName>("getsockname");
 }
 
 absl::StatusOr<SocketAddress> StreamState::PeerAddress() const {
   SocketAddress peer = peer_.address();
   if (peer.is_ip()) return peer;
-  return AskForAddress(fd(), &sys::SystemCalls::PeerName, "getpeername");
+  return AskForAddress<&sys::SystemCalls::PeerName>("getpeername");
 }
 
 std::string StreamState::Name() const {
@@ -73,7 +70,8 @@ std::string StreamState::Name() const {
   const bool named =
       peer.ok() && (peer->is_ip() || !peer->unix_path().empty() || !peer->unix_abstract().empty());
   if (named) return peer->ToString();
-  return fd() < 0 ? std::string("a closed stream") : absl::StrCat("fd ", fd());
+  const int number = fd();
+  return number < 0 ? std::string("a closed stream") : absl::StrCat("fd ", number);
 }
 
 void StreamState::CountUnsent() noexcept {
@@ -196,15 +194,16 @@ void StreamState::OnShots() noexcept {
   // Held by the multishot until that is dropped, and then by the reader until he goes on.
   if (closed()) return DropShots();  // on another thread, which could not
   StreamRead* const reader = reader_.load(kRelaxed);
-  const bool waits = reader != nullptr && reader->by_shots();
-  const bool enough = waits && reader->TakeShots(*this);
-  // The reactor has its buffers back now, as a read that takes the rest may never come. Not while
-  // somebody may be writing what was read ahead, which stays where it is; and not where he may
-  // consume it on another thread: there the rest is for the next read.
-  const bool alone = waits || (home().group() == nullptr && incoming_.empty());
-  const bool ended = by_shots_->ending() && alone;
+  if (reader == nullptr || !reader->by_shots()) {
+    // What has come is for the next one to take. The reactor has its buffers back in the end, as
+    // that one may never come; not in `incoming_`, which somebody may be writing, or consume on
+    // another thread.
+    if (by_shots_->ending()) by_shots_->Keep();
+    return;
+  }
+  const bool enough = reader->TakeShots(*this);
+  const bool ended = by_shots_->ending();
   const int end = ended ? EndShots(enough && reader->fills_ ? reader : nullptr) : 0;
-  if (!waits) return;  // what has come is for the next one to take
   if (!enough) {
     if (!ended) return;
     reader->result = end;

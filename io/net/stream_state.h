@@ -107,6 +107,7 @@ class StreamState {
 
   int fd() const noexcept { return descriptor_.get(); }
   // How errors call it: its peer where that is known.
+  // Any thread, like the next two.
   std::string Name() const;
   absl::StatusOr<SocketAddress> LocalAddress() const;
   absl::StatusOr<SocketAddress> PeerAddress() const;
@@ -119,9 +120,15 @@ class StreamState {
   size_t unsent() const noexcept { return unsent_.load(kRelaxed); }
   // Read ahead.
   absl::string_view buffered() const noexcept { return incoming_.view(); }
+  // By who has seen it all.
   void Consume(size_t count) noexcept {
     unseen_ = false;
     incoming_.Consume(count);
+  }
+  // By a read, which leaves what nobody was told of.
+  void ConsumeRead(size_t count) noexcept {
+    incoming_.Consume(count);
+    unseen_ = !incoming_.empty();
   }
   // One waits.
   bool reading() const noexcept { return reader_.load(kRelaxed) != nullptr; }
@@ -206,6 +213,8 @@ class StreamState {
   ~StreamState();
 
   static Kind KindOf(int fd, const SocketAddress& peer) noexcept;
+  template <auto kCall>
+  absl::StatusOr<SocketAddress> AskForAddress(absl::string_view what) const;
   void BlockAgain() noexcept;
   Worker* FindHome(Worker& here) noexcept;
   void AbortHere() noexcept;
@@ -280,7 +289,7 @@ class StreamState {
   [[no_unique_address]] const IpPeer peer_;
   bool has_waited_ = false;  // for bytes
   bool no_shots_ = false;    // the reactor has none, or they have ended
-  bool unseen_ = false;      // what was read ahead came where nobody waited: the next ReadMore's
+  bool unseen_ = false;      // of what was read ahead nobody was told: the next ReadMore does
   Reading reading_ = Reading::kUnknown;
   bool drained_ = false;  // a read took all there was; more has its event
   Atomic<Worker*> home_{nullptr};

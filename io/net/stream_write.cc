@@ -61,7 +61,7 @@ bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
     waiter.ScheduleLast();
     return true;
   }
-  // See StreamRead::Suspend.
+  // See StreamRead::Wait.
   result_ = -ECANCELED;
   if (!waiting().Begin(waiter, *home, kWriteNote)) return true;
   const bool pumps = state.outgoing_ != nullptr;

@@ -156,9 +156,8 @@ bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexc
   // A TCP socket that moved less than it was asked to has no more now, and will say when it has.
   // Not once it is broken: the end of the stream, or the error, comes without another event. Not
   // where there was urgent data, at which a read stops, so that more was announced than came. Not
-  // other kinds: a short read from a
-  // terminal or a datagram socket, or from a Unix socket that passes descriptors along, says
-  // nothing about what is behind it.
+  // other kinds: a short read from a terminal or a datagram socket, or from a Unix socket that
+  // passes descriptors along, says nothing about what is behind it.
   if (tcp && transferred && !descriptor.broken && !descriptor.urgent &&
       (side == kOutput || descriptor.announced == 0) &&
       static_cast<size_t>(result) < operation.args.size) {

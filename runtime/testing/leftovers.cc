@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstddef>
@@ -9,45 +10,53 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/testing/sanitized.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define PLAIT_SANITIZED 1
-#elif defined(__has_feature)
-#define PLAIT_SANITIZED (__has_feature(thread_sanitizer) || __has_feature(address_sanitizer))
-#else
-#define PLAIT_SANITIZED 0
-#endif
-
-#if PLAIT_SANITIZED
-extern "C" void __sanitizer_symbolize_pc(void* pc, const char* format, char* out, size_t size);
-#endif
+// Null without a sanitizer.
+extern "C" [[gnu::weak]] void __sanitizer_symbolize_pc(void* pc, const char* format, char* out,
+                                                       size_t size);
 
 namespace plait {
 namespace {
 
-constexpr bool kSanitized = PLAIT_SANITIZED;
-
 // The descriptors of a sanitizer's symbolizer are there from the first count on, whenever it is
 // that the sanitizer has something to look up.
 void StartSymbolizer() {
-#if PLAIT_SANITIZED
+  if (!kSanitized || __sanitizer_symbolize_pc == nullptr) return;
   char name[64];
   __sanitizer_symbolize_pc(__builtin_return_address(0), "%f", name, sizeof(name));
-#endif
+}
+
+template <class Counts>
+int CountDescriptors(Counts counts) {
+  StartSymbolizer();
+  DIR* const directory = ::opendir("/proc/self/fd");
+  PLAIT_CHECK(directory != nullptr, "there is no /proc/self/fd");
+  int count = 0;
+  while (const dirent* const entry = ::readdir(directory)) {
+    int fd = -1;
+    // Not "." and "..", nor the one that this is read through.
+    if (!absl::SimpleAtoi(entry->d_name, &fd) || fd == ::dirfd(directory)) continue;
+    if (counts(fd)) ++count;
+  }
+  ::closedir(directory);
+  return count;
 }
 
 }  // namespace
 
 int OpenDescriptors() {
-  StartSymbolizer();
-  DIR* const directory = ::opendir("/proc/self/fd");
-  PLAIT_CHECK(directory != nullptr, "there is no /proc/self/fd");
-  int count = 0;
-  while (::readdir(directory) != nullptr) ++count;
-  ::closedir(directory);
-  return count - 3;  // but for ".", ".." and the one that this was read through
+  return CountDescriptors([](int) { return true; });
+}
+
+int OpenSockets() {
+  return CountDescriptors([](int fd) {
+    struct stat status = {};
+    return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+  });
 }
 
 namespace {

@@ -7,6 +7,10 @@ namespace plait {
 // How many descriptors this process has open.
 int OpenDescriptors();
 
+// How many of them are sockets. What else there is may be a reactor's, which a pool's spare thread
+// opens when it likes; and where kqueue is a library's, that keeps its queues.
+int OpenSockets();
+
 // Whether this process has children, zombies included, but for those of a sanitizer.
 bool HasChildren();
 
