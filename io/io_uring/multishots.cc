@@ -133,6 +133,11 @@ void Multishots::Armed(UringMultishot& shots) noexcept {
   shots.state_ = UringMultishot::State::kArmed;
   shots.cancelling_ = false;
   ++armed_;
+  if (const int32_t fault = FaultOf(shots); fault < 0) [[unlikely]] {
+    io_uring_cqe ended{};
+    ended.res = fault;
+    return Completed(shots, ended);
+  }
   host_.Arm(shots);
 }
 
@@ -147,8 +152,19 @@ void Multishots::Prepare(io_uring_sqe& entry, const UringMultishot& shots) noexc
   entry.buf_group = kGroup;
 }
 
+// What a test has the kernel end it with.
+int32_t Multishots::FaultOf(const UringMultishot& shots) noexcept {
+  sys::SystemCalls* const calls = sys::Installed();
+  return calls == nullptr ? 0 : calls->BeforeShot(shots.accepts(), shots.fd_);
+}
+
 void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion) noexcept {
-  int32_t result = completion.res;
+  const int32_t result = completion.res;
+  const bool more = (completion.flags & IORING_CQE_F_MORE) != 0;
+  // Its thread has ended, which the kernel takes for a cancel. Move arms it again.
+  const bool moves = moving_ && result == -ECANCELED && !more;
+  // Said before the result is looked at: there is nothing left to cancel.
+  if (!more && !moves) shots.state_ = UringMultishot::State::kEnded;
   const bool has_buffer = (completion.flags & IORING_CQE_F_BUFFER) != 0;
   Shot* shot = nullptr;
   if (has_buffer) {
@@ -169,26 +185,28 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
       GiveBack(shots, *shot);
     }
   }
-  if ((completion.flags & IORING_CQE_F_MORE) != 0) return;
+  if (more) {
+    if (const int32_t fault = FaultOf(shots); fault < 0) [[unlikely]]
+      EndNow(shots, fault);
+    return;
+  }
 
-  // Its thread has ended, which the kernel takes for a cancel. Move arms it again.
-  if (moving_ && result == -ECANCELED) return;
+  if (moves) return;
   // The last for this request, though not always the end of the matter.
   --armed_;
   const bool asked = std::exchange(shots.cancelling_, false);
-  shots.state_ = UringMultishot::State::kEnded;
   if (shots.owner_ == this) return FreeIfDone(shots);
   if (shots.ended_) return;  // by EndAccepting
   const bool end_of_stream = shots.opcode_ == IoOpcode::kRead && result == 0;
-  if (end_of_stream || (result < 0 && result != -ENOBUFS && result != -ECANCELED)) {
-    return End(shots, result);
-  }
+  // To accept the kernel takes none of our buffers: it is out of its own then.
+  const bool no_buffer = result == -ENOBUFS && !shots.accepts();
+  const bool goes_on = result >= 0 || no_buffer || result == -ECANCELED || result == -EINTR;
+  if (end_of_stream || !goes_on) return End(shots, result);
   if (result == -ECANCELED && !asked) return End(shots, result);
-  if (asked || result == -ECANCELED) {
-    // Its owner may have taken enough meanwhile. If not he is slow, or gone: it has had its share.
-    if (shots.lent_ > Multishot::kMaxUntaken / 2) return End(shots, -ENOBUFS);
-  }
-  if (result == -ENOBUFS && buffers_with_kernel() == 0) {
+  // Its owner may have taken enough meanwhile. If not he is slow, or gone: it has had its share.
+  const uint32_t most = asked ? Multishot::kMaxUntaken / 2 : Multishot::kMaxUntaken - 1;
+  if (shots.lent_ > most) return End(shots, -ENOBUFS);
+  if (no_buffer && buffers_with_kernel() == 0) {
     // To wait for one that is returned would be to wait for others' readers.
     if (provided_ == options_.max_buffers) return End(shots, result);
     Provide(provided_, std::min(provided_, options_.max_buffers - provided_));
@@ -227,11 +245,15 @@ void Multishots::Return(UringMultishot& shots, Shot& shot) noexcept {
 
 void Multishots::EndAccepting(int fd) noexcept {
   for (UringMultishot* const shots : accepting_) {
-    if (shots->fd_ != fd || shots->owner_ == this || shots->ended_) continue;
-    End(*shots, -ECANCELED);
-    if (shots->state_ != UringMultishot::State::kArmed) continue;
-    if (!std::exchange(shots->cancelling_, true)) host_.Disarm(*shots);
+    if (shots->fd_ == fd) EndNow(*shots, -ECANCELED);
   }
+}
+
+void Multishots::EndNow(UringMultishot& shots, int32_t end) noexcept {
+  if (shots.owner_ == this || shots.ended_) return;
+  End(shots, end);
+  if (shots.state_ != UringMultishot::State::kArmed) return;
+  if (!std::exchange(shots.cancelling_, true)) host_.Disarm(shots);
 }
 
 void Multishots::Stop(UringMultishot& shots) noexcept {

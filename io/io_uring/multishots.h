@@ -111,6 +111,9 @@ class Multishots final : private MultishotOwner {
   void Armed(UringMultishot& shots) noexcept;
   void Append(UringMultishot& shots, Shot& shot) noexcept;
   void End(UringMultishot& shots, int32_t end) noexcept;
+  // Ends it whatever the kernel still does with it, unless it has ended or was stopped.
+  void EndNow(UringMultishot& shots, int32_t end) noexcept;
+  static int32_t FaultOf(const UringMultishot& shots) noexcept;
   void FreeIfDone(UringMultishot& shots) noexcept;
 
   MultishotHost& host_;

@@ -255,8 +255,9 @@ void RingReactor::Ended(IoOperation& operation, const io_uring_cqe& completion) 
       if ((usage & kNotificationCopied) != 0) descriptor->copies = true;
       result = operation.result;
     }
-    // Not for this kind of socket, or the user may not lock more memory.
-    if (result == -EOPNOTSUPP || result == -ENOMEM || result == -ENOBUFS) {
+    // Not for this kind of socket; or the user may not lock more memory; or the kernel (before 6.2)
+    // cannot tell whether it copied.
+    if (result == -EOPNOTSUPP || result == -ENOMEM || result == -ENOBUFS || result == -EINVAL) {
       descriptor->copies = true;
       return PutAgain(operation, flags & ~uintptr_t{kZeroCopy});
     }

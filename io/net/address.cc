@@ -1,6 +1,7 @@
 #include "plait/io/net/address.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
 
 namespace plait {
@@ -33,11 +35,12 @@ bool ParseNumber(absl::string_view text, uint32_t max, uint32_t* number) {
          absl::SimpleAtoi(text, number) && *number <= max;
 }
 
-// The system's number for the scope of an IPv6 address; 0 when there is no such interface.
-uint32_t ParseScope(absl::string_view scope) {
+// The system's number for the scope of an IPv6 address, or -errno: -ENODEV when there is no such
+// interface.
+int64_t ParseScope(absl::string_view scope) {
   uint32_t number = 0;
-  if (ParseNumber(scope, UINT32_MAX, &number)) return number;
-  return scope.empty() ? 0 : sys::Calls().InterfaceIndex(std::string(scope).c_str());
+  if (ParseNumber(scope, UINT32_MAX, &number)) return number == 0 ? -ENODEV : int64_t{number};
+  return scope.empty() ? -ENODEV : sys::Calls().InterfaceIndex(std::string(scope).c_str());
 }
 
 // An address in `text`, which may have a scope; port 0. `whole` is what the message names.
@@ -59,11 +62,11 @@ absl::StatusOr<SocketAddress> ParseIpAlone(absl::string_view text, absl::string_
   uint32_t scope = 0;
   if (percent != absl::string_view::npos) {
     const absl::string_view name = text.substr(percent + 1);
-    scope = ParseScope(name);
-    if (scope == 0) {
-      return Malformed(
-          whole, absl::StrCat("there is no interface \"", absl::Utf8SafeCHexEscape(name), "\""));
-    }
+    const std::string what = absl::StrCat("interface \"", absl::Utf8SafeCHexEscape(name), "\"");
+    const int64_t number = ParseScope(name);
+    if (number == -ENODEV) return Malformed(whole, absl::StrCat("there is no ", what));
+    if (number < 0) return ErrnoToStatus(static_cast<int>(number), absl::StrCat("find ", what));
+    scope = static_cast<uint32_t>(number);
   }
   return SocketAddress::Ipv6(ipv6, 0, scope);
 }

@@ -88,9 +88,11 @@ void HearOwnGroupsOnly(int fd, Family family) {
 // The system's number for an interface; 0 for an empty name.
 absl::StatusOr<unsigned> InterfaceIndex(absl::string_view name) {
   if (name.empty()) return 0u;
-  const unsigned index = sys::Calls().InterfaceIndex(std::string(name).c_str());
-  if (index != 0) return index;
-  return absl::NotFoundError(absl::StrCat("there is no network interface \"", name, "\""));
+  const int index = sys::Calls().InterfaceIndex(std::string(name).c_str());
+  if (index >= 0) return static_cast<unsigned>(index);
+  const std::string what = absl::StrCat("network interface \"", name, "\"");
+  if (index != -ENODEV) return ErrnoToStatus(index, what);
+  return absl::NotFoundError(absl::StrCat("there is no ", what));
 }
 
 }  // namespace

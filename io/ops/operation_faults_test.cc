@@ -73,6 +73,19 @@ Task<absl::Status> PeerWrites(int fd, std::string data) {
 
 Task<absl::Status> Close(OwnedFd& fd) { co_return co_await io::Close(fd.Release()); }
 
+// What each reactor is made of, and waits with.
+std::vector<FaultInjection::Call> CallsOf(const ReactorFactory& factory) {
+  if (factory.name == "IoUring") {
+    return {FaultInjection::kEventFd, FaultInjection::kIoUringSetup, FaultInjection::kIoUringEnter,
+            FaultInjection::kIoUringRegister, FaultInjection::kClose};
+  }
+  if (factory.name == "Kqueue") {
+    return {FaultInjection::kKqueue, FaultInjection::kKqueueEvents, FaultInjection::kClose};
+  }
+  return {FaultInjection::kEventFd, FaultInjection::kEpollCreate, FaultInjection::kEpollControl,
+          FaultInjection::kEpollWait, FaultInjection::kClose};
+}
+
 using OperationFaultsTest = testing::TestWithParam<ReactorFactory>;
 
 INSTANTIATE_TEST_SUITE_P(AllReactors, OperationFaultsTest, testing::ValuesIn(AllReactors()),
@@ -101,9 +114,8 @@ TEST_P(OperationFaultsTest, MakingAReactorWaitingAndWakingIt) {
     left_out.push_back({.call = FaultInjection::kIoUringRegister, .place = 3});
     left_out.push_back({.call = FaultInjection::kIoUringRegister, .place = 5});  // see LeftOutOf
   }
-  RunFaultMatrix(
-      {.places = 8, .reaches = {FaultInjection::kClose}, .left_out = std::move(left_out)},
-      scenario);
+  RunFaultMatrix({.places = 8, .reaches = CallsOf(GetParam()), .left_out = std::move(left_out)},
+                 scenario);
 }
 
 TEST_P(OperationFaultsTest, AConversationOverAUnixSocket) {
@@ -141,10 +153,10 @@ TEST_P(OperationFaultsTest, BytesThroughAPipe) {
     };
     return RunUnderFaults(GetParam(), arm, body);
   };
-  RunFaultMatrix(
-      {.reaches = {FaultInjection::kRead, FaultInjection::kWrite, FaultInjection::kClose},
-       .left_out = LeftOutOf(GetParam())},
-      scenario);
+  std::vector<FaultInjection::Call> reaches = {FaultInjection::kRead, FaultInjection::kWrite,
+                                               FaultInjection::kClose};
+  if (GetParam().name == "Kqueue") reaches.push_back(FaultInjection::kAlwaysReady);
+  RunFaultMatrix({.reaches = std::move(reaches), .left_out = LeftOutOf(GetParam())}, scenario);
 }
 
 TEST_P(OperationFaultsTest, AConnectionOverTcp) {

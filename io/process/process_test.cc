@@ -393,6 +393,9 @@ TEST_P(ProcessTest, WithoutDescriptorsOfProcessesWaitsLookAndSignalsGoByNumber) 
       EXPECT_EQ(*ended, ExitStatus::Exited(9));
 
       Process killed = StartScript("read line");
+      faults.FailNext(FaultInjection::kSignalPid, EPERM);
+      const absl::Status refused = killed.Kill();
+      EXPECT_TRUE(absl::IsPermissionDenied(refused)) << refused;
       const absl::Status sent = killed.Kill();
       EXPECT_TRUE(sent.ok()) << sent;
       ended = co_await killed.Wait();

@@ -1,5 +1,6 @@
 // The errors that each system call's manual page lists (Linux man-pages 6.03, liburing's for
-// io_uring_*), less those that fault_matrix.h leaves out.
+// io_uring_*), less those that fault_matrix.h leaves out; and those that a call passes on: a
+// connection's own of SO_ERROR and sendfile, ioctl's of if_nametoindex.
 #include <errno.h>
 
 #include <array>
@@ -58,8 +59,12 @@ const std::vector<Entry>& Table() {
        {EACCES, EADDRINUSE, EBADF, EINVAL, ENOTSOCK, EADDRNOTAVAIL, EFAULT, ELOOP, ENAMETOOLONG,
         ENOENT, ENOMEM, ENOTDIR, EROFS}},
       {Call::kListen, "listen", {EADDRINUSE, EBADF, ENOTSOCK, EOPNOTSUPP}},
-      {Call::kSocketError, "getsockopt", {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK}},
+      {Call::kSocketError,
+       "getsockopt",
+       {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, ECONNREFUSED, ECONNRESET, ETIMEDOUT,
+        EHOSTUNREACH, ENETUNREACH, ENETDOWN, EACCES, EPERM}},
       {Call::kSocketProtocol, "getsockopt", {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK}},
+      {Call::kInterfaceIndex, "if_nametoindex", {ENODEV, EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES}},
       {Call::kSetNonBlocking, "fcntl", {EBADF, EINVAL, EPERM}},
       {Call::kPollNow, "poll", {EFAULT, EINTR, EINVAL, ENOMEM}},
       {Call::kEventFd, "eventfd", {EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM}},
@@ -76,7 +81,9 @@ const std::vector<Entry>& Table() {
        "sendmsg",
        {EACCES, EBADF, ECONNRESET, EDESTADDRREQ, EFAULT, EINTR, EINVAL, EISCONN, EMSGSIZE, ENOBUFS,
         ENOMEM, ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPIPE, EHOSTUNREACH, ENETUNREACH, ENETDOWN}},
-      {Call::kSendFile, "sendfile", {EBADF, EFAULT, EINTR, EINVAL, EIO, ENOMEM, EOVERFLOW, ESPIPE}},
+      {Call::kSendFile,
+       "sendfile",
+       {EBADF, EFAULT, EINTR, EINVAL, EIO, ENOMEM, EOVERFLOW, ESPIPE, EPIPE, ECONNRESET, ENOTCONN}},
       {Call::kShutdown, "shutdown", {EBADF, EINVAL, ENOTCONN, ENOTSOCK}},
       {Call::kSocketPair,
        "socketpair",
@@ -137,6 +144,7 @@ const std::vector<Entry>& Table() {
       {Call::kWaitReadable, "poll", {EFAULT, EINTR, EINVAL, ENOMEM}},
       {Call::kDuplicate, "fcntl", {EBADF, EINVAL, EMFILE}},
       {Call::kSetBlocking, "fcntl", {EBADF, EINVAL, EPERM}},
+      {Call::kIsBlocking, "fcntl", {EBADF, EINVAL}},
       {Call::kSignalAction, "sigaction", {EFAULT, EINVAL}},
   };
   return table;

@@ -111,6 +111,10 @@ int FaultInjection::SocketProtocol(int fd) noexcept {
   const int error = Before(kSocketProtocol, fd);
   return error < 0 ? error : SystemCalls::SocketProtocol(fd);
 }
+int FaultInjection::InterfaceIndex(const char* name) noexcept {
+  const int error = Before(kInterfaceIndex, -1);
+  return error < 0 ? error : SystemCalls::InterfaceIndex(name);
+}
 int FaultInjection::SetNonBlocking(int fd) noexcept {
   const int error = Before(kSetNonBlocking, fd);
   return error < 0 ? error : SystemCalls::SetNonBlocking(fd);
@@ -301,6 +305,10 @@ int FaultInjection::SetBlocking(int fd) noexcept {
   const int error = Before(kSetBlocking, fd);
   return error < 0 ? error : SystemCalls::SetBlocking(fd);
 }
+int FaultInjection::IsBlocking(int fd) noexcept {
+  const int error = Before(kIsBlocking, fd);
+  return error < 0 ? error : SystemCalls::IsBlocking(fd);
+}
 int FaultInjection::SignalAction(int signal, const struct sigaction* action,
                                  struct sigaction* old) noexcept {
   const int error = Before(kSignalAction, -1);
@@ -345,10 +353,18 @@ int FaultInjection::BeforeOperation(const IoOperation& operation, bool socket,
     }
     return kCalls;
   }();
+  return BeforeByKernel(call, operation.fd, size);
+}
+
+int FaultInjection::BeforeShot(bool accepts, int fd) noexcept {
+  return BeforeByKernel(accepts ? kAccept : kReceive, fd);
+}
+
+int FaultInjection::BeforeByKernel(Call call, int fd, size_t* size) noexcept {
   int error = 0;
   do {
-    error = Before(call, operation.fd, size);
-  } while (error == -EINTR);  // nobody sees it: the kernel goes on by itself
+    error = Before(call, fd, size);
+  } while (error == -EINTR);
   // Nor that there is nothing yet.
   return error == -EAGAIN ? 0 : error;
 }

@@ -43,6 +43,7 @@ class FaultInjection final : public SystemCalls {
     kListen,
     kSocketError,
     kSocketProtocol,
+    kInterfaceIndex,
     kSetNonBlocking,
     kPollNow,
     kEventFd,
@@ -86,6 +87,7 @@ class FaultInjection final : public SystemCalls {
     kWaitReadable,
     kDuplicate,
     kSetBlocking,
+    kIsBlocking,
     kSignalAction,
     kCalls,  // how many there are
   };
@@ -127,6 +129,7 @@ class FaultInjection final : public SystemCalls {
   int Listen(int fd, int backlog) noexcept override;
   int SocketError(int fd) noexcept override;
   int SocketProtocol(int fd) noexcept override;
+  int InterfaceIndex(const char* name) noexcept override;
   int SetNonBlocking(int fd) noexcept override;
   int PollNow(int fd, short events) noexcept override;
   int EventFd() noexcept override;
@@ -178,10 +181,12 @@ class FaultInjection final : public SystemCalls {
   int WaitReadable(int fd, int timeout_ms) noexcept override;
   int Duplicate(int fd, int at_least) noexcept override;
   int SetBlocking(int fd) noexcept override;
+  int IsBlocking(int fd) noexcept override;
   int SignalAction(int signal, const struct sigaction* action,
                    struct sigaction* old) noexcept override;
   // Counts and hits operations as the calls of the same name.
   int BeforeOperation(const IoOperation& operation, bool socket, size_t* size) noexcept override;
+  int BeforeShot(bool accepts, int fd) noexcept override;  // as kAccept and kReceive
 
  private:
   struct Fault {
@@ -194,6 +199,8 @@ class FaultInjection final : public SystemCalls {
 
   // Counts the call. What it is to fail with, as -errno, or 0; `size` is cut as a fault asks.
   int Before(Call call, int fd, size_t* size = nullptr) noexcept;
+  // The same of what the kernel goes on with by itself: less what nobody sees of it.
+  int BeforeByKernel(Call call, int fd, size_t* size = nullptr) noexcept;
 
   mutable plait::internal::SpinLock lock_;
   Fault faults_[kCalls];

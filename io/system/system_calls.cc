@@ -113,7 +113,10 @@ int SystemCalls::SocketProtocol(int fd) noexcept {
   if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0) return -errno;
   return protocol;
 }
-unsigned SystemCalls::InterfaceIndex(const char* name) noexcept { return ::if_nametoindex(name); }
+int SystemCalls::InterfaceIndex(const char* name) noexcept {
+  const unsigned index = ::if_nametoindex(name);
+  return index == 0 ? -errno : static_cast<int>(index);
+}
 int SystemCalls::SetNonBlocking(int fd) noexcept {
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0) return -errno;
@@ -228,6 +231,10 @@ int SystemCalls::IoUringRegister(int ring, unsigned what, const void* argument,
 
 int SystemCalls::BeforeOperation(const IoOperation& operation, bool socket, size_t* size) noexcept {
   static_cast<void>(operation), static_cast<void>(socket), static_cast<void>(size);
+  return 0;
+}
+int SystemCalls::BeforeShot(bool accepts, int fd) noexcept {
+  static_cast<void>(accepts), static_cast<void>(fd);
   return 0;
 }
 

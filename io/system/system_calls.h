@@ -65,7 +65,7 @@ class SystemCalls {
                               socklen_t size) noexcept;
   virtual int SocketError(int fd) noexcept;     // SO_ERROR, as -errno or 0
   virtual int SocketProtocol(int fd) noexcept;  // SO_PROTOCOL; -ENOTSOCK for other descriptors
-  virtual unsigned InterfaceIndex(const char* name) noexcept;  // if_nametoindex; 0 if there is none
+  virtual int InterfaceIndex(const char* name) noexcept;  // if_nametoindex; -ENODEV: none
   virtual int SetNonBlocking(int fd) noexcept;
   virtual int PollNow(int fd, short events) noexcept;  // poll with no timeout: revents
   virtual int Pipe(int (&fds)[2]) noexcept;            // close-on-exec, non-blocking
@@ -132,6 +132,9 @@ class SystemCalls {
   // something: 0, or what the operation is to end with instead, as -errno; may make `*size`
   // smaller, where it is not null.
   virtual int BeforeOperation(const IoOperation& operation, bool socket, size_t* size) noexcept;
+  // The same of a multishot, before it is begun and after each result: what it is to end with, or
+  // 0. It accepts, or else receives.
+  virtual int BeforeShot(bool accepts, int fd) noexcept;
 };
 
 namespace internal {
