@@ -14,7 +14,7 @@ ForkingThreads::ForkingThreads(int threads) {
     threads_.push_back(StartThread("forking", [this, i] {
       Forks& forks = forks_[static_cast<size_t>(i)];
       thread_state.forks = &forks;
-      for (int round = 0; !ending_.load(internal::kAcquire); ++round) {
+      for (int round = 0; !ending_.load(internal::kRelaxed); ++round) {
         if (forks.RunOne(nullptr)) round = 0;
         internal::SpinWait(round);
       }
@@ -24,7 +24,7 @@ ForkingThreads::ForkingThreads(int threads) {
 }
 
 ForkingThreads::~ForkingThreads() {
-  ending_.store(true, internal::kRelease);
+  ending_.store(true, internal::kRelaxed);  // they are joined
   for (Thread& thread : threads_) thread.join();
 }
 

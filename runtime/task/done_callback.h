@@ -24,8 +24,9 @@ class DoneCallback : public WorkItem {
     return true;
   }
 
-  // True for the first caller only.
-  bool Settle() noexcept { return !settled_.exchange(true, kAcqRel); }
+  // True for the first caller only. Relaxed: the list brings the function's contents, and who comes
+  // second leaves them alone.
+  bool Settle() noexcept { return !settled_.exchange(true, kRelaxed); }
   void Unref() noexcept {
     // Release and acquire: whoever deletes sees what the other did.
     if (references_.fetch_sub(1, kAcqRel) == 1) delete this;

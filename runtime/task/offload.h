@@ -61,6 +61,8 @@ class [[nodiscard]] CallOn : private WorkItem {
   using Call = void (*)(void* argument) noexcept;
 
   CallOn(Executor& executor, Call call, void* argument, bool cancellable) noexcept;
+  CallOn(const CallOn&) = delete;
+  CallOn& operator=(const CallOn&) = delete;
 
   bool await_ready() const noexcept { return false; }
   template <PlaitPromise P>

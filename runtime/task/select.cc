@@ -9,8 +9,7 @@
 namespace plait::internal {
 void SelectScope::BranchDone(int index) noexcept {
   int undecided = -1;
-  // Release and acquire: the winner's result is visible to whoever sees its index.
-  if (winner_.compare_exchange_strong(undecided, index, kAcqRel, kRelaxed)) stop().RequestStop();
+  if (winner_.compare_exchange_strong(undecided, index, kRelaxed, kRelaxed)) stop().RequestStop();
   counter_.Done();
 }
 

@@ -67,8 +67,9 @@ class SelectScope : public Scope {
  public:
   // Called by each branch when it has ended; nothing of the scope may be touched afterwards.
   void BranchDone(int index) noexcept;
-  bool decided() const noexcept { return winner_.load(kAcquire) >= 0; }
-  size_t winner() const noexcept { return static_cast<size_t>(winner_.load(kAcquire)); }
+  // Relaxed, both: the branches' results are looked at after the join, which makes them visible.
+  bool decided() const noexcept { return winner_.load(kRelaxed) >= 0; }
+  size_t winner() const noexcept { return static_cast<size_t>(winner_.load(kRelaxed)); }
   JoinCounter& counter() noexcept { return counter_; }
 
  private:

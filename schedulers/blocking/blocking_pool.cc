@@ -53,8 +53,9 @@ struct BlockingPool::Handle::Job : WorkItem {
 
   explicit Job(absl::AnyInvocable<void() &&> f) : WorkItem(&RunJob), function(std::move(f)) {}
 
-  // True for the one who may use the function.
-  bool Take() { return stage.exchange(Stage::kTaken, internal::kAcqRel) == Stage::kQueued; }
+  // True for the one who may use the function. Relaxed: the queue brings its contents, and the
+  // other one leaves them alone.
+  bool Take() { return stage.exchange(Stage::kTaken, internal::kRelaxed) == Stage::kQueued; }
 
   static void RunJob(WorkItem& item) noexcept {
     const std::shared_ptr<Job> keep = std::move(static_cast<Job&>(item).self);
