@@ -57,7 +57,7 @@ absl::Duration ProcessorTime(int pid) {
   return absl::Seconds(own + systems) / ::sysconf(_SC_CLK_TCK);
 }
 
-Task<void> Pass(absl::Duration duration) { co_await Sleep(duration); }
+Task<absl::Status> Pass(absl::Duration duration) { co_return co_await Sleep(duration); }
 
 class ProcessPoolIdleTest : public internal::ProcessPoolFixture {
  protected:
@@ -79,7 +79,7 @@ class ProcessPoolIdleTest : public internal::ProcessPoolFixture {
   void ExpectThatAllSleep(const std::vector<int>& pids) {
     std::vector<absl::Duration> before;
     for (const int pid : pids) before.push_back(ProcessorTime(pid));
-    Run(Pass(kWatched));
+    EXPECT_TRUE(Run(Pass(kWatched)).ok());
     for (size_t i = 0; i < pids.size(); ++i) {
       EXPECT_LT(ProcessorTime(pids[i]) - before[i], kWatched / 4)
           << (pids[i] == ::getpid() ? "the program" : "a process of the pool");

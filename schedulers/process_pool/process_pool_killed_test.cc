@@ -62,7 +62,7 @@ Task<void> Work(ProcessPool* pool, std::string folder) {
   }
   std::puts("all run");
   std::fflush(stdout);
-  for (;;) co_await Sleep(absl::Hours(1));
+  for (;;) (co_await Sleep(absl::Hours(1))).IgnoreError();
 }
 
 [[noreturn]] void RunProgram(const ReactorFactory& reactor, Start start, std::string folder) {

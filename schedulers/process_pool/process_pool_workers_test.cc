@@ -376,17 +376,19 @@ TEST_P(ProcessPoolWorkersTest, TheyStartAndInitializeBeforeAnyCall) {
   while (CountLines(File("notes"), "initialized") < 2) ::sched_yield();
 }
 
+// Of a function that stops only for SIGTERM.
+Task<absl::Status> CancelWhenItRuns(ProcessPool* pool, std::string folder) {
+  JoinHandle<absl::StatusOr<int>> call = pool->Submit(UntilTerminated, folder, "gate");
+  const std::string began = folder + "/gate.began";
+  co_await Until(&began);
+  call.Cancel();
+  co_return (co_await call).status();
+}
+
 TEST_P(ProcessPoolWorkersTest, OneThatDoesNotStopIsAskedToEndBeforeItIsKilled) {
   ProcessPool pool =
       NewPool({.workers = 1, .cancel_grace = absl::Milliseconds(1), .terminate_grace = kLong});
-  auto cancel = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
-    JoinHandle<absl::StatusOr<int>> call = on.Submit(UntilTerminated, in, "gate");
-    const std::string began = in + "/gate.began";
-    co_await Until(&began);
-    call.Cancel();
-    co_return (co_await call).status();
-  };
-  EXPECT_EQ(Run(cancel(pool, folder_.path())).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(Run(CancelWhenItRuns(&pool, folder_.path())).code(), absl::StatusCode::kCancelled);
   Await("gate.terminated");  // by SIGTERM, which a function may see
 }
 
@@ -395,14 +397,7 @@ TEST_P(ProcessPoolWorkersTest, AProcessThatWasToldToEndGetsNoOtherCall) {
                               .cancel_grace = absl::Milliseconds(1),
                               .terminate_grace = absl::Milliseconds(50)});
   const int pid = *Run(pool.Call(Pid));
-  auto cancel = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
-    JoinHandle<absl::StatusOr<int>> call = on.Submit(UntilTerminated, in, "gate");
-    const std::string began = in + "/gate.began";
-    co_await Until(&began);
-    call.Cancel();
-    co_return (co_await call).status();
-  };
-  EXPECT_EQ(Run(cancel(pool, folder_.path())).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(Run(CancelWhenItRuns(&pool, folder_.path())).code(), absl::StatusCode::kCancelled);
   const absl::StatusOr<int> other = Run(pool.Call(Pid));
   ASSERT_TRUE(other.ok()) << other.status();
   EXPECT_NE(*other, pid);

@@ -55,6 +55,16 @@ std::unique_ptr<Zygote> StartZygote() {
   return *std::move(zygote);
 }
 
+// One whose `output`, standard output or standard error, is `descriptor`.
+std::unique_ptr<Zygote> StartZygoteWith(int output, int descriptor) {
+  const int before = ::dup(output);
+  ::dup2(descriptor, output);
+  std::unique_ptr<Zygote> zygote = StartZygote();
+  ::dup2(before, output);
+  ::close(before);
+  return zygote;
+}
+
 bool HasEnded(int process, int timeout_ms) {
   pollfd poll_fd = {.fd = process, .events = POLLIN, .revents = 0};
   return ::poll(&poll_fd, 1, timeout_ms) == 1;
@@ -121,11 +131,7 @@ TEST(WorkerProcessTest, TheLastThatItWroteToItsStandardErrorIsKept) {
 
 TEST(WorkerProcessTest, AStandardErrorThatNobodyReadsKeepsNobodyFromTheirWork) {
   AnswerPipe shown;
-  const int before = ::dup(2);
-  ::dup2(shown.writer, 2);
-  const std::unique_ptr<Zygote> zygote = StartZygote();
-  ::dup2(before, 2);
-  ::close(before);
+  const std::unique_ptr<Zygote> zygote = StartZygoteWith(STDERR_FILENO, shown.writer);
   const int other = pool_system::OpenWithoutWaiting(shown.writer);
   const auto fill = [other] {
     while (pool_system::WriteWithoutWaiting(other, std::string(4096, '.')) > 0) continue;
@@ -150,11 +156,7 @@ TEST(WorkerProcessTest, AStandardErrorThatNobodyReadsKeepsNobodyFromTheirWork) {
 
 TEST(WorkerProcessTest, ItsStandardOutputGoesWhereTheProgramsDoesOrNowhere) {
   AnswerPipe shown;
-  const int before = ::dup(1);
-  ::dup2(shown.writer, 1);
-  const std::unique_ptr<Zygote> zygote = StartZygote();
-  ::dup2(before, 1);
-  ::close(before);
+  const std::unique_ptr<Zygote> zygote = StartZygoteWith(STDOUT_FILENO, shown.writer);
   shown.CloseWriter();
   WorkerOptions null = Keeping();
   null.output = WorkerOutput::kNull;
@@ -165,11 +167,7 @@ TEST(WorkerProcessTest, ItsStandardOutputGoesWhereTheProgramsDoesOrNowhere) {
 
 TEST(WorkerProcessTest, ItsStandardErrorIsShownWhereTheProgramsIs) {
   AnswerPipe shown;
-  const int before = ::dup(2);
-  ::dup2(shown.writer, 2);
-  const std::unique_ptr<Zygote> zygote = StartZygote();
-  ::dup2(before, 2);
-  ::close(before);
+  const std::unique_ptr<Zygote> zygote = StartZygoteWith(STDERR_FILENO, shown.writer);
   shown.CloseWriter();
   EXPECT_EQ(RunWorker(*zygote, "error kept and shown").error_tail, "kept and shown\n");
   EXPECT_EQ(shown.ReadLine(), "kept and shown");
@@ -181,11 +179,7 @@ TEST(WorkerProcessTest, ItsStandardErrorIsShownWhereTheProgramsIs) {
 
 TEST(WorkerProcessTest, AnErrorThatNobodyReadsKeepsTheZygoteFromNothing) {
   AnswerPipe shown;
-  const int before = ::dup(2);
-  ::dup2(shown.writer, 2);
-  const std::unique_ptr<Zygote> zygote = StartZygote();
-  ::dup2(before, 2);
-  ::close(before);
+  const std::unique_ptr<Zygote> zygote = StartZygoteWith(STDERR_FILENO, shown.writer);
   // More than the pipe and the zygote take: it waits, as on any pipe, until it is killed.
   const std::unique_ptr<WorkerProcess> talker =
       StartWorker(*zygote, "tell\nerrors 10000000", shown.writer);
