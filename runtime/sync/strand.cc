@@ -43,8 +43,9 @@ void Strand::Schedule(WorkItem& item) noexcept {
   WorkItem* head = posted_.load(kRelaxed);
   do {
     item.next = head == &idle ? nullptr : head;
-    // Release: the item's contents are visible to who fetches it. Acquire, where it was idle: what
-    // the last turn left, ready_ above all, is visible to the next, which the base runs after this.
+    // Release: the item's contents are visible to who fetches it. Acquire, where it was idle: the
+    // last turn is over for the base, which links turn_ into its queue again. (What that turn left
+    // in ready_ the next one acquires as it fetches.)
   } while (!posted_.compare_exchange_weak(head, &item, internal::kAcqRel, kRelaxed));
   if (head == &idle) base_.Schedule(turn_);
 }

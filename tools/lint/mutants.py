@@ -18,7 +18,7 @@ _TEST = re.compile(r"^Test: `([^`]+)`$", re.MULTILINE)
 _ORDERS = re.compile(r"^Orders of: (.+?)(?:, but (\d+))?$", re.MULTILINE)
 _UNEXPLORED = re.compile(r"^\| `([\w/.]+)` \| (\d+) \| (\S.*) \|$", re.MULTILINE)
 _UNEXPLORED_TITLE = "Not explored"
-_NAME = re.compile(r'"([\w<>:]+ [\w #]+: \w+ -> \w+)"')
+_NAME = re.compile(r'"([\w<>:~]+ [\w #]+: \w+ -> \w+)"')
 _ORDER = re.compile(r"\bk(?:Acquire|Release|AcqRel|SeqCst)\b|\bmemory_order_(?:acquire|release|acq_rel|seq_cst)\b")
 # An operation that names none is sequentially consistent.
 _OPERATION = re.compile(r"(?:\.|->)(?:load|store|exchange|fetch_\w+|compare_exchange_\w+)\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
