@@ -86,6 +86,7 @@ ALLOWED = {
     # A part of its tests.
     "schedulers/process_pool/worker_fixture.cc": ("system call",),
     "schedulers/process_pool/pool_functions.cc": ("system call",),
+    "schedulers/process_pool/stop_process.h": ("system call",),
     # What Plait is measured against and with, which is none of it.
     "io/net/peers/": ("system call", "clock", "thread"),
     "schedulers/work_stealing/peers/": ("clock", "thread"),
