@@ -113,11 +113,11 @@ UringMultishot* Multishots::Start(Ring& ring, IoOpcode opcode, int fd,
   if (free_ == nullptr) {
     blocks_.push_back(std::make_unique<UringMultishot[]>(kPerBlock));
     for (size_t i = 0; i < kPerBlock; ++i) {
-      blocks_.back()[i].next_free_ = free_;
+      blocks_.back()[i].next = free_;
       free_ = &blocks_.back()[i];
     }
   }
-  UringMultishot& shots = *std::exchange(free_, free_->next_free_);
+  UringMultishot& shots = *std::exchange(free_, free_->next_free());
   shots.owner_ = &owner;
   shots.opcode_ = opcode;
   shots.fd_ = fd;
@@ -279,7 +279,7 @@ void Multishots::FreeIfDone(UringMultishot& shots) noexcept {
   --in_use_;
   if (shots.accepts()) std::erase(accepting_, &shots);
   shots.state_ = UringMultishot::State::kFree;
-  shots.next_free_ = free_;
+  shots.next = free_;
   free_ = &shots;
 }
 

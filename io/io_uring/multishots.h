@@ -40,13 +40,16 @@ class UringMultishot final : public Multishot {
   friend class Multishots;
   enum class State : uint8_t { kFree, kArmed, kEnded };
 
+  // While it is free, `next` is the next that is.
+  UringMultishot* next_free() const noexcept { return static_cast<UringMultishot*>(next); }
+
   IoOpcode opcode_ = IoOpcode::kRead;
   State state_ = State::kFree;
   bool cancelling_ = false;  // armed, and the kernel was asked to end it
   int fd_ = -1;
   uint32_t lent_ = 0;  // shots that were not returned
-  UringMultishot* next_free_ = nullptr;
 };
+static_assert(sizeof(UringMultishot) <= 64, "there may be one for each connection");
 
 // How the reactor does what it does for its multishots.
 class MultishotHost {

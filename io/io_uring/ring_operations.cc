@@ -110,10 +110,10 @@ void RingReactor::Submit(IoOperation& operation) noexcept {
     if (set_up < 0) return Complete(operation, set_up);
     descriptor = Find(operation.fd);
   }
-  if (descriptor->close != nullptr) return Complete(operation, -EBADF);
+  if (descriptor->closing()) return Complete(operation, -EBADF);
   if (IsOrdered(operation)) {
-    Direction& direction = DirectionOf(*descriptor, operation);
-    if (direction.active != nullptr) return direction.queued.PushBack(operation);
+    const Side side = SideOf(operation);
+    if (descriptor->IsBusy(side)) return descriptor->MakeRare().Queued(side).PushBack(operation);
   } else if (IsTransfer(operation) && descriptor->kind != Kind::kFile) {
     return Complete(operation, -ESPIPE);  // the kernel would not mind the position
   }
@@ -145,10 +145,10 @@ bool RingReactor::Start(Descriptor& descriptor, IoOperation& operation) noexcept
     }
   }
   if (IsOrdered(operation)) {
-    Direction& direction = DirectionOf(descriptor, operation);
-    direction.active = &operation;
+    const Side side = SideOf(operation);
+    descriptor.busy |= side;
     if (descriptor.kind == Kind::kFile) {
-      direction.position = sys::Calls().Seek(operation.fd, 0, SEEK_CUR);
+      descriptor.MakeRare().Position(side) = sys::Calls().Seek(operation.fd, 0, SEEK_CUR);
     }
   }
   descriptor.in_kernel.PushBack(operation);
@@ -167,12 +167,12 @@ bool RingReactor::SendsWithoutCopy(const Descriptor& descriptor,
 // Of a transfer that met an error on its way (a full disk, a limit, a cancel) the kernel tells how
 // many bytes were moved, but leaves the file's position where it was: the next one would go over
 // the same bytes.
-void RingReactor::MovePosition(const Direction& direction, const IoOperation& operation) noexcept {
+void RingReactor::MovePosition(int64_t began_at, const IoOperation& operation) noexcept {
   const bool is_short = IsTransfer(operation) && operation.result > 0 &&
                         static_cast<size_t>(operation.result) < operation.args.size;
   if (!is_short) return;
-  if (sys::Calls().Seek(operation.fd, 0, SEEK_CUR) != direction.position) return;
-  sys::Calls().Seek(operation.fd, direction.position + operation.result, SEEK_SET);
+  if (sys::Calls().Seek(operation.fd, 0, SEEK_CUR) != began_at) return;
+  sys::Calls().Seek(operation.fd, began_at + operation.result, SEEK_SET);
 }
 
 // Puts it to the kernel, or a poll in its place where it is waiting.
@@ -282,17 +282,19 @@ void RingReactor::Finish(IoOperation& operation, int32_t result) noexcept {
   if (NamesAFile(operation)) return;
   Descriptor& descriptor = *Find(operation.fd);
   if (IsOrdered(operation)) {
-    Direction& direction = DirectionOf(descriptor, operation);
-    if (descriptor.kind == Kind::kFile) MovePosition(direction, operation);
-    direction.active = nullptr;
-    while (direction.active == nullptr && !direction.queued.empty()) {
-      IoOperation& next = *direction.queued.first;
-      direction.queued.Remove(next);
+    const Side side = SideOf(operation);
+    if (descriptor.kind == Kind::kFile) MovePosition(descriptor.rare->Position(side), operation);
+    descriptor.busy &= static_cast<uint8_t>(~side);
+    while (descriptor.rare != nullptr && !descriptor.IsBusy(side)) {
+      OperationList& queued = descriptor.rare->Queued(side);
+      if (queued.empty()) break;
+      IoOperation& next = *queued.first;
+      queued.Remove(next);
       Start(descriptor, next);
     }
   }
-  if (descriptor.close != nullptr && descriptor.in_kernel.empty()) {
-    FinishClose(*std::exchange(descriptor.close, nullptr));
+  if (descriptor.closing() && descriptor.in_kernel.empty()) {
+    FinishClose(*std::exchange(descriptor.rare->close, nullptr));
   }
 }
 
@@ -303,12 +305,10 @@ void RingReactor::Cancel(IoOperation& operation) noexcept {
     return;
   }
   Own();
-  if (!NamesAFile(operation)) {
-    OperationList& queued = DirectionOf(*Find(operation.fd), operation).queued;
-    if (ListOf(operation) == &queued) {
-      queued.Remove(operation);
-      return Complete(operation, -ECANCELED);
-    }
+  Rare* const rare = NamesAFile(operation) ? nullptr : Find(operation.fd)->rare.get();
+  if (rare != nullptr && ListOf(operation) == &rare->Queued(SideOf(operation))) {
+    ListOf(operation)->Remove(operation);
+    return Complete(operation, -ECANCELED);
   }
   AskToEnd(operation);
 }
@@ -334,15 +334,17 @@ void RingReactor::AskToCancel(uintptr_t user_data) noexcept {
 void RingReactor::SubmitClose(IoOperation& operation) noexcept {
   Descriptor* const descriptor = Find(operation.fd);
   if (descriptor == nullptr) return FinishClose(operation);
-  if (descriptor->close != nullptr) return Complete(operation, -EBADF);
-  for (OperationList* const queued : {&descriptor->input.queued, &descriptor->output.queued}) {
-    while (IoOperation* const waiting = queued->first) {
-      queued->Remove(*waiting);
-      Complete(*waiting, -ECANCELED);
+  if (descriptor->closing()) return Complete(operation, -EBADF);
+  for (const Side side : {kInput, kOutput}) {
+    while (descriptor->rare != nullptr && !descriptor->rare->Queued(side).empty()) {
+      OperationList& queued = descriptor->rare->Queued(side);
+      IoOperation& waiting = *queued.first;
+      queued.Remove(waiting);
+      Complete(waiting, -ECANCELED);
     }
   }
   if (descriptor->in_kernel.empty()) return FinishClose(operation);
-  descriptor->close = &operation;
+  descriptor->MakeRare().close = &operation;
   for (IoOperation* each = descriptor->in_kernel.first; each != nullptr;
        each = static_cast<IoOperation*>(each->next)) {
     AskToEnd(*each);

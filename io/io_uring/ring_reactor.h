@@ -78,21 +78,40 @@ class RingReactor final : public Reactor, private MultishotHost {
     kIgnored = 3,  // a cancel's own result
     kTags = 7,
   };
-  struct Direction {
-    IoOperation* active = nullptr;  // with the kernel
-    OperationList queued;           // behind it
-    int64_t position = 0;           // where a file was when it began
+  enum Side : uint8_t { kInput = 1, kOutput = 2 };  // bits of Descriptor::busy
+  // What few descriptors have.
+  struct Rare {
+    OperationList queued_input;  // behind the ordered one that the kernel has
+    OperationList queued_output;
+    int64_t input_position = 0;  // where a file was when that began
+    int64_t output_position = 0;
+    IoOperation* close = nullptr;  // waits for what is in the kernel
+
+    OperationList& Queued(Side side) noexcept {
+      return side == kInput ? queued_input : queued_output;
+    }
+    int64_t& Position(Side side) noexcept {
+      return side == kInput ? input_position : output_position;
+    }
   };
   enum class Kind : uint8_t { kUnknown, kSocket, kFile, kStream };
+  // There may be very many.
   struct Descriptor {
-    Direction input;
-    Direction output;
     OperationList in_kernel;
-    IoOperation* close = nullptr;  // waits for those
+    std::unique_ptr<Rare> rare;  // made when first needed
     Kind kind = Kind::kUnknown;
+    uint8_t busy = 0;     // Sides: the kernel has an ordered operation
     bool copies = false;  // zero-copy sending was found to copy all the same
     bool unix_datagrams = false;
+
+    bool IsBusy(Side side) const noexcept { return (busy & side) != 0; }
+    bool closing() const noexcept { return rare != nullptr && rare->close != nullptr; }
+    Rare& MakeRare() {
+      if (rare == nullptr) rare = std::make_unique<Rare>();
+      return *rare;
+    }
   };
+  static_assert(sizeof(Descriptor) == 24);
 
   // --- the ring ---
   void Own() noexcept {
@@ -112,15 +131,15 @@ class RingReactor final : public Reactor, private MultishotHost {
   static bool IsStreamSocket(int fd) noexcept;
   // Serialised with those of its kind on its descriptor.
   static bool IsOrdered(const IoOperation& operation) noexcept;
-  static Direction& DirectionOf(Descriptor& descriptor, const IoOperation& operation) noexcept {
-    return IsInput(operation) ? descriptor.input : descriptor.output;
+  static Side SideOf(const IoOperation& operation) noexcept {
+    return IsInput(operation) ? kInput : kOutput;
   }
   void SubmitNamed(IoOperation& operation) noexcept;
   void SubmitClose(IoOperation& operation) noexcept;
   void FinishClose(IoOperation& operation) noexcept;
   // False when it has ended already.
   bool Start(Descriptor& descriptor, IoOperation& operation) noexcept;
-  static void MovePosition(const Direction& direction, const IoOperation& operation) noexcept;
+  static void MovePosition(int64_t began_at, const IoOperation& operation) noexcept;
   void Put(Descriptor* descriptor, IoOperation& operation) noexcept;
   void PutAgain(IoOperation& operation, uintptr_t flags) noexcept;
   void Ended(IoOperation& operation, const io_uring_cqe& completion) noexcept;

@@ -76,21 +76,22 @@ class Server::Connection final : public internal::TaskState {
     set_name(kConnection);
   }
 
-  // Under the server's lock.
-  Connection* next() const noexcept { return next_; }
   const internal::StreamRef& stream() const noexcept { return stream_; }
-  // True if CloseConnection is to be called, and is not to be a second time.
-  bool BeginClosing() noexcept { return !handled_ && !std::exchange(closing_, true); }
+  // True if CloseConnection is to be called, and is not to be a second time. Acquire: of one that
+  // is served the stream is visible.
+  bool BeginClosing() noexcept {
+    uint8_t served = kServed;
+    return phase_.compare_exchange_strong(served, kServed | kClosing, internal::kAcqRel,
+                                          internal::kRelaxed);
+  }
+  // And nothing more: neither being closed nor over.
+  bool served() const noexcept { return phase_.load(internal::kAcquire) == kServed; }
 
   // From CloseConnection.
   void Closed() noexcept {
-    {
-      const internal::SpinLockHolder hold(server_.lock_);
-      closing_ = false;
-      if (!handled_) return;
-      Unlink();
-    }
-    Count();
+    const uint8_t phase =
+        phase_.fetch_and(static_cast<uint8_t>(~uint8_t{kClosing}), internal::kAcqRel);
+    if ((phase & kHandled) != 0) Count();
   }
 
   // How it ends is its server's to tell, and no failure of the group.
@@ -100,7 +101,8 @@ class Server::Connection final : public internal::TaskState {
  private:
   static void Begin(WorkItem& item) noexcept {
     auto& self = static_cast<Connection&>(item);
-    self.Link();
+    self.server_.count_.fetch_add(1, internal::kRelaxed);
+    self.phase_.store(kServed, internal::kRelease);
     const TaskContext* const outer = std::exchange(internal::thread_state.context, &self.context());
     internal::TaskPromise<absl::Status>* const coroutine =
         self.server_.Handle(Stream(self.stream_)).Release();
@@ -115,14 +117,8 @@ class Server::Connection final : public internal::TaskState {
   TaskObserver::Ending HowItEnded() override {
     using Ending = TaskObserver::Ending;
     if (!result_.has_value() || !result_.value().ok()) Report();
-    bool over = false;
-    {
-      const internal::SpinLockHolder hold(server_.lock_);
-      handled_ = true;
-      over = !closing_;
-      if (over) Unlink();
-    }
-    if (over) Count();
+    // Acquire and release: whichever of the two ends last has seen what the other did.
+    if ((phase_.fetch_or(kHandled, internal::kAcqRel) & kClosing) == 0) Count();
     return cancel_requested() ? Ending::kCancelled : Ending::kOk;
   }
 
@@ -139,18 +135,6 @@ class Server::Connection final : public internal::TaskState {
     internal::thread_state.context = outer;
   }
 
-  void Link() noexcept {
-    const internal::SpinLockHolder hold(server_.lock_);
-    next_ = server_.first_;
-    if (next_ != nullptr) next_->previous_ = this;
-    server_.first_ = this;
-    server_.count_.fetch_add(1, internal::kRelaxed);
-  }
-  // Under the lock.
-  void Unlink() noexcept {
-    (previous_ != nullptr ? previous_->next_ : server_.first_) = next_;
-    if (next_ != nullptr) next_->previous_ = previous_;
-  }
   // It is over. The server may be gone after this, but for the group's task that this runs in.
   void Count() noexcept {
     server_.count_.fetch_sub(1, internal::kRelaxed);
@@ -159,14 +143,22 @@ class Server::Connection final : public internal::TaskState {
     if (last && server_.ending_.load(internal::kSeqCst)) server_.wake_.Set();
   }
 
+  // Bits of phase_; none: accepted.
+  enum Phase : uint8_t {
+    kServed = 1,
+    kClosing = 2,  // CloseConnection has this
+    kHandled = 4,  // the handler has ended
+  };
+
   Server& server_;
   const internal::StreamRef stream_;  // also when the handler's Stream has gone
-  internal::Result<absl::Status> result_;
-  // Under the server's lock.
-  Connection* next_ = nullptr;
-  Connection* previous_ = nullptr;
-  bool closing_ = false;  // CloseConnection has this
-  bool handled_ = false;  // the handler has ended
+  [[no_unique_address]] internal::Result<absl::Status> result_;  // ends with padding
+  internal::Atomic<uint8_t> phase_{0};
+};
+
+// Of one that is being closed, also when its handler has ended. In CloseConnection's frame.
+struct Server::Closing : internal::TaskLink {
+  internal::StreamRef stream;
 };
 
 Server::Server(Listener listener, internal::ConnectionHandler handler, ServerOptions options, Made)
@@ -198,21 +190,24 @@ Task<absl::Status> Server::Serve() {
 }
 
 Task<absl::Status> Server::Run() {
-  TaskGroup group;
-  JoinHandle<void> accepting = group.Spawn(AcceptConnections(group), {.name = "accept"});
+  Groups groups;
+  JoinHandle<void> accepting =
+      groups.others.Spawn(AcceptConnections(groups.connections), {.name = "accept"});
   const auto stops = [this] { return Asked(kStop | kCancel | kFailed); };
-  co_await RunUntil(group, absl::InfiniteDuration(), stops);
+  co_await RunUntil(groups, absl::InfiniteDuration(), stops);
   ending_.store(true, internal::kSeqCst);
   accepting.Cancel();
   const absl::Status closed = co_await listener_.Close();
   static_cast<void>(closed);  // nothing is lost with it
   co_await accepting;
   const auto gone = [this] { return Asked(kCancel) || unfinished_.load(internal::kSeqCst) == 0; };
-  const bool in_time = co_await RunUntil(group, options_.grace, gone);
+  const bool in_time = co_await RunUntil(groups, options_.grace, gone);
   const size_t cut_short = unfinished_.load(internal::kSeqCst);
-  group.Cancel();
-  const absl::Status joined = co_await group.Join();
-  static_cast<void>(joined);  // none of its tasks can fail
+  for (TaskGroup* const group : {&groups.connections, &groups.others}) group->Cancel();
+  for (TaskGroup* const group : {&groups.connections, &groups.others}) {
+    const absl::Status joined = co_await group->Join();
+    static_cast<void>(joined);  // none of its tasks can fail
+  }
   if (!accept_error_.ok()) co_return accept_error_;
   if (Asked(kCancel)) co_return absl::CancelledError("serve: cancelled");
   if (in_time) co_return absl::OkStatus();
@@ -222,11 +217,11 @@ Task<absl::Status> Server::Run() {
 }
 
 template <class Done>
-Task<bool> Server::RunUntil(TaskGroup& group, absl::Duration grace, Done done) {
+Task<bool> Server::RunUntil(Groups& groups, absl::Duration grace, Done done) {
   const Deadline deadline = Now() + grace;
   for (;;) {
     wake_.Clear();
-    CloseOrAbort(group);
+    CloseOrAbort(groups);
     if (done()) co_return true;
     const absl::Duration left = grace == absl::InfiniteDuration() ? grace : deadline.Since(Now());
     const absl::Status waited = co_await Timeout(left, wake_.Wait());
@@ -234,53 +229,60 @@ Task<bool> Server::RunUntil(TaskGroup& group, absl::Duration grace, Done done) {
   }
 }
 
-void Server::CloseOrAbort(TaskGroup& group) {
+void Server::CloseOrAbort(Groups& groups) {
   const uint8_t asked =
       requests_.fetch_and(static_cast<uint8_t>(~(kClose | kAbort)), internal::kAcqRel);
   if ((asked & (kClose | kAbort)) == 0) return;
   std::vector<internal::StreamRef> aborted;
   std::vector<internal::TaskRef<Connection>> closed;
-  // Memory is had without the lock.
+  // Memory is had without the registry's lock.
   aborted.reserve(connections());
   closed.reserve(connections());
-  {
-    const internal::SpinLockHolder hold(lock_);
-    for (Connection* each = first_; each != nullptr; each = each->next()) {
-      if (each->stream()->fd() < 0) continue;  // closed already
-      if ((asked & kAbort) != 0) {
-        aborted.push_back(each->stream());
-      } else if (each->BeginClosing()) {
-        each->Ref();
-        closed.emplace_back(each);
-      }
+  groups.connections.children().ForEach([&](internal::TaskLink& link) {
+    auto& each = static_cast<Connection&>(static_cast<internal::TaskState&>(link));
+    if (!each.served() || each.stream()->fd() < 0) return;  // closed already
+    if ((asked & kAbort) != 0) {
+      aborted.push_back(each.stream());
+    } else if (each.BeginClosing()) {
+      each.Ref();
+      closed.emplace_back(&each);
     }
+  });
+  if ((asked & kAbort) != 0) {
+    closing_.ForEach(
+        [&](internal::TaskLink& link) { aborted.push_back(static_cast<Closing&>(link).stream); });
   }
   // Eager: from here on the handler's Stream, where it goes, drops nothing.
   const SpawnOptions options{.name = "close", .eager = true};
-  for (internal::StreamRef& each : aborted) group.Spawn(AbortConnection(std::move(each)), options);
+  for (internal::StreamRef& each : aborted)
+    groups.others.Spawn(AbortConnection(std::move(each)), options);
   for (internal::TaskRef<Connection>& each : closed) {
-    group.Spawn(CloseConnection(std::move(each)), options);
+    groups.others.Spawn(CloseConnection(std::move(each)), options);
   }
 }
 
 Task<void> Server::CloseConnection(internal::TaskRef<Connection> connection) {
+  Closing closing;
+  closing.stream = connection->stream();
+  closing_.Add(closing);
   const absl::Status closed = co_await internal::StreamState::CloseForOwner(connection->stream());
   static_cast<void>(closed);  // its handler hears of it, if anybody
+  closing_.Remove(closing);
   connection->Closed();
 }
 
-Task<void> Server::AcceptConnections(TaskGroup& group) {
+Task<void> Server::AcceptConnections(TaskGroup& connections) {
   if (!listener_.is_open() || options_.max_connections > 0) {
     // To the connection: what a multishot takes, it takes from others who may have room for it.
-    co_return co_await AcceptInto(group, nullptr);
+    co_return co_await AcceptInto(connections, nullptr);
   }
   internal::AcceptShots shots = Listener::ShotsOf(listener_.state_);
-  co_await AcceptInto(group, &shots);
+  co_await AcceptInto(connections, &shots);
   co_await shots.Stop();
 }
 
-Task<void> Server::AcceptInto(TaskGroup& group, internal::AcceptShots* shots) {
-  static_assert(sizeof(Connection) <= 200, "there may be very many");
+Task<void> Server::AcceptInto(TaskGroup& connections, internal::AcceptShots* shots) {
+  static_assert(sizeof(Connection) <= 168, "there may be very many");
   const Listener::ErrorHandler on_error = [this](const absl::Status& error) {
     Report(error, SocketAddress());
   };
@@ -301,7 +303,7 @@ Task<void> Server::AcceptInto(TaskGroup& group, internal::AcceptShots* shots) {
     unfinished_.fetch_add(1, internal::kSeqCst);
     place.Keep();  // the connection gives it back
     const internal::TaskRef<Connection> connection(new Connection(*this, *std::move(stream)));
-    group.StartChild(*connection, {});
+    connections.StartChild(*connection, {});
   }
 }
 

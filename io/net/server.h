@@ -52,7 +52,7 @@
 #include "plait/io/net/stream.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/deadline.h"
-#include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/task_registry.h"
 #include "plait/runtime/sync/event.h"
 #include "plait/runtime/sync/semaphore.h"
 #include "plait/runtime/task/result.h"
@@ -143,6 +143,11 @@ class Server {
  private:
   struct Made {};
   class Connection;
+  struct Closing;
+  struct Groups {
+    TaskGroup connections;  // Connections only
+    TaskGroup others;       // that accept and close them
+  };
   // kFailed: accept_error_ is there.
   enum Request : uint8_t { kStop = 1, kCancel = 2, kClose = 4, kAbort = 8, kFailed = 16 };
 
@@ -155,23 +160,22 @@ class Server {
   }
 
   Task<absl::Status> Run();
-  Task<void> AcceptConnections(TaskGroup& group);
-  Task<void> AcceptInto(TaskGroup& group, internal::AcceptShots* shots);
+  Task<void> AcceptConnections(TaskGroup& connections);
+  Task<void> AcceptInto(TaskGroup& connections, internal::AcceptShots* shots);
   Task<absl::Status> Handle(Stream stream);
   // co_await: until `done`, and true; or until `grace` is over, and false.
   template <class Done>
-  Task<bool> RunUntil(TaskGroup& group, absl::Duration grace, Done done);
-  void CloseOrAbort(TaskGroup& group);
-  static Task<void> CloseConnection(internal::TaskRef<Connection> connection);
+  Task<bool> RunUntil(Groups& groups, absl::Duration grace, Done done);
+  void CloseOrAbort(Groups& groups);
+  Task<void> CloseConnection(internal::TaskRef<Connection> connection);
   void Report(const absl::Status& error, const SocketAddress& peer);
 
   Listener listener_;
   internal::ConnectionHandler handler_;
   const ServerOptions options_;
   Semaphore places_;
-  internal::SpinLock lock_;
-  Connection* first_ = nullptr;             // those that run, in no order; under the lock
-  internal::Atomic<size_t> count_{0};       // of those
+  internal::TaskRegistry closing_;          // Closings
+  internal::Atomic<size_t> count_{0};       // of connections that run
   internal::Atomic<size_t> unfinished_{0};  // and of those that were accepted and do not run yet
   internal::Atomic<uint8_t> requests_{0};
   Event wake_;  // Run has something to look at

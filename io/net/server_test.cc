@@ -637,13 +637,16 @@ TEST_P(ServerTest, ClosingClientsLosesNothingThatWasAcceptedWhateverTheirHandler
 }
 
 TEST_P(ServerTest, APeerThatReadsNothingKeepsAConnectionThatIsClosedUntilItIsAborted) {
-  for (const bool aborts : {false, true}) {
-    const auto body = [&]() -> Task<absl::Status> {
+  // Whether its handler flushes, which goes on, or reads, which the close ends, and so the handler.
+  for (const auto& [aborts, flushes] : {std::pair(false, false), std::pair(false, true),
+                                        std::pair(true, false), std::pair(true, true)}) {
+    const auto body = [&, aborts = aborts, flushes = flushes]() -> Task<absl::Status> {
       const std::string much(20 << 20, 'm');
       const auto handler = [&](Stream stream) -> Task<absl::Status> {
         stream.set_high_water_mark(much.size());
         co_await OrReturn(stream.Write(much));
-        co_return co_await stream.Flush();
+        if (flushes) co_return co_await stream.Flush();
+        co_return co_await Hold(std::move(stream));
       };
       ServerOptions options;
       options.grace = absl::Seconds(7);

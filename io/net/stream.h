@@ -203,7 +203,7 @@ class Stream {
   absl::string_view buffered() const noexcept {
     return state_ ? state_->buffered() : absl::string_view();
   }
-  auto ReadMore() { return internal::StreamFillAwaitable(state_, /*tells=*/true); }
+  auto ReadMore() { return internal::StreamFillAwaitable<true>(state_); }
   void Consume(size_t count) noexcept;
 
   // --- writing ---

@@ -56,9 +56,9 @@ bool StreamRead::IsDone() noexcept {
     result = static_cast<int32_t>(state->incoming_.size());
     if (result > 0) return GoesOn();
   }
-  if (state->by_shots_ != nullptr && state->is_home(Worker::Current()) &&
+  if (state->shots_.started() && state->is_home(Worker::Current()) &&
       !CurrentStopToken().stop_requested()) {
-    const StreamShots& shots = *state->by_shots_;
+    const StreamShots& shots = state->shots_;
     if (shots.has_some() && TakeShots(*state)) return GoesOn();
     if (shots.ended()) state->EndShots(nullptr);
   }
@@ -117,18 +117,19 @@ bool StreamRead::Wait(PromiseBase& waiter) noexcept {
 }
 
 bool StreamRead::TakeShots(StreamState& state) noexcept {
-  StreamShots& shots = *state.by_shots_;
+  StreamShots& shots = state.shots_;
+  Reactor& reactor = *state.home().reactor();
   if (fills_) {
     result = static_cast<int32_t>(
-        shots.TakeInto(state.incoming_, state.incoming_.size() + kLargestPiece));
+        shots.TakeInto(reactor, state.incoming_, state.incoming_.size() + kLargestPiece));
     return result > 0;
   }
   StreamTarget& into = *target();
   if (state.incoming_.empty() && (by_shots() || into.least == 1)) {
-    into.at += shots.TakeInto(into.rest(), state.incoming_);
+    into.at += shots.TakeInto(reactor, into.rest(), state.incoming_);
   } else {
     // It does not wait yet, and this may not be enough: a read that fails takes nothing.
-    shots.TakeInto(state.incoming_, into.least);
+    shots.TakeInto(reactor, state.incoming_, into.least);
     if (state.incoming_.size() >= into.least) into.TakeFrom(state.incoming_);
   }
   state.unseen_ = !state.incoming_.empty();

@@ -122,17 +122,16 @@ class [[nodiscard]] StreamFill final : public StreamRead {
   bool await_failed() const noexcept { return failed(); }
 };
 
+// `kTells`: see StreamRead. A part of the type, as a frame has one of these for each await.
+template <bool kTells>
 class [[nodiscard]] StreamFillAwaitable {
  public:
-  // `tells`: see StreamRead.
-  StreamFillAwaitable(StreamRef state, bool tells) noexcept
-      : state_(std::move(state)), tells_(tells) {}
-  StreamFill operator co_await() && noexcept { return StreamFill(std::move(state_), tells_); }
-  StreamFill operator co_await() const& noexcept { return StreamFill(state_, tells_); }
+  explicit StreamFillAwaitable(StreamRef state) noexcept : state_(std::move(state)) {}
+  StreamFill operator co_await() && noexcept { return StreamFill(std::move(state_), kTells); }
+  StreamFill operator co_await() const& noexcept { return StreamFill(state_, kTells); }
 
  private:
   StreamRef state_;
-  bool tells_;
 };
 
 // There may be very many that wait for something to happen.

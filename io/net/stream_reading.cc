@@ -61,8 +61,8 @@ std::string Take(StreamState& state, size_t count, size_t skipped = 0) {
   return bytes;
 }
 
-StreamFillAwaitable Fill(const StreamRef& state) {
-  return StreamFillAwaitable(state, /*tells=*/false);
+StreamFillAwaitable<false> Fill(const StreamRef& state) {
+  return StreamFillAwaitable<false>(state);
 }
 
 }  // namespace

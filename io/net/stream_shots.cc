@@ -9,53 +9,65 @@
 
 namespace plait::internal {
 
-bool StreamShots::Start(Reactor& reactor, int fd) noexcept {
-  reactor_ = &reactor;
-  shots_ = reactor.StartMultishot(IoOpcode::kRead, fd, *this);
-  return shots_ != nullptr;
+bool StreamShots::Start(Reactor& reactor, int fd, MultishotOwner& owner) noexcept {
+  // An aligned address, which leaves the lowest bit to the tag.
+  word_ = reinterpret_cast<uintptr_t>(reactor.StartMultishot(IoOpcode::kRead, fd, owner));
+  return started();
 }
 
-StreamShots::~StreamShots() {
-  if (shots_ != nullptr) reactor_->StopMultishot(*shots_);
+void StreamShots::Stop(Reactor& reactor) noexcept {
+  if (kept() != nullptr) {
+    delete kept();
+  } else {
+    reactor.StopMultishot(shots());
+  }
+  word_ = 0;
 }
 
-size_t StreamShots::TakeInto(absl::Span<char> into, ByteBuffer& rest) noexcept {
-  size_t taken = kept_.TakeInto(into);
+void StreamShots::Keep(Reactor& reactor) noexcept {
+  if (kept() != nullptr) return;
+  auto* const left = new Kept;
+  left->end = end();
+  TakeShotsInto(reactor, left->bytes, std::numeric_limits<size_t>::max());
+  left->bytes.Trim();
+  reactor.StopMultishot(shots());
+  word_ = reinterpret_cast<uintptr_t>(left) | kKeptTag;
+}
+
+size_t StreamShots::TakeInto(Reactor& reactor, absl::Span<char> into, ByteBuffer& rest) noexcept {
+  if (Kept* const left = kept()) return left->bytes.TakeInto(into);
+  size_t taken = 0;
   while (taken < into.size()) {
-    Shot* const shot = shots_->Take();
+    Shot* const shot = shots().Take();
     if (shot == nullptr) break;
     const auto size = static_cast<size_t>(shot->result);
     const size_t fits = std::min(size, into.size() - taken);
     std::memcpy(into.data() + taken, shot->data, fits);
     taken += fits;
     if (fits < size) rest.Append(absl::MakeConstSpan(shot->data + fits, size - fits));
-    reactor_->ReturnShot(*shots_, *shot);
+    reactor.ReturnShot(shots(), *shot);
   }
   return taken;
 }
 
-size_t StreamShots::TakeInto(ByteBuffer& into, size_t enough) noexcept {
-  const size_t before = into.size();
-  if (before < enough && !kept_.empty()) {
-    if (into.empty()) {
-      into.Swap(kept_);
-    } else {
-      into.Append(absl::MakeConstSpan(kept_.view().data(), kept_.size()));
-    }
-    kept_.Clear();
+size_t StreamShots::TakeInto(Reactor& reactor, ByteBuffer& into, size_t enough) noexcept {
+  Kept* const left = kept();
+  if (left == nullptr) return TakeShotsInto(reactor, into, enough);
+  const size_t count = into.size() < enough ? left->bytes.size() : 0;
+  if (count == 0) return 0;
+  if (into.empty()) {
+    into.Swap(left->bytes);
+  } else {
+    into.Append(absl::MakeConstSpan(left->bytes.view().data(), count));
   }
-  TakeShotsInto(into, enough);
-  return into.size() - before;
+  left->bytes.Clear();
+  return count;
 }
 
-void StreamShots::Keep() noexcept {
-  TakeShotsInto(kept_, std::numeric_limits<size_t>::max());
-  kept_.Trim();
-}
-
-void StreamShots::TakeShotsInto(ByteBuffer& into, size_t enough) noexcept {
+size_t StreamShots::TakeShotsInto(Reactor& reactor, ByteBuffer& into, size_t enough) noexcept {
+  const size_t before = into.size();
   while (into.size() < enough) {
-    Shot* const shot = shots_->Take();
+    Shot* const shot = shots().Take();
     if (shot == nullptr) break;
     const auto size = static_cast<size_t>(shot->result);
     // Into one of the thread's own blocks, which come and go without the heap.
@@ -63,8 +75,9 @@ void StreamShots::TakeShotsInto(ByteBuffer& into, size_t enough) noexcept {
         into.Room(into.empty() ? std::max(size, ByteBuffer::kBlock) : size);
     std::memcpy(room.data(), shot->data, size);
     into.Commit(size);
-    reactor_->ReturnShot(*shots_, *shot);
+    reactor.ReturnShot(shots(), *shot);
   }
+  return into.size() - before;
 }
 
 }  // namespace plait::internal

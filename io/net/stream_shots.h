@@ -5,11 +5,13 @@
 // memory waiting in the kernel's hands. Data that nobody asks for stays in the reactor's buffers, a
 // few of them, and then in the kernel; once it has ended, in memory of its own (Keep).
 //
-// Threads: the reactor's. Lifetime: the stream's, which it keeps while it is there.
+// One word, as every connection has it. Threads: the reactor's. Lifetime: its owner sees to it that
+// it is stopped.
 #ifndef PLAIT_IO_NET_STREAM_SHOTS_H_
 #define PLAIT_IO_NET_STREAM_SHOTS_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/types/span.h"
 #include "plait/io/net/byte_buffer.h"
@@ -18,51 +20,61 @@
 
 namespace plait::internal {
 
-class StreamShots : private MultishotOwner {
+class StreamShots {
  public:
   StreamShots() = default;
   StreamShots(const StreamShots&) = delete;
   StreamShots& operator=(const StreamShots&) = delete;
-  // Stops; what was not taken is lost.
-  virtual ~StreamShots();
 
-  // Before all else. False where the reactor has nothing better than one read after another.
-  bool Start(Reactor& reactor, int fd) noexcept;
+  // False, and nothing begun, where the reactor has nothing better than one read after another.
+  // `owner` is told when there is something to take, or it has ended.
+  bool Start(Reactor& reactor, int fd, MultishotOwner& owner) noexcept;
+  // From Start until Stop or Forget. After Stop it may be started again.
+  bool started() const noexcept { return word_ != 0; }
+  // What was not taken is lost.
+  void Stop(Reactor& reactor) noexcept;
+  // The reactor is gone, and it with it.
+  void Forget() noexcept { word_ = 0; }
+
+  // The following once it was started, with the reactor that it was started on.
 
   // Fills `into` as far as there are bytes; how many. What is left of the reactor's last piece goes
   // to `rest`, which is empty.
-  size_t TakeInto(absl::Span<char> into, ByteBuffer& rest) noexcept;
+  size_t TakeInto(Reactor& reactor, absl::Span<char> into, ByteBuffer& rest) noexcept;
   // Appends what there is, until `into` has `enough`; how many. `into` may have much more room
   // then; who keeps its bytes trims it.
-  size_t TakeInto(ByteBuffer& into, size_t enough) noexcept;
+  size_t TakeInto(Reactor& reactor, ByteBuffer& into, size_t enough) noexcept;
 
-  // What nobody takes yet is copied, and the reactor has its buffers back.
-  void Keep() noexcept;
+  // Of one that is ending: what nobody takes yet is copied, and the reactor has its buffers back,
+  // and what it had for it.
+  void Keep(Reactor& reactor) noexcept;
 
   // No more will come than what is there. Then end() is 0 for the end of the stream, or -errno.
-  bool ending() const noexcept { return shots_->ended(); }
+  bool ending() const noexcept { return kept() != nullptr || shots().ended(); }
   // And nothing is there.
   bool ended() const noexcept { return ending() && !has_some(); }
   // Something is there.
-  bool has_some() const noexcept { return !kept_.empty() || shots_->has_shots(); }
-  int end() const noexcept { return shots_->end(); }
+  bool has_some() const noexcept {
+    return kept() != nullptr ? !kept()->bytes.empty() : shots().has_shots();
+  }
+  int end() const noexcept { return kept() != nullptr ? kept()->end : shots().end(); }
 
  private:
-  void TakeShotsInto(ByteBuffer& into, size_t enough) noexcept;
-  // There is something to take, or it has ended.
-  virtual void OnCame() noexcept = 0;
-  // The reactor is gone. Destroys this.
-  virtual void OnGone() noexcept = 0;
+  // What is left of one that the reactor has back.
+  struct Kept {
+    ByteBuffer bytes;
+    int end = 0;
+  };
 
-  void OnShots(Multishot&) noexcept override { OnCame(); }
-  void OnReactorGone(Multishot&) noexcept override {
-    shots_ = nullptr;
-    OnGone();
+  // One word, a Multishot's address or, where its lowest bit is set, that of a Kept.
+  static constexpr uintptr_t kKeptTag = 1;
+  Kept* kept() const noexcept {
+    return (word_ & kKeptTag) != 0 ? reinterpret_cast<Kept*>(word_ & ~kKeptTag) : nullptr;
   }
+  Multishot& shots() const noexcept { return *reinterpret_cast<Multishot*>(word_); }
+  size_t TakeShotsInto(Reactor& reactor, ByteBuffer& into, size_t enough) noexcept;
 
-  Reactor* reactor_ = nullptr;
-  Multishot* shots_ = nullptr;
-  ByteBuffer kept_;  // comes before what the reactor has
+  uintptr_t word_ = 0;
 };
 
 }  // namespace plait::internal

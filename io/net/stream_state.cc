@@ -21,7 +21,7 @@
 namespace plait::internal {
 
 StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer)
-    : descriptor_(std::move(descriptor)), kind_(KindOf(descriptor_.get(), peer)), peer_(peer) {
+    : descriptor_(std::move(descriptor)), peer_(peer), kind_(KindOf(descriptor_.get(), peer)) {
   // What fails here fails with the first operation too, which says so.
   if (kind_ == Kind::kNonBlocking) {
     static_cast<void>(sys::Calls().SetNonBlocking(descriptor_.get()));
@@ -75,8 +75,9 @@ std::string StreamState::Name() const {
 }
 
 void StreamState::CountUnsent() noexcept {
-  unsent_.store(outgoing_ == nullptr ? 0 : outgoing_->sending.size() + outgoing_->waiting.size(),
-                kRelaxed);
+  const size_t bytes =
+      outgoing_ == nullptr ? 0 : outgoing_->sending.size() + outgoing_->waiting.size();
+  unsent_.store(static_cast<uint32_t>(std::min<size_t>(bytes, UINT32_MAX)), kRelaxed);
 }
 
 // Of the worker of a group that has no home of this stream's here.
@@ -180,17 +181,19 @@ Task<absl::Status> StreamState::ShutDownNow(StreamRef state) {
 bool StreamState::StartsShots(StreamRead& reader) noexcept {
   const StreamTarget* const target = reader.target();
   // Not for a connection of one request and one answer.
-  if (!std::exchange(has_waited_, true) || kind_ != Kind::kTcp ||
+  const bool has_waited = has_waited_;
+  has_waited_ = true;
+  if (!has_waited || kind_ != Kind::kTcp ||
       (target != nullptr && target->rest().size() > kMostByShots)) {
     return false;
   }
-  by_shots_ = std::make_unique<ByShots>(*this);
-  no_shots_ = !by_shots_->Start(*home().reactor(), fd());
-  if (no_shots_) by_shots_ = nullptr;
-  return !no_shots_;
+  no_shots_ = !shots_.Start(*home().reactor(), fd(), *this);
+  if (no_shots_) return false;
+  holders_.fetch_add(1, kRelaxed);  // DropShots takes it back
+  return true;
 }
 
-void StreamState::OnShots() noexcept {
+void StreamState::OnShots(Multishot&) noexcept {
   // Held by the multishot until that is dropped, and then by the reader until he goes on.
   if (closed()) return DropShots();  // on another thread, which could not
   StreamRead* const reader = reader_.load(kRelaxed);
@@ -198,11 +201,11 @@ void StreamState::OnShots() noexcept {
     // What has come is for the next one to take. The reactor has its buffers back in the end, as
     // that one may never come; not in `incoming_`, which somebody may be writing, or consume on
     // another thread.
-    if (by_shots_->ending()) by_shots_->Keep();
+    if (shots_.ending()) shots_.Keep(*home().reactor());
     return;
   }
   const bool enough = reader->TakeShots(*this);
-  const bool ended = by_shots_->ending();
+  const bool ended = shots_.ending();
   const int end = ended ? EndShots(enough && reader->fills_ ? reader : nullptr) : 0;
   if (!enough) {
     if (!ended) return;
@@ -216,9 +219,10 @@ void StreamState::OnShots() noexcept {
 
 int StreamState::EndShots(StreamRead* filled) noexcept {
   const StreamRef self(this);
-  const int end = by_shots_->end();
+  const int end = shots_.end();
   // May be more than a read takes at once.
-  const size_t left = by_shots_->TakeInto(incoming_, std::numeric_limits<size_t>::max());
+  const size_t left =
+      shots_.TakeInto(*home().reactor(), incoming_, std::numeric_limits<size_t>::max());
   if (filled != nullptr) {
     filled->result += static_cast<int32_t>(left);
   } else if (left > 0) {
@@ -235,19 +239,27 @@ int StreamState::EndShots(StreamRead* filled) noexcept {
   return end;
 }
 
+void StreamState::OnReactorGone(Multishot&) noexcept {
+  const StreamRef self(this);
+  shots_.Forget();
+  DropShots();
+}
+
+// Where there are some, or were.
 void StreamState::DropShots() noexcept {
   const StreamRef self(this);
-  by_shots_ = nullptr;
+  if (shots_.started()) shots_.Stop(*home().reactor());
+  holders_.fetch_sub(1, kAcqRel);  // not the last one
 }
 
 void StreamState::StopShots() noexcept {
-  if (by_shots_ == nullptr) return;
+  if (!shots_.started()) return;
   if (!is_home(Worker::Current())) {
     // Only its own thread can stop it, and its loop may be closed already, so nothing can be posted
     // there. This tells the peer, and has it come to its end there; else it goes with the reactor.
     static_cast<void>(sys::Calls().Shutdown(fd(), SHUT_RDWR));
     // What has come to its end before is but memory, and nobody is at it: its loop does not run.
-    if (by_shots_->ending()) DropShots();
+    if (shots_.ending()) DropShots();
     return;
   }
   DropShots();

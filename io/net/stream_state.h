@@ -48,6 +48,7 @@
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/io_operation.h"
+#include "plait/runtime/core/multishot.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/sync/event.h"
 #include "plait/runtime/task/task.h"
@@ -94,7 +95,7 @@ class StreamRef {
   StreamState* state_ = nullptr;
 };
 
-class StreamState {
+class StreamState final : private MultishotOwner {
  public:
   static constexpr size_t kDefaultHighWater = 64 * 1024;
 
@@ -201,15 +202,6 @@ class StreamState {
   // Who calls the kernel for it, and whether the reactor can wait for it without reading.
   enum class Reading : uint8_t { kUnknown, kItself, kReactor, kReactorAtOnce };
 
-  // What a multishot brings. Only once it has paid.
-  struct ByShots final : StreamShots {
-    explicit ByShots(StreamState& of) noexcept : state(&of) {}
-    void OnCame() noexcept override { state->OnShots(); }
-    void OnGone() noexcept override { state->DropShots(); }
-
-    StreamRef state;
-  };
-
   ~StreamState();
 
   static Kind KindOf(int fd, const SocketAddress& peer) noexcept;
@@ -242,11 +234,12 @@ class StreamState {
   }
   absl::Status Refused(absl::string_view what, StreamRefusal refusal) const;
 
-  void OnShots() noexcept;
+  void OnShots(Multishot&) noexcept override;
+  void OnReactorGone(Multishot&) noexcept override;
   void DropShots() noexcept;
   // Whether `reader`, which begins to wait, does so for a multishot: starts one where that pays.
   bool UsesShots(StreamRead& reader) noexcept {
-    return by_shots_ != nullptr || (!no_shots_ && StartsShots(reader));
+    return shots_.started() || (!no_shots_ && StartsShots(reader));
   }
   bool StartsShots(StreamRead& reader) noexcept;
   // It has ended: takes what there is of it, for `filled`, a read ahead that has taken some, or for
@@ -277,29 +270,31 @@ class StreamState {
   // Reads that ask for more than this had better go straight into the caller's memory.
   static constexpr size_t kMostByShots = size_t{16} << 10;
 
-  // What each request touches comes first.
+  // What each request touches comes first. There may be very many, so what has few values is small,
+  // and stands where others leave room.
   Atomic<uint32_t> holders_{0};
   io::OwnedDescriptor descriptor_;
   int16_t read_error_ = 0;   // -errno: what the kernel says only once
   int16_t write_error_ = 0;  // -errno: nothing is accepted any more
+  int blocks_again_ = -1;
+  [[no_unique_address]] const IpPeer peer_;
   Atomic<bool> closed_{false};
   Atomic<bool> closing_{false};  // by CloseForOwner
   Atomic<bool> shut_down_{false};
   Kind kind_;
-  [[no_unique_address]] const IpPeer peer_;
-  bool has_waited_ = false;  // for bytes
-  bool no_shots_ = false;    // the reactor has none, or they have ended
-  bool unseen_ = false;      // of what was read ahead nobody was told: the next ReadMore does
-  Reading reading_ = Reading::kUnknown;
-  bool drained_ = false;  // a read took all there was; more has its event
+  // The reading half's.
+  Reading reading_ : 2 = Reading::kUnknown;
+  bool has_waited_ : 1 = false;  // for bytes
+  bool no_shots_ : 1 = false;    // the reactor has none, or they have ended
+  bool unseen_ : 1 = false;      // of what was read ahead nobody was told: the next ReadMore does
+  bool drained_ : 1 = false;     // a read took all there was; more has its event
   Atomic<Worker*> home_{nullptr};
   Atomic<StreamRead*> reader_{nullptr};  // waiting
   ByteBuffer incoming_;
   std::unique_ptr<Outgoing> outgoing_;
-  std::unique_ptr<ByShots> by_shots_;
-  Atomic<size_t> unsent_{0};
+  StreamShots shots_;           // what a multishot brings, once that pays; it holds the state
+  Atomic<uint32_t> unsent_{0};  // what no mark allows counts as the most that fits here
   Atomic<uint32_t> high_water_{kDefaultHighWater};
-  int blocks_again_ = -1;
 };
 
 // There may be very many that wait for something to happen.

@@ -87,9 +87,6 @@ class Multishot : public WorkItem {
   }
 
   MultishotOwner* owner_ = nullptr;  // null once it was stopped
-  bool queued_ = false;              // delivered, and has not run yet
-  bool ended_ = false;
-  int32_t end_ = 0;
 
  private:
   static void Run(WorkItem& item) noexcept {
@@ -100,6 +97,11 @@ class Multishot : public WorkItem {
 
   Shot* first_ = nullptr;
   Shot* last_ = nullptr;
+
+ protected:
+  int32_t end_ = 0;
+  bool queued_ = false;  // delivered, and has not run yet
+  bool ended_ = false;   // last: what derives from this goes on in its padding
 };
 
 }  // namespace plait
