@@ -29,6 +29,15 @@ class Executor {
   // Schedule.
   virtual void ScheduleLast(WorkItem& item) noexcept { Schedule(item); }
 
+  // On a thread of this executor, which runs one of its items: takes `item` back if it was
+  // scheduled here, has not run, and is what this thread would run next. The caller then runs it,
+  // inside its own item, and sees to it that others get their turns. The default, for executors
+  // where that cannot be had cheaply: false.
+  virtual bool TakeIfNext(WorkItem& item) noexcept {
+    static_cast<void>(item);
+    return false;
+  }
+
   // For BlockOn. An executor without threads of its own runs on the calling thread until an item
   // that it runs has set `done`, and returns true; it may not be running already (CHECK). The
   // default, for executors with threads, returns false at once: the caller may block.

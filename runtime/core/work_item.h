@@ -56,6 +56,13 @@ class WorkQueue {
     return item;
   }
 
+  // Takes `item` out if it is all there is.
+  bool PopOnly(const WorkItem& item) {
+    if (head_ != &item || item.next != nullptr) return false;
+    head_ = nullptr;
+    return true;
+  }
+
   // Takes `item` out, wherever it is; false when it is not here. O(n).
   bool Remove(WorkItem& item) {
     WorkItem* before = nullptr;

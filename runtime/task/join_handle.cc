@@ -76,14 +76,24 @@ bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
   note_.kind = &kJoinKind;
   note_.state = &state_;
   SetAwaitNote(waiter, note_);
-  done_.self = this;
-  done_.run = [](WorkItem& item) noexcept { static_cast<Done&>(item).self->waiter_->Schedule(); };
   stop_.self = this;
   stop_.run = [](WorkItem& item) noexcept { static_cast<Stop&>(item).self->state_.Cancel(); };
   StopState* stop = waiter.context->stop;
   if (stop != nullptr && !stop->Register(stop_)) state_.Cancel();
+  const bool called = state_.TakeIfNext(waiter);
+  if (called && state_.RunCalled(waiter, sole_)) {
+    waiter.next = nullptr;
+    return false;
+  }
+  done_.self = this;
+  done_.run = [](WorkItem& item) noexcept { static_cast<Done&>(item).self->waiter_->Schedule(); };
   // From here on the task's end may resume, and free, the waiter on another thread.
   if (state_.AddWaiter(done_)) return true;
+  if (called) {
+    // It went on on another thread and has ended; but this one may have to return (see Call).
+    waiter.Schedule();
+    return true;
+  }
   waiter.next = nullptr;
   return false;
 }

@@ -104,7 +104,8 @@ namespace internal {
 // awaited all the same: the result has a type that could not say otherwise.
 class JoinAwaiterBase {
  public:
-  explicit JoinAwaiterBase(TaskState& state) noexcept : state_(state) {}
+  // `sole`: the handle was given up to this await, so that nobody uses it meanwhile.
+  JoinAwaiterBase(TaskState& state, bool sole) noexcept : state_(state), sole_(sole) {}
   JoinAwaiterBase(const JoinAwaiterBase&) = delete;
   JoinAwaiterBase& operator=(const JoinAwaiterBase&) = delete;
 
@@ -120,11 +121,14 @@ class JoinAwaiterBase {
  protected:
   ~JoinAwaiterBase() = default;
   void Resume() noexcept;
+  bool sole() const noexcept { return sole_; }
 
   TaskState& state_;
 
  private:
   bool Suspend(PromiseBase& waiter) noexcept;
+
+  const bool sole_;
 
   struct Note : AwaitNote {
     const TaskState* state;
@@ -141,8 +145,7 @@ class JoinAwaiterBase {
 template <class T>
 class [[nodiscard]] JoinAwaiter : public JoinAwaiterBase {
  public:
-  JoinAwaiter(TaskStateOf<T>& state, bool may_move) noexcept
-      : JoinAwaiterBase(state), may_move_(may_move) {}
+  JoinAwaiter(TaskStateOf<T>& state, bool may_move) noexcept : JoinAwaiterBase(state, may_move) {}
 
   T await_resume() {
     Resume();
@@ -150,13 +153,10 @@ class [[nodiscard]] JoinAwaiter : public JoinAwaiterBase {
     Result<T>& result = static_cast<TaskStateOf<T>&>(state_).result();
     // A reference is not copied: what is stored for it is a pointer, which Take follows each time.
     if constexpr (std::is_copy_constructible_v<T> && !std::is_reference_v<T>) {
-      if (!may_move_ && result.has_value()) return T(result.value());
+      if (!this->sole() && result.has_value()) return T(result.value());
     }
     return result.Take();
   }
-
- private:
-  bool may_move_;
 };
 template <>
 inline void JoinAwaiter<void>::await_resume() {

@@ -47,6 +47,9 @@ inline constexpr ptrdiff_t kStackBudget = 16 * 1024;
 // there, before it gives others a turn.
 inline constexpr int kReadyAwaits = 128;
 
+// For how many of these it counts when one goes on from a task that it awaits and has called.
+inline constexpr int kReadyAwaitsOfCall = 4;
+
 // The run function of every promise: resumes the coroutine, and then those that its transfers
 // bounced.
 void ResumeTask(WorkItem& promise) noexcept;

@@ -22,6 +22,13 @@ void StartSpawned(TaskState& state, const SpawnOptions& options) noexcept {
   state.Start(options.eager);
 }
 
+void StartSpawned(TaskState& state) noexcept {
+  const TaskContext* const context = TaskContext::Current();
+  if (context == nullptr) [[unlikely]]
+    return StartSpawned(state, {});
+  state.StartIn(*context);
+}
+
 void BlockOnState(Executor& executor, TaskState& state) {
   PLAIT_CHECK(TaskContext::Current() == nullptr,
               "BlockOn and Run cannot be called inside a task, whose executor they would block: "

@@ -33,6 +33,8 @@ namespace internal {
 
 // Starts a task on the executor that `options` and the running task name; CHECKs that there is one.
 void StartSpawned(TaskState& state, const SpawnOptions& options) noexcept;
+// The same with the options that most have: none.
+void StartSpawned(TaskState& state) noexcept;
 // Those of `options`, or else of the running coroutine.
 const TaskLocalNode* SpawnLocals(const SpawnOptions& options) noexcept;
 
@@ -61,7 +63,13 @@ void BlockOnState(Executor& executor, TaskState& state);
 // spawned task does not inherit the stop token: it is cancelled through its handle, or by the end
 // of Run. Costs two pooled blocks of memory, one of them the coroutine's own frame.
 template <class T>
-JoinHandle<T> Spawn(Task<T> task, SpawnOptions options = {}) {
+JoinHandle<T> Spawn(Task<T> task) {
+  auto state = internal::MakeTaskState(std::move(task), {});
+  internal::StartSpawned(*state);
+  return JoinHandle<T>(std::move(state));
+}
+template <class T>
+JoinHandle<T> Spawn(Task<T> task, SpawnOptions options) {
   auto state = internal::MakeTaskState(std::move(task), options.name, options.lasting_name);
   internal::StartSpawned(*state, options);
   return JoinHandle<T>(std::move(state));

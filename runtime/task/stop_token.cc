@@ -5,16 +5,16 @@
 
 namespace plait::internal {
 
-uint32_t StopState::Lock() noexcept {
-  for (int round = 0;; ++round) {
-    uint32_t flags = flags_.load(kRelaxed);
-    // Acquire pairs with Unlock's release: the list is as the last holder left it.
-    if ((flags & kLocked) == 0 &&
-        flags_.compare_exchange_weak(flags, flags | kLocked, kAcquire, kRelaxed)) {
-      return flags;
-    }
-    SpinWait(round);
-  }
+inline bool StopState::TryLock(uint32_t& flags) noexcept {
+  flags = flags_.load(kRelaxed) & ~kLocked;
+  // Acquire pairs with Unlock's release: the list is as the last holder left it.
+  return flags_.compare_exchange_strong(flags, flags | kLocked, kAcquire, kRelaxed);
+}
+
+inline uint32_t StopState::Lock() noexcept {
+  uint32_t flags;
+  for (int round = 0; !TryLock(flags); ++round) SpinWait(round);
+  return flags;
 }
 
 void StopState::Unlink(StopNode*& first, StopNode& node) noexcept {

@@ -77,7 +77,8 @@ class StopState {
   static constexpr uint32_t kRequested = 2;
 
   // Returns the flags found, without kLocked.
-  uint32_t Lock() noexcept;
+  inline uint32_t Lock() noexcept;
+  inline bool TryLock(uint32_t& flags) noexcept;
   void Unlock(uint32_t flags) noexcept { flags_.store(flags, kRelease); }
   // With the lock; `flags` as it found them.
   Running* RunningIn(uint32_t flags) const noexcept {

@@ -34,23 +34,12 @@ uint64_t NextTaskId() noexcept {
 constinit WorkItem TaskState::kDone;
 constinit WorkItem TaskState::kLocked;
 
-TaskState::TaskState(PromiseBase& promise) noexcept : TaskState(&RunStart) { Take(promise); }
-
-TaskState::TaskState(RunFunction start) noexcept : WorkItem(start), id_(NextTaskId()) {
+TaskState::TaskState(PromiseBase& promise) noexcept
+    : WorkItem(&RunStart), promise_(&promise), id_(NextTaskId()) {
   context_.stop = &stop_;
   context_.task = this;
-}
-
-void TaskState::Take(PromiseBase& coroutine) noexcept {
-  promise_ = &coroutine;
-  coroutine.context = &context_;
-  coroutine.continuation = this;
-}
-
-void TaskState::StartWith(PromiseBase& coroutine) noexcept {
-  Take(coroutine);
-  run = &RunDone;
-  ResumeTask(coroutine);
+  promise.context = &context_;
+  promise.continuation = this;
 }
 
 TaskState::~TaskState() {
@@ -71,6 +60,15 @@ void TaskState::Adopt(Executor& executor, TaskGroup* group, const TaskLocalNode*
   if (TaskObserver* observer = executor.hooks().observer) [[unlikely]] {
     const TaskContext* parent = TaskContext::Current();
     observer->OnStart({.id = id_, .name = name()}, parent == nullptr ? 0 : parent->task->id());
+  }
+}
+
+void TaskState::StartIn(const TaskContext& spawner) noexcept {
+  Adopt(*spawner.executor, nullptr, spawner.locals);
+  if (spawner.executor == thread_state.list_executor) {
+    thread_state.local_ready->Push(*this);
+  } else {
+    spawner.executor->Schedule(*this);
   }
 }
 
@@ -115,13 +113,17 @@ void TaskState::Reject(absl::Status status) noexcept {
   MarkDone();
 }
 
-void TaskState::Finish() noexcept {
+void TaskState::NoteEnding() noexcept {
   ending_ = HowItEnded();
   if (ending_ == TaskObserver::Ending::kCancelled) [[unlikely]]
     AppendReason();
   if (TaskObserver* observer = context_.executor->hooks().observer) [[unlikely]] {
     observer->OnEnd({.id = id_, .name = name()}, ending_);
   }
+}
+
+void TaskState::Finish() noexcept {
+  NoteEnding();
   MarkDone();
   if (in_group_) {
     TaskGroup::ChildDone(*registry_, *this);
@@ -129,6 +131,67 @@ void TaskState::Finish() noexcept {
     registry_->Remove(*this);
   }
   Unref();
+}
+
+void TaskState::FinishForSole() noexcept {
+  NoteEnding();
+  // First, as the others who may have come to know of it found it there. The executor is not gone
+  // by this: the awaiter is a part of a task of its own.
+  registry_->Remove(*this);
+  // Acquire: what those who found it, and gave up their references, have left. Two: the task's own,
+  // and the handle of who awaits it.
+  if (references_.load(kAcquire) == 2 && waiters_.load(kRelaxed) == nullptr) [[likely]] {
+    waiters_.store(&kDone, kRelaxed);
+    references_.store(1, kRelaxed);
+    return;
+  }
+  MarkDone();
+  Unref();
+}
+
+bool TaskState::TakeIfNext(const PromiseBase& awaiter) noexcept {
+  Executor* const executor = awaiter.context->executor;
+  ThreadState& thread = thread_state;
+  // Cancelled ones may not have to run; what stands in for a coroutine (Select) has others to wait
+  // for besides; and now and then it is the others' turn.
+  if (context_.executor != executor || awaiter.run == &ProxyPromise::RunProxy ||
+      thread.budget < kReadyAwaitsOfCall || stop_.stop_requested()) {
+    return false;
+  }
+  if (executor == thread.list_executor) {
+    // With a watcher it is in debug mode, where each item's time is told.
+    if (thread.watcher != nullptr || !thread.local_ready->PopOnly(*this)) return false;
+  } else if (!executor->TakeIfNext(*this)) {
+    return false;
+  }
+  thread.budget -= kReadyAwaitsOfCall;
+  return true;
+}
+
+bool TaskState::RunCalled(PromiseBase& awaiter, bool sole) noexcept {
+  run = &RunDone;
+  ThreadState& thread = thread_state;
+  // A thread that blocks in it is to be known by it.
+  Atomic<const void*>* const shown = thread.shown_task;
+  const void* const outer = shown != nullptr ? shown->load(kRelaxed) : nullptr;
+  if (shown != nullptr) shown->store(this, kRelaxed);
+  if (thread.watcher != nullptr) [[unlikely]]
+    thread.watcher->OnResume(*promise_);
+  thread.context = &context_;
+  const bool ended = Call(*promise_);
+  if (ended) [[likely]] {
+    promise_ = nullptr;
+    if (sole && !in_group_) {
+      FinishForSole();
+    } else {
+      Finish();
+    }
+    thread.context = awaiter.context;
+    if (thread.watcher != nullptr) [[unlikely]]
+      thread.watcher->OnResume(awaiter);
+  }
+  if (shown != nullptr) shown->store(outer, kRelaxed);
+  return ended;
 }
 
 void TaskState::AppendReason() {

@@ -5,6 +5,9 @@
 //                     \--cancelled, and T can say so: without running--/
 //
 // An eager start is RunStart inside Start. A task that waits for its group's limit is created only.
+// One that is awaited while it is what its thread would run next is called by who awaits it, as a
+// Task is (RunCalled): it leaves the queue, which nobody else has looked at since, and where it
+// ends without having waited its awaiter is never suspended.
 //
 // References: one is the task's own, from Start until it is done; each handle has another.
 // Threads: a handle may be used from any thread; what runs the coroutine is its executor's.
@@ -73,6 +76,16 @@ class TaskState : public WorkItem, public TaskLink {
   // Queues the task, or, `eager` and on a thread of its executor, runs it up to its first wait.
   void Start(bool eager) noexcept;
 
+  // Adopt and Start for a task that `spawner`, which runs, begins as most are.
+  void StartIn(const TaskContext& spawner) noexcept;
+
+  // On the thread of `awaiter`, a coroutine that runs: takes the task out of its queue if it is
+  // what this thread would run next and may run here. Then it is the caller's to call.
+  [[nodiscard]] bool TakeIfNext(const PromiseBase& awaiter) noexcept;
+  // Then: runs it up to its first wait. True if it has ended. Else the awaiter must be suspended,
+  // as after Call. `sole`: only who awaits it has a handle, which nobody uses meanwhile.
+  [[nodiscard]] bool RunCalled(PromiseBase& awaiter, bool sole) noexcept;
+
   // Instead of Start: the task is done at once and never ran, with `status` if its type can carry
   // it.
   void Reject(absl::Status status) noexcept;
@@ -136,13 +149,7 @@ class TaskState : public WorkItem, public TaskLink {
 
  protected:
   explicit TaskState(PromiseBase& promise) noexcept;
-  // One whose coroutine is made when it starts: `start`, which is run in place of that, calls
-  // StartWith.
-  explicit TaskState(RunFunction start) noexcept;
   virtual ~TaskState();
-
-  // Takes the coroutine, and runs it up to its first wait.
-  void StartWith(PromiseBase& coroutine) noexcept;
 
   // Ends a task without running it, with `status`; false if its type cannot carry one.
   virtual bool SetStatusResult(absl::Status status) = 0;
@@ -153,8 +160,12 @@ class TaskState : public WorkItem, public TaskLink {
  private:
   static void RunStart(WorkItem& item) noexcept;
   static void RunDone(WorkItem& item) noexcept;
-  void Take(PromiseBase& coroutine) noexcept;
   void Finish() noexcept;
+  // Finish of one that was called with `sole`: the same without a locked instruction, where it is
+  // so that nobody else knows of the task.
+  void FinishForSole() noexcept;
+  // How it ended, before anybody hears of it.
+  void NoteEnding() noexcept;
   // Puts the reason of a cancel into the status that the task ends with.
   void AppendReason();
   // Tells of an error that nobody has seen and nobody can see any more.

@@ -95,6 +95,12 @@ class PoolWorker final : public Worker {
     deque_.Push(*displaced);
     shared_.WakeForDeque();
   }
+  // See Executor.
+  bool TakeIfNext(const WorkItem& item) noexcept {
+    if (!slot_.Take(item)) return false;
+    turns_.store(turns_.load(kRelaxed) + 1, kRelaxed);
+    return true;
+  }
   void ScheduleLast(WorkItem& item) noexcept {
     // What will be the only work here is run here next, soon: nobody is woken for it.
     const bool more = !deque_.empty() || !ready_.empty() || !slot_.empty();

@@ -38,6 +38,11 @@ class WorkSlot {
   [[nodiscard]] WorkItem* Take() noexcept {
     return empty() ? nullptr : item_.exchange(nullptr, kRelaxed);
   }
+  // `item`, if that is what is there.
+  [[nodiscard]] bool Take(const WorkItem& item) noexcept {
+    // Others only ever empty it: what comes out is the item, or nothing.
+    return item_.load(kRelaxed) == &item && item_.exchange(nullptr, kRelaxed) != nullptr;
+  }
 
   // --- any thread ---
 

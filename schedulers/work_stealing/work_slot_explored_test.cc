@@ -61,8 +61,23 @@ void TwoAndTwoThieves() {
   Require(items[0].runs == 1 && items[1].runs == 1 && slot.empty(), "each runs once");
 }
 
+void ACertainOneIsTakenOrStolen() {
+  WorkSlot slot;
+  Item items[2];
+  Parallel({[&] {
+              PutAndRunDisplaced(slot, items[0]);
+              PutAndRunDisplaced(slot, items[1]);
+              Require(!slot.Take(items[0]), "another is there, or none");
+              if (slot.Take(items[1])) items[1].Run();
+            },
+            [&] { RunWhatIsThere(slot.Steal()); }});
+  Require(items[0].runs == 1 && items[1].runs == 1 && slot.empty(), "each runs once");
+}
+
 std::vector<Scenario> Scenarios() {
-  return {{"one is stolen or not", OneIsStolenOrNot}, {"two and two thieves", TwoAndTwoThieves}};
+  return {{"one is stolen or not", OneIsStolenOrNot},
+          {"two and two thieves", TwoAndTwoThieves},
+          {"a certain one is taken or stolen", ACertainOneIsTakenOrStolen}};
 }
 
 // Trap: what the worker believes to be there may have been taken since it looked.

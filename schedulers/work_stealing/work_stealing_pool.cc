@@ -111,6 +111,10 @@ void WorkStealingPool::ScheduleLast(WorkItem& item) noexcept {
   }
 }
 
+bool WorkStealingPool::TakeIfNext(WorkItem& item) noexcept {
+  return OnOwnThread() && static_cast<PoolWorker*>(thread_state.worker)->TakeIfNext(item);
+}
+
 void WorkStealingPool::PostFromSignalHandler(WorkItem& item) noexcept {
   shared_->PostFromOutside(item);
 }

@@ -109,6 +109,7 @@ class WorkStealingPool final : public Executor {
   // Any thread.
   void Schedule(WorkItem& item) noexcept override;
   void ScheduleLast(WorkItem& item) noexcept override;
+  bool TakeIfNext(WorkItem& item) noexcept override;
   Executor& blocking() noexcept override { return blocking_.get(); }
   // Runs `item` on one of the threads. May be called from a signal handler, also one that
   // interrupts a thread of the pool.
