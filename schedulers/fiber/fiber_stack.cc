@@ -9,6 +9,7 @@
 
 #include "boost/context/detail/fcontext.hpp"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/core/stack_end.h"
 #include "plait/runtime/core/thread_state.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -172,6 +173,8 @@ void Fiber::SwapExceptions() noexcept {
   // Nothing that a fiber runs transfers between coroutines but inside a ResumeTask of its own,
   // which sets a limit; until then, all of this stack is good.
   thread.stack_limit = stack_.memory().base;
+  const char*& end = stack_end;
+  const char* const outer_end = std::exchange(end, stack_.memory().base);
   // And nothing is started there at once that can be queued: a stack that is enough for the
   // function may be too small for the calls of coroutines.
   const int nested = std::exchange(thread.nested, std::numeric_limits<int>::max() / 2);
@@ -182,6 +185,7 @@ void Fiber::SwapExceptions() noexcept {
   SwapExceptions();
   thread.forks = forks;
   thread.nested = nested;
+  end = outer_end;
   thread.stack_limit = stack_limit;
   thread.context = context_;
   current = outer;

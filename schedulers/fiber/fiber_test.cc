@@ -417,6 +417,32 @@ TEST(FiberTest, TheFunctionIsKeptUntilItHasRun) {
   }(&captured));
 }
 
+TEST(FiberDeathTest, ATaskThatAFiberRunsInlineOnTooSmallAStackIsToldSo) {
+  const auto body = [] {
+    InlineExecutor here_and_now;
+    Spawn(LowestOf(10), {.executor = &here_and_now});
+  };
+  EXPECT_DEATH(plait::Run(RunFiber(body, {.stack_size = kLeastFiberStack})),
+               "less than 24 KiB: give the fiber a larger one");
+  // Also where it is a coroutine that the fiber runs inline which runs others inline.
+  const auto deeper = [] {
+    InlineExecutor outer;
+    const auto nested = []() -> Task<void> {
+      InlineExecutor inner;
+      Spawn(LowestOf(10), {.executor = &inner});
+      co_return;
+    };
+    Spawn(nested(), {.executor = &outer});
+  };
+  plait::Run(RunFiber(deeper, {.stack_size = 64 * 1024}));
+  // The thread's own stack is not looked at, after a fiber as before it.
+  plait::Run([]() -> Task<void> {
+    InlineExecutor here_and_now;
+    Spawn(LowestOf(10), {.executor = &here_and_now});
+    co_return;
+  }());
+}
+
 TEST(FiberDeathTest, AwaitOutsideOfAFiberIsAProgrammingError) {
   EXPECT_DEATH(Await(Yield()), "Await was called outside of a fiber");
   EXPECT_DEATH(plait::Run([]() -> Task<void> {

@@ -14,7 +14,8 @@
 //
 // Stack: items run on the caller's. However deep the coroutines of a task await each other, they
 // use 16 KiB of it and the frames of one more; what the functions use that they call comes on top.
-// So it is also for fibers, but not for those with the least stack: 64 KiB are enough.
+// So it is also for fibers, but not for those with the least stack: 64 KiB are enough, and less
+// than 24 KiB that are left when it is to run something are a programming error (CHECK).
 //
 // Threads: any may schedule. Only one runs items at a time: while one is at it, what others
 // schedule is queued for it, and their Schedule returns at once. So a task may go on on whichever
