@@ -77,20 +77,19 @@ class Server::Connection final : public internal::TaskState {
   }
 
   const internal::StreamRef& stream() const noexcept { return stream_; }
-  // True if CloseConnection is to be called, and is not to be a second time. Acquire: of one that
-  // is served the stream is visible.
+  // True if CloseConnection is to be called, and is not to be a second time.
   bool BeginClosing() noexcept {
     uint8_t served = kServed;
-    return phase_.compare_exchange_strong(served, kServed | kClosing, internal::kAcqRel,
+    return phase_.compare_exchange_strong(served, kServed | kClosing, internal::kRelaxed,
                                           internal::kRelaxed);
   }
   // And nothing more: neither being closed nor over.
-  bool served() const noexcept { return phase_.load(internal::kAcquire) == kServed; }
+  bool served() const noexcept { return phase_.load(internal::kRelaxed) == kServed; }
 
   // From CloseConnection.
   void Closed() noexcept {
     const uint8_t phase =
-        phase_.fetch_and(static_cast<uint8_t>(~uint8_t{kClosing}), internal::kAcqRel);
+        phase_.fetch_and(static_cast<uint8_t>(~uint8_t{kClosing}), internal::kRelaxed);
     if ((phase & kHandled) != 0) Count();
   }
 
@@ -102,7 +101,7 @@ class Server::Connection final : public internal::TaskState {
   static void Begin(WorkItem& item) noexcept {
     auto& self = static_cast<Connection&>(item);
     self.server_.count_.fetch_add(1, internal::kRelaxed);
-    self.phase_.store(kServed, internal::kRelease);
+    self.phase_.store(kServed, internal::kRelaxed);
     const TaskContext* const outer = std::exchange(internal::thread_state.context, &self.context());
     internal::TaskPromise<absl::Status>* const coroutine =
         self.server_.Handle(Stream(self.stream_)).Release();
@@ -117,8 +116,7 @@ class Server::Connection final : public internal::TaskState {
   TaskObserver::Ending HowItEnded() override {
     using Ending = TaskObserver::Ending;
     if (!result_.has_value() || !result_.value().ok()) Report();
-    // Acquire and release: whichever of the two ends last has seen what the other did.
-    if ((phase_.fetch_or(kHandled, internal::kAcqRel) & kClosing) == 0) Count();
+    if ((phase_.fetch_or(kHandled, internal::kRelaxed) & kClosing) == 0) Count();
     return cancel_requested() ? Ending::kCancelled : Ending::kOk;
   }
 
@@ -153,6 +151,8 @@ class Server::Connection final : public internal::TaskState {
   Server& server_;
   const internal::StreamRef stream_;  // also when the handler's Stream has gone
   [[no_unique_address]] internal::Result<absl::Status> result_;  // ends with padding
+  // Relaxed: it tells which of the two ends last, and no more. What they have done is seen by who
+  // joins their groups, and the stream by who finds this in its group.
   internal::Atomic<uint8_t> phase_{0};
 };
 

@@ -249,7 +249,7 @@ void StreamState::OnReactorGone(Multishot&) noexcept {
 void StreamState::DropShots() noexcept {
   const StreamRef self(this);
   if (shots_.started()) shots_.Stop(*home().reactor());
-  holders_.fetch_sub(1, kAcqRel);  // not the last one
+  holders_.fetch_sub(1, kRelaxed);  // `self` goes after it
 }
 
 void StreamState::StopShots() noexcept {
