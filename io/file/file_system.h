@@ -1,7 +1,7 @@
 // What a file system holds, by path: status, names, directories.
 //
-//   for (const plait::DirectoryEntry& entry : co_await plait::OrReturn(plait::ListDirectory(".")))
-//   {
+//   const auto entries = co_await plait::OrReturn(plait::ListDirectory("."));
+//   for (const plait::DirectoryEntry& entry : entries) {
 //     if (entry.kind == plait::FileKind::kRegular) Print(entry.name);
 //   }
 //

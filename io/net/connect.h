@@ -14,8 +14,8 @@
 // is no address; NotFound for a name or a Unix socket that does not exist; those of Resolver
 // (io/dns). Where several addresses failed, the error of each is in the message.
 // Cancellation: absl::CancelledError, with every socket closed; a connection that was there first
-// is given. Threads: on an executor with a reactor; the Stream belongs to its thread. Lifetime:
-// arguments are copied, but for the Resolver, which outlives the co_await.
+// is given. Threads: on an executor with a reactor, to which the Stream belongs (see stream.h).
+// Lifetime: arguments are copied, but for the Resolver, which outlives the co_await.
 #ifndef PLAIT_IO_NET_CONNECT_H_
 #define PLAIT_IO_NET_CONNECT_H_
 

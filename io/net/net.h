@@ -3,6 +3,7 @@
 //   address.h             SocketAddress: IPv4, IPv6, Unix
 //   endpoint.h            Endpoint: a host and a port, as people write them
 //   stream.h              Stream: bytes to and from a peer
+//   partial_bytes.h       what an operation on one had moved when it failed
 //   connect.h             Connect: a Stream to an address or a host, by happy eyeballs
 //   listener.h            Listen and Listener: connections that come in
 //   server.h              Serve and Server: a task for each of them

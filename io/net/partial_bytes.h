@@ -1,8 +1,9 @@
 // What an operation on a Stream had moved when it failed, carried by the absl::Status itself.
 //
 //   absl::StatusOr<std::string> header = co_await stream.ReadExactly(8);
-//   if (absl::IsOutOfRange(header.status())) Log("ended early, after ",
-//   PartialBytes(header.status()));
+//   if (absl::IsOutOfRange(header.status())) {
+//     Log("ended early, after ", plait::PartialBytes(header.status()));
+//   }
 #ifndef PLAIT_IO_NET_PARTIAL_BYTES_H_
 #define PLAIT_IO_NET_PARTIAL_BYTES_H_
 

@@ -32,11 +32,12 @@ Task<absl::StatusOr<int64_t>> SendFileTo(StreamRef stream, const File& file, int
 // file's own position is neither used nor moved, so one File may be sent to many at once.
 //
 // As for a Write, no other task writes meanwhile: beside a Write or a Flush that waits it is
-// FailedPrecondition. `file` outlives the co_await, and a stream that
-// is closed, aborted or dropped meanwhile ends it with absl::CancelledError. Cancellation:
-// absl::CancelledError; AcceptedBytes (partial_bytes.h) says, for it and for every other error once
-// it has begun, how many bytes are on their way. Errors name the file and the peer: InvalidArgument
-// for a negative offset or count; those of the stream and of the file.
+// FailedPrecondition. `file` outlives the co_await, and a stream that is closed, aborted or dropped
+// meanwhile ends it with absl::CancelledError. Cancellation: absl::CancelledError; AcceptedBytes
+// (partial_bytes.h) says, for it and for every other error once it has begun, how many bytes are on
+// their way. Errors name the file and the peer: InvalidArgument for a negative offset or count;
+// those of the stream and of the file.
+//
 // Cost: two descriptors while it lasts, and a hand-over to a blocking thread for each buffer of the
 // kernel's that it fills, of up to a mebibyte.
 inline Task<absl::StatusOr<int64_t>> SendFile(Stream& stream, const File& file, int64_t offset = 0,

@@ -259,6 +259,7 @@ class Stream {
   // -1 when it is closed. For inspection: reading, writing and closing are the stream's.
   int descriptor() const noexcept { return state_ ? state_->fd() : -1; }
   SocketOptions options() const noexcept { return SocketOptions(descriptor()); }
+  // Any thread, while others use it. FailedPrecondition where it is closed.
   absl::StatusOr<SocketAddress> local_address() const;
   absl::StatusOr<SocketAddress> peer_address() const;
 

@@ -1,9 +1,12 @@
 // ForkJoin: the parts of one fork: who does which, and when all are done. Without a locked
 // instruction where nobody stole.
 //
-//   class Sum : public ForkJoin { ... };         // its `run` does what a new strand does, see
-//   below bool alone = sum.Begin(3);  prepare part 0; if (!alone) sum.Offer(forks); do part 0; for
-//   (; !alone; do part `step.part`) {
+//   class Sum : public ForkJoin { ... };      // its `run` does what a new strand does, see below
+//   bool alone = sum.Begin(3);
+//   prepare part 0;
+//   if (!alone) sum.Offer(forks);
+//   do part 0;
+//   for (; !alone; do part `step.part`) {
 //     const ForkJoin::Step step = sum.AfterPart(forks);
 //     if (step.what == ForkJoin::kWait) return;             // somebody else will find kJoined
 //     if (step.what == ForkJoin::kJoined) break;            // all parts have been done

@@ -5,8 +5,7 @@
 //       plait::AsyncExitStack(), [&](plait::AsyncExitStack& stack) -> plait::Task<absl::Status> {
 //         for (const Address& address : addresses) {
 //           Session& session = stack.Enter(Session(address));       // closed by session.Close()
-//           stack.Push([&session] { return session.Flush(); });     // before that, as it came
-//           later
+//           stack.Push([&session] { return session.Flush(); });     // and before that, this
 //         }
 //         co_return co_await Serve();
 //       });

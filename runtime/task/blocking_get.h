@@ -1,8 +1,7 @@
 // BlockingGet: waits for a task or a future from outside of all tasks, by blocking the thread.
 //
 //   plait::JoinHandle<int> handle = plait::Spawn(Compute(), {.executor = &pool});
-//   int answer = plait::BlockingGet(handle);    // on a thread of your own; the same as
-//   handle.Get()
+//   int answer = plait::BlockingGet(handle);    // on a thread of your own; or handle.Get()
 //
 // It takes a JoinHandle, a Future, or anything else that can be awaited and that others bring
 // about: what it waits for needs somebody else to run it (a pool, a loop that runs on another

@@ -1,9 +1,9 @@
 // OrReturn: unwraps a Status or StatusOr, or ends the coroutine with the error.
 //
 //   plait::Task<absl::StatusOr<int>> Total() {
-//     int a = co_await plait::OrReturn(queue.Get());            // a value, or Total ends with the
-//     error co_await plait::OrReturn(plait::Sleep(absl::Seconds(1))); co_return a + co_await
-//     plait::OrReturn(Parse("2"));       // a plain StatusOr<int>
+//     int a = co_await plait::OrReturn(queue.Get());     // a value, or Total ends with the error
+//     co_await plait::OrReturn(plait::Sleep(absl::Seconds(1)));
+//     co_return a + co_await plait::OrReturn(Parse("2"));     // a plain StatusOr<int>
 //   }
 //
 // It takes a Status, a StatusOr<U>, or an awaitable of either, and stands in a Task<Status> or

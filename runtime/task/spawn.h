@@ -59,9 +59,10 @@ void BlockOnState(Executor& executor, TaskState& state);
 
 // Starts `task` as a task of its own, which begins on a later turn of its executor, in the order of
 // spawning. Inside a task, from any executor; elsewhere, from any thread, with options.executor. A
-// Task that was moved from, no executor, or one that is closed is a programming error (CHECK). A
-// spawned task does not inherit the stop token: it is cancelled through its handle, or by the end
-// of Run. Costs two pooled blocks of memory, one of them the coroutine's own frame.
+// Task that was moved from, no executor, or one that is closed is a programming error (CHECK); on
+// one that is being closed the task is cancelled from the beginning. A spawned task does not
+// inherit the stop token: it is cancelled through its handle, or by the end of Run. Costs two
+// pooled blocks of memory, one of them the coroutine's own frame.
 template <class T>
 JoinHandle<T> Spawn(Task<T> task) {
   auto state = internal::MakeTaskState(std::move(task), {});

@@ -1,8 +1,7 @@
 // Between tasks and std::future, for code that speaks the standard library's words.
 //
-//   std::future<int> future = plait::AsStdFuture(Compute(), {.executor = &pool});    // to a
-//   library absl::StatusOr<int> value = co_await plait::FromStdFuture(library.Start());   // from
-//   one
+//   std::future<int> to_library = plait::AsStdFuture(Compute(), {.executor = &pool});
+//   absl::StatusOr<int> from_library = co_await plait::FromStdFuture(library.Start());
 //
 // AsStdFuture: the std::future gets what the task ends with, a value or an exception, on the thread
 // that ends it. To get() it blocks, so that is for threads of your own; destroying it neither waits

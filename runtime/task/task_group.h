@@ -1,10 +1,11 @@
 // TaskGroup: a scope that joins its children. (Elsewhere: nursery, JoinSet.)
 //
-//   absl::Status status = co_await plait::WithTaskGroup([&](plait::TaskGroup& group) ->
-//   plait::Task<absl::Status> {
+//   auto body = [&](plait::TaskGroup& group) -> plait::Task<absl::Status> {
 //     for (int n = 0; n < 5; ++n) group.Spawn(Work(n));
 //     co_return absl::OkStatus();
-//   });   // all five have ended here, however they ended
+//   };
+//   absl::Status status = co_await plait::WithTaskGroup(body);
+//   // all five have ended here, however they ended
 //
 // Errors: the first child (or the body) that fails, by a status that is an error or by an
 // exception, cancels the others and the body. Once all have ended, WithTaskGroup gives that

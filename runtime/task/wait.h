@@ -1,5 +1,5 @@
-// Wait: waits for several tasks that run by themselves, and tells which
-// have ended. Shield: waits for one, without passing a cancel on to it.
+// Wait: waits for several tasks that run by themselves, and tells which have ended. Shield: waits
+// for one, without passing a cancel on to it.
 //
 //   absl::StatusOr<plait::WaitResult> ended =
 //       co_await plait::Wait(handles, plait::WaitFor::kFirstCompleted);

@@ -3,7 +3,7 @@
 // A suite is run over an executor by one line in that executor's test:
 //
 //   INSTANTIATE_TEST_SUITE_P(EventLoop, ExecutorSuite, testing::Values(ExecutorFactory{...}),
-//   ExecutorFactory::Name);
+//                            ExecutorFactory::Name);
 //
 // Nothing here knows how an executor runs: BlockOn and Executor::RunUntil drive those that have no
 // thread of their own and wait for those that have.

@@ -4,15 +4,17 @@
 // One line in a reactor's test runs all of it:
 //
 //   INSTANTIATE_TEST_SUITE_P(Epoll, ReactorSuite, testing::Values(ReactorFactory{...}),
-//   ReactorFactory::Name);
+//                            ReactorFactory::Name);
 //
 // Five traps that tests of reactors must set, and that the comments on the groups of tests name:
 //   buffer    a buffer is freed while the kernel owns it: buffers are GuardedBuffers, released as
-//   soon as that is allowed park      a wake-up or an event is lost between the last look and the
-//   parking race      a cancel, or a close, races the completion: exactly one of them is the
-//   outcome, and nothing is lost reuse     a descriptor's number is another's by the time an event
-//   for it arrives reentry   an operation is delivered inside the call that starts or cancels it,
-//   while its owner is half-way through
+//             soon as that is allowed
+//   park      a wake-up or an event is lost between the last look and the parking
+//   race      a cancel, or a close, races the completion: exactly one of them is the outcome, and
+//             nothing is lost
+//   reuse     a descriptor's number is another's by the time an event for it arrives
+//   reentry   an operation is delivered inside the call that starts or cancels it, while its owner
+//             is half-way through
 #ifndef PLAIT_RUNTIME_TESTING_REACTOR_SUITE_H_
 #define PLAIT_RUNTIME_TESTING_REACTOR_SUITE_H_
 

@@ -4,8 +4,9 @@
 //   using Codec = CallCodec<double(absl::string_view, int)>;
 //   Codec::EncodeArguments(out, "name", 3);                             // the caller
 //   std::optional<Codec::Arguments> arguments = Codec::DecodeArguments(in);   // the callee
-//   if (arguments.has_value()) Codec::Result result = Codec::Invoke(function,
-//   *std::move(arguments));
+//   if (arguments.has_value()) {
+//     Codec::Result result = Codec::Invoke(function, *std::move(arguments));
+//   }
 //
 // The arguments travel with a fingerprint of the function's type: a callee of another type notices.
 // Parameters may be views; of bytes they view what is decoded, which lives as long as the call.

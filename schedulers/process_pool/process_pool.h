@@ -31,8 +31,7 @@
 //   - A call before which one worker after another dies fails with absl::AbortedError, one before
 //     which they hang, or for which none starts, with absl::UnavailableError: it has not run.
 //   - A function that ends its workers again and again is called no more for a while: its calls
-//   fail
-//     with absl::UnavailableError, see ProcessPoolOptions::quarantine_after.
+//     fail with absl::UnavailableError, see ProcessPoolOptions::quarantine_after.
 //   - However many calls there are, processes and memory do not grow: callers are suspended until
 //     it is their turn.
 //

@@ -13,8 +13,8 @@
 // those in [top, bottom). Who owns the item at index i?
 //
 //   not yet --bottom: i -> i + 1 (Push)--> everyone's
-//   everyone's --top: i -> i + 1, a compare-and-swap (Steal, or Pop of the last item)--> the
-//   taker's everyone's --bottom: i + 1 -> i, and top < i is seen after that (Pop)--> the owner's
+//   everyone's --top: i -> i + 1, a compare-and-swap (Steal, or Pop of the last)--> the taker's
+//   everyone's --bottom: i + 1 -> i, and top < i is seen after that (Pop)--> the owner's
 //
 // The algorithm is Chase's and Lev's (Dynamic Circular Work-Stealing Deque, SPAA 2005) as Le, Pop,
 // Cohen and Zappa Nardelli wrote it for weak memory models (Correct and Efficient Work-Stealing for

@@ -24,9 +24,8 @@
 //
 // The rules, and why they suffice:
 //   - A post wakes nobody while somebody searches: the searcher will see the work. A worker that
-//   was
-//     claimed searches from that moment on, not from when it has woken up; so ten posts, while one
-//     worker is on its way, wake one.
+//     was claimed searches from that moment on, not from when it has woken up; so ten posts, while
+//     one worker is on its way, wake one.
 //   - The last searcher to find something has to look whether there is more, and wakes another if
 //     so: it may have been trusted with more than the one item that it found. Like this a burst
 //     wakes as many workers as have something to do, each the next, and no more.
