@@ -34,12 +34,23 @@ uint64_t NextTaskId() noexcept {
 constinit WorkItem TaskState::kDone;
 constinit WorkItem TaskState::kLocked;
 
-TaskState::TaskState(PromiseBase& promise) noexcept
-    : WorkItem(&RunStart), promise_(&promise), id_(NextTaskId()) {
+TaskState::TaskState(PromiseBase& promise) noexcept : TaskState(&RunStart) { Take(promise); }
+
+TaskState::TaskState(RunFunction start) noexcept : WorkItem(start), id_(NextTaskId()) {
   context_.stop = &stop_;
   context_.task = this;
-  promise.context = &context_;
-  promise.continuation = this;
+}
+
+void TaskState::Take(PromiseBase& coroutine) noexcept {
+  promise_ = &coroutine;
+  coroutine.context = &context_;
+  coroutine.continuation = this;
+}
+
+void TaskState::StartWith(PromiseBase& coroutine) noexcept {
+  Take(coroutine);
+  run = &RunDone;
+  ResumeTask(coroutine);
 }
 
 TaskState::~TaskState() {

@@ -149,7 +149,13 @@ class TaskState : public WorkItem, public TaskLink {
 
  protected:
   explicit TaskState(PromiseBase& promise) noexcept;
+  // One whose coroutine is made when it starts: `start`, which is run in place of that, calls
+  // StartWith. It has no handle, so nobody calls it as a Task.
+  explicit TaskState(RunFunction start) noexcept;
   virtual ~TaskState();
+
+  // Takes the coroutine, and runs it up to its first wait.
+  void StartWith(PromiseBase& coroutine) noexcept;
 
   // Ends a task without running it, with `status`; false if its type cannot carry one.
   virtual bool SetStatusResult(absl::Status status) = 0;
@@ -160,6 +166,7 @@ class TaskState : public WorkItem, public TaskLink {
  private:
   static void RunStart(WorkItem& item) noexcept;
   static void RunDone(WorkItem& item) noexcept;
+  void Take(PromiseBase& coroutine) noexcept;
   void Finish() noexcept;
   // Finish of one that was called with `sole`: the same without a locked instruction, where it is
   // so that nobody else knows of the task.
