@@ -90,7 +90,7 @@ class IdleSet {
   // The same after a push that is sequentially consistent to a queue that workers look at so
   // (WorkStealingDeque). As cheap as can be while all are busy.
   [[nodiscard]] int ClaimForOrderedWork() noexcept {
-    if (searching_.load(kSeqCst) > 0) return kNobody;
+    if (searching_.load(kSeqCst) > 0 || NobodyOfFewIsParked()) return kNobody;
     return ClaimAny();
   }
   // After work was made visible to this worker alone, or all are to end. True: it was parked, and
@@ -133,6 +133,10 @@ class IdleSet {
 
   Atomic<uint64_t>& Bits(int worker) noexcept { return parked_[worker / 64].bits; }
   static uint64_t Bit(int worker) noexcept { return uint64_t{1} << (worker % 64); }
+  // ClaimAny's look, where it has one word to look at: mostly that is all there is to do.
+  bool NobodyOfFewIsParked() const noexcept {
+    return workers_ <= 64 && parked_[0].bits.load(kRelaxed) == 0;
+  }
   int ClaimAny() noexcept;
 
   const int workers_;

@@ -57,7 +57,11 @@ class PoolShared {
 
   void PostFromOutside(WorkItem& item) noexcept;
   // After a worker has put work into its deque.
-  void WakeForDeque() noexcept { Wake(idle.ClaimForOrderedWork()); }
+  void WakeForDeque() noexcept {
+    const int worker = idle.ClaimForOrderedWork();
+    if (worker != IdleSet::kNobody) [[unlikely]]
+      Wake(worker);
+  }
   // What others can do of what waits for `stuck`, which is in the item that made its turns `turns`,
   // goes to where what was posted from outside is. The monitor.
   void TakeOver(PoolWorker& stuck, uint64_t turns) noexcept;

@@ -84,13 +84,13 @@ bool PoolWorker::CancelTimer(Timer& timer) noexcept {
 
 // --- its own work ---
 
-WorkItem* PoolWorker::TakeSlot() noexcept {
+inline WorkItem* PoolWorker::TakeSlot() noexcept {
   WorkItem* const item = slot_.Take();
   if (item != nullptr && ++slot_runs_ == kSlotRuns) slot_open_ = false;
   return item;
 }
 
-WorkItem* PoolWorker::TakeOldest() noexcept {
+inline WorkItem* PoolWorker::TakeOldest() noexcept {
   while (!deque_.empty()) {
     const WorkStealingDeque::Stolen oldest = deque_.Steal();
     if (oldest.item != nullptr) return oldest.item;

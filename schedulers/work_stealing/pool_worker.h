@@ -176,9 +176,9 @@ class PoolWorker final : public Worker {
 
   // pool_worker.cc: its queues.
   WorkItem* Next() noexcept;
-  WorkItem* TakeSlot() noexcept;
+  inline WorkItem* TakeSlot() noexcept;
   // One item from the deque, the oldest; or null.
-  WorkItem* TakeOldest() noexcept;
+  inline WorkItem* TakeOldest() noexcept;
   bool HasLocalWork() const noexcept;
   // Posts to the pool: the first is to be run next, the rest goes to the deque. Null: none.
   WorkItem* TakePosted() noexcept;
@@ -199,7 +199,7 @@ class PoolWorker final : public Worker {
 
   // pool_worker_run.cc: its thread.
   void Run() noexcept;
-  void RunItem(WorkItem& item) noexcept;
+  inline void RunItem(WorkItem& item) noexcept;
   void NoteResumed(const PromiseBase& coroutine) noexcept {
     resumed_.store(coroutine.context->task, kRelaxed);
   }

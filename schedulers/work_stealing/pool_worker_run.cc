@@ -46,7 +46,7 @@ void PoolWorker::Run() noexcept {
   }
 }
 
-void PoolWorker::RunItem(WorkItem& item) noexcept {
+inline void PoolWorker::RunItem(WorkItem& item) noexcept {
   turns_.store(turns_.load(kRelaxed) + 1, kRelaxed);
   // Mostly it is a coroutine: a compare and a direct call cost less than an indirect one.
   if (item.run == &ResumeTask) {

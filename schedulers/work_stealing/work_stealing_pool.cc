@@ -90,7 +90,7 @@ absl::Status WorkStealingPool::StartThreads(const WorkStealingPoolOptions& optio
 
 // --- posting ---
 
-bool WorkStealingPool::OnOwnThread() const {
+inline bool WorkStealingPool::OnOwnThread() const {
   const Worker* const worker = thread_state.worker;
   return worker != nullptr && worker->group() == &shared_->group;
 }

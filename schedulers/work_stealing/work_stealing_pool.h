@@ -146,7 +146,7 @@ class WorkStealingPool final : public Executor {
   // Why `what` cannot be done now; OK if it can.
   absl::Status Refusal(const char* what) const;
   // Whether this thread is one of the pool's.
-  bool OnOwnThread() const;
+  inline bool OnOwnThread() const;
   void JoinThreads();
 
   std::unique_ptr<internal::PoolShared> shared_;
