@@ -196,7 +196,7 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
   --armed_;
   const bool asked = std::exchange(shots.cancelling_, false);
   if (shots.owner_ == this) return FreeIfDone(shots);
-  if (shots.ended_) return;  // by EndAccepting
+  if (shots.ended_) return;  // by EndNow
   const bool end_of_stream = shots.opcode_ == IoOpcode::kRead && result == 0;
   // To accept the kernel takes none of our buffers: it is out of its own then.
   const bool no_buffer = result == -ENOBUFS && !shots.accepts();

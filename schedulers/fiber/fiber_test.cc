@@ -434,7 +434,7 @@ TEST(FiberDeathTest, ATaskThatAFiberRunsInlineOnTooSmallAStackIsToldSo) {
     };
     Spawn(nested(), {.executor = &outer});
   };
-  plait::Run(RunFiber(deeper, {.stack_size = 64 * 1024}));
+  plait::Run(RunFiber(deeper, {.stack_size = 128 * 1024}));
   // The thread's own stack is not looked at, after a fiber as before it.
   plait::Run([]() -> Task<void> {
     InlineExecutor here_and_now;
