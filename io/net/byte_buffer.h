@@ -40,19 +40,37 @@ class ByteBuffer {
 
   void Append(absl::Span<const char> bytes);
   // Takes the first `count` bytes away; there are so many.
-  void Consume(size_t count) noexcept;
+  void Consume(size_t count) noexcept {
+    if (block_ == nullptr) return;
+    block_->begin += count;
+    if (empty()) Clear();
+  }
   // Moves up to `into.size()` bytes there; how many.
   size_t TakeInto(absl::Span<char> into) noexcept;
 
   // At least `at_least` bytes behind those that are here.
-  absl::Span<char> Room(size_t at_least);
+  absl::Span<char> Room(size_t at_least) {
+    if (block_ == nullptr) {
+      if (at_least == 0) return {};
+      block_ = NewBlock(at_least);
+    } else if (block_->capacity - block_->end < at_least) {
+      MakeRoom(at_least);
+    }
+    return absl::MakeSpan(block_->bytes() + block_->end, block_->capacity - block_->end);
+  }
   // The first `count` bytes of the room are filled. 0 gives the memory of an empty buffer back.
-  void Commit(size_t count) noexcept;
+  void Commit(size_t count) noexcept {
+    if (block_ == nullptr) return;
+    block_->end += count;
+    if (empty()) Clear();
+  }
 
   // Gives back memory that it does not need for what it has.
   void Trim();
 
-  void Clear() noexcept;
+  void Clear() noexcept {
+    if (block_ != nullptr) FreeBlock(std::exchange(block_, nullptr));
+  }
   void Swap(ByteBuffer& other) noexcept { std::swap(block_, other.block_); }
 
  private:
@@ -66,9 +84,37 @@ class ByteBuffer {
     char* bytes() noexcept { return reinterpret_cast<char*>(this + 1); }
   };
 
-  static Block* NewBlock(size_t capacity);
-  static void FreeBlock(Block* block) noexcept;
-  // Moves what it has to memory of that size.
+  // Blocks of kBlock bytes that nobody has. Plain data, and so usable while a thread ends.
+  struct Spare {
+    static constexpr int kMost = 4;
+    static constexpr int kEnded = -1;
+    Block* blocks[kMost] = {};
+    int count = 0;
+    int most = 0;  // that it keeps: 0 before the first, kEnded once the thread ends
+  };
+  [[gnu::tls_model("initial-exec")]] static constinit thread_local Spare spare_;
+  struct SpareReturn;
+
+  static Block* NewBlock(size_t capacity) {
+    if (capacity == kBlock && spare_.count > 0) [[likely]] {
+      Block* const block = spare_.blocks[--spare_.count];
+      block->begin = block->end = 0;
+      return block;
+    }
+    return AllocateBlock(capacity);
+  }
+  static void FreeBlock(Block* block) noexcept {
+    if (block->capacity == kBlock && spare_.count < spare_.most) [[likely]] {
+      spare_.blocks[spare_.count++] = block;
+    } else {
+      FreeBlockSlow(block);
+    }
+  }
+  static Block* AllocateBlock(size_t capacity);
+  static void FreeBlockSlow(Block* block) noexcept;
+  // Of a block that has less.
+  void MakeRoom(size_t at_least);
+  // Moves what it has, in a block, to memory of that size.
   void MoveTo(size_t capacity);
 
   Block* block_ = nullptr;

@@ -92,7 +92,7 @@ ReadinessReactor::OperationList& ReadinessReactor::ListOf(Descriptor& descriptor
   return descriptor.Parked(SideOf(operation));
 }
 
-void ReadinessReactor::Complete(IoOperation& operation, int64_t result) noexcept {
+inline void ReadinessReactor::Complete(IoOperation& operation, int64_t result) noexcept {
   operation.result = static_cast<int32_t>(result);
   operation.reactor_slot[0] = nullptr;
   completed_.Push(operation);
@@ -101,9 +101,41 @@ void ReadinessReactor::Complete(IoOperation& operation, int64_t result) noexcept
 
 // --- operations ---
 
+inline void ReadinessReactor::DeliverInput(Descriptor& descriptor,
+                                           IoOperation& operation) noexcept {
+  // He takes it all, or asks again; but for others who wait.
+  if (descriptor.input.empty()) {
+    descriptor.SetNotReady(kInput);
+  } else {
+    descriptor.SetReady(kInput);
+  }
+  descriptor.told = true;
+  Complete(operation, std::exchange(descriptor.announced, 0));
+}
+
+// A read that took less than was asked for may have stopped at urgent data; and what ends a
+// connection has no event after its own.
+inline void ReadinessReactor::SubmitAwaitInput(Descriptor& descriptor,
+                                               IoOperation& operation) noexcept {
+  if (descriptor.kind == Kind::kFile) return Complete(operation, -EPERM);
+  if ((operation.args.flags & kFoundNothing) != 0) {
+    descriptor.SetNotReady(kInput);
+    descriptor.told = false;
+    descriptor.announced = 0;
+  } else if (descriptor.MayBeReady(kInput) || descriptor.broken || descriptor.urgent) {
+    return DeliverInput(descriptor, operation);
+  }
+  descriptor.input.PushBack(operation);
+}
+
 void ReadinessReactor::Submit(IoOperation& operation) noexcept {
   ++in_flight_;
   operation.reactor_slot[0] = operation.reactor_slot[1] = nullptr;
+  // Each request of a stream's comes by here, the other kinds of operations seldom.
+  if (operation.opcode == IoOpcode::kAwaitInput) {
+    Descriptor* const known = Find(operation.fd);
+    if (known != nullptr && !known->closing()) return SubmitAwaitInput(*known, operation);
+  }
   if (NamesAFile(operation)) {
     if (!blocking_.Start(operation)) Complete(operation, -EPERM);
     return;
@@ -207,31 +239,6 @@ void ReadinessReactor::SubmitPoll(Descriptor& descriptor, IoOperation& operation
   // No event will ever come.
   if (descriptor.kind == Kind::kFile) return Complete(operation, -EPERM);
   descriptor.MakeRare().polls.PushBack(operation);
-}
-
-// A read that took less than was asked for may have stopped at urgent data; and what ends a
-// connection has no event after its own.
-void ReadinessReactor::SubmitAwaitInput(Descriptor& descriptor, IoOperation& operation) noexcept {
-  if (descriptor.kind == Kind::kFile) return Complete(operation, -EPERM);
-  if ((operation.args.flags & kFoundNothing) != 0) {
-    descriptor.SetNotReady(kInput);
-    descriptor.told = false;
-    descriptor.announced = 0;
-  } else if (descriptor.MayBeReady(kInput) || descriptor.broken || descriptor.urgent) {
-    return DeliverInput(descriptor, operation);
-  }
-  descriptor.input.PushBack(operation);
-}
-
-void ReadinessReactor::DeliverInput(Descriptor& descriptor, IoOperation& operation) noexcept {
-  // He takes it all, or asks again; but for others who wait.
-  if (descriptor.input.empty()) {
-    descriptor.SetNotReady(kInput);
-  } else {
-    descriptor.SetReady(kInput);
-  }
-  descriptor.told = true;
-  Complete(operation, std::exchange(descriptor.announced, 0));
 }
 
 void ReadinessReactor::SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept {
@@ -366,13 +373,14 @@ void ReadinessReactor::Handle(const ReadinessEvent& event) noexcept {
   if (event.readable || event.broken) {
     descriptor.SetReady(kInput);
     descriptor.announced = static_cast<int32_t>(std::min<int64_t>(event.readable_bytes, INT32_MAX));
-    Serve(descriptor, kInput);
+    if (!descriptor.input.empty()) Serve(descriptor, kInput);
   }
   if (event.writable || event.broken) {
     descriptor.SetReady(kOutput);
-    Serve(descriptor, kOutput);
+    if (!descriptor.output.empty()) Serve(descriptor, kOutput);
   }
-  if (descriptor.rare == nullptr) return;
+  if (descriptor.rare == nullptr) [[likely]]
+    return;
   Rare& rare = *descriptor.rare;
   OperationList polls = std::exchange(rare.polls, OperationList());
   while (IoOperation* poll = polls.first) {

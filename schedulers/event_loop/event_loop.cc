@@ -264,9 +264,10 @@ void EventLoop::RunWatched(WorkItem& item) {
 
 void EventLoop::RunItems(int limit, const Atomic<bool>* done) {
   const bool watched = hooks().debug;
-  for (int i = 0; i < limit; ++i) {
+  for (int i = 0; i < limit || (last_of_wait_ != nullptr && i < kMaxItemsPerTurn); ++i) {
     WorkItem* item = ready_.Pop();
     if (item == nullptr) return;
+    if (item == last_of_wait_) last_of_wait_ = nullptr;
     if (watched) [[unlikely]] {
       RunWatched(*item);
       if (stopping_ || (done != nullptr && done->load(kRelaxed))) return;
@@ -300,6 +301,7 @@ void EventLoop::AdaptTurn(Deadline now) {
   // I/O waits.
   constexpr int64_t kShortNs = 20'000;
   constexpr int64_t kLongNs = 100'000;
+  if (last_look_ == Deadline::Immediate()) return;
   const int64_t took = now.nanos() - last_look_.nanos();
   if (took > kLongNs) {
     turn_limit_ = std::max(8, turn_limit_ / 2);
@@ -311,8 +313,13 @@ void EventLoop::AdaptTurn(Deadline now) {
 void EventLoop::FetchReady(bool wait) {
   inbox_.Drain(ready_);
   const bool waits = wait && ready_.empty();
+  last_of_wait_ = nullptr;
   if (waits) {
     Wait();
+    last_of_wait_ = ready_.back();
+    last_look_ = Deadline::Immediate();
+    // Most waits are of this kind: nobody asks what time it is.
+    if (timers_.empty()) return;
   } else if (reactor_->expects_results()) {
     reactor_->Poll(Deadline::Immediate(), clock_, ready_);
   }
