@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/stream_calls.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/task/budget.h"
@@ -27,17 +28,38 @@ constexpr int32_t kUnannounced = std::numeric_limits<int32_t>::max();
 
 }  // namespace
 
-StreamRead::StreamRead(StreamRef state, bool fills, bool tells) noexcept
-    : HomeWait(&OnStop<&CancelRead>),
-      IoOperation(&Delivered),
-      fills_(fills),
-      tells_(tells),
-      state_(std::move(state)) {
-  opcode = IoOpcode::kRead;
-}
-
 void StreamRead::Carry(PromiseBase& waiter, Worker& home) noexcept {
   StartAt<&StartHere, &CancelRead>(waiter, home, kReadNote);
+}
+
+// In line, as the following are: they are steps of one way, which each request goes.
+inline int32_t StreamRead::Receive(StreamState& state, int32_t announced) noexcept {
+  const absl::Span<char> room =
+      fills_ ? state.incoming_.Room(kPiece).subspan(0, kLargestPiece) : target()->rest();
+  const int64_t received = state.ReceiveNow(room);
+  if (fills_) state.incoming_.Commit(static_cast<size_t>(std::max<int64_t>(received, 0)));
+  // A short read from another than a TCP socket says nothing about what is behind it, nor does one
+  // that stopped at urgent data, as it may have where fewer bytes came than were announced.
+  state.drained_ = state.kind_ == StreamState::Kind::kTcp && received > 0 &&
+                   static_cast<size_t>(received) < room.size() && received >= announced;
+  return static_cast<int32_t>(received);
+}
+
+inline bool StreamRead::TryNow(StreamState& state) noexcept {
+  result = Receive(state, kUnannounced);
+  if (result < 0) {
+    found_nothing_ = result == -EAGAIN;
+    if (found_nothing_) return false;
+    state.read_error_ = result;
+  } else if (!fills_) {
+    target()->at += result;
+  }
+  return true;
+}
+
+inline bool StreamRead::GoesOn() noexcept {
+  gives_turn_ = !SpendBudget();
+  return !gives_turn_;
 }
 
 bool StreamRead::IsDone() noexcept {
@@ -70,33 +92,52 @@ bool StreamRead::IsDone() noexcept {
          SpendBudget() && TryNow(*state);
 }
 
-bool StreamRead::GoesOn() noexcept {
-  gives_turn_ = !SpendBudget();
-  return !gives_turn_;
-}
-
-bool StreamRead::TryNow(StreamState& state) noexcept {
-  result = Receive(state, kUnannounced);
-  if (result < 0) {
-    found_nothing_ = result == -EAGAIN;
-    if (found_nothing_) return false;
-    state.read_error_ = result;
-  } else if (!fills_) {
-    target()->at += result;
+inline void StreamRead::AwaitInput(StreamState& state) noexcept {
+  opcode = IoOpcode::kAwaitInput;
+  if (state.reads_itself() && !state.drained_ && !found_nothing_) {
+    // Nobody has looked yet: as if the reactor had told of it.
+    result = kUnannounced;
+    reactor_slot[0] = nullptr;
+    home()->Post(static_cast<IoOperation&>(*this));
+    return;
   }
-  return true;
+  if (fills_) state.incoming_.Trim();
+  args.flags = found_nothing_ ? kFoundNothing : 0;
+  found_nothing_ = false;
+  state.drained_ = true;  // from now on that is for the reactor to say
+  home()->reactor()->Submit(*this);
 }
 
-int32_t StreamRead::Receive(StreamState& state, int32_t announced) noexcept {
+inline void StreamRead::ReadRest(StreamState& state) noexcept {
+  const bool waits = fills_ && state.reading_ != StreamState::Reading::kReactorAtOnce;
+  if (waits || state.reads_itself()) return AwaitInput(state);
   const absl::Span<char> room =
       fills_ ? state.incoming_.Room(kPiece).subspan(0, kLargestPiece) : target()->rest();
-  const int64_t received = state.ReceiveNow(room);
-  if (fills_) state.incoming_.Commit(static_cast<size_t>(std::max<int64_t>(received, 0)));
-  // A short read from another than a TCP socket says nothing about what is behind it, nor does one
-  // that stopped at urgent data, as it may have where fewer bytes came than were announced.
-  state.drained_ = state.kind_ == StreamState::Kind::kTcp && received > 0 &&
-                   static_cast<size_t>(received) < room.size() && received >= announced;
-  return static_cast<int32_t>(received);
+  opcode = IoOpcode::kRead;
+  args.data = room.data();
+  args.size = room.size();
+  args.offset = -1;
+  home()->reactor()->Submit(*this);
+}
+
+void StreamRead::Start(StreamState& state) noexcept {
+  if (!fills_) target()->TakeFrom(state.incoming_);
+  flag_b_ = state.UsesShots(*this);
+  if (by_shots()) {
+    if (fills_) state.incoming_.Trim();
+    return;
+  }
+  using Reading = StreamState::Reading;
+  if (state.reading_ == Reading::kUnknown) {
+    state.drained_ = true;  // or not: the reactor says so of a descriptor that it does not know
+    // A pipe's writing end has no input to wait for, and only a read says so.
+    state.reading_ = state.kind_ == StreamState::Kind::kFile          ? Reading::kReactorAtOnce
+                     : home()->reactor()->prefers_await_input()       ? Reading::kItself
+                     : state.kind_ == StreamState::Kind::kNonBlocking ? Reading::kReactorAtOnce
+                                                                      : Reading::kReactor;
+  }
+  fd = state.fd();
+  ReadRest(state);
 }
 
 bool StreamRead::Wait(PromiseBase& waiter) noexcept {
@@ -142,54 +183,6 @@ void StreamRead::PutBack(StreamState& state) noexcept {
   if (into == nullptr || into->count() == 0) return;
   state.incoming_.Append(absl::MakeConstSpan(into->begin, into->count()));
   state.unseen_ = true;
-}
-
-void StreamRead::Start(StreamState& state) noexcept {
-  if (!fills_) target()->TakeFrom(state.incoming_);
-  flag_b_ = state.UsesShots(*this);
-  if (by_shots()) {
-    if (fills_) state.incoming_.Trim();
-    return;
-  }
-  using Reading = StreamState::Reading;
-  if (state.reading_ == Reading::kUnknown) {
-    state.drained_ = true;  // or not: the reactor says so of a descriptor that it does not know
-    // A pipe's writing end has no input to wait for, and only a read says so.
-    state.reading_ = state.kind_ == StreamState::Kind::kFile          ? Reading::kReactorAtOnce
-                     : home()->reactor()->prefers_await_input()       ? Reading::kItself
-                     : state.kind_ == StreamState::Kind::kNonBlocking ? Reading::kReactorAtOnce
-                                                                      : Reading::kReactor;
-  }
-  fd = state.fd();
-  ReadRest(state);
-}
-
-void StreamRead::ReadRest(StreamState& state) noexcept {
-  const bool waits = fills_ && state.reading_ != StreamState::Reading::kReactorAtOnce;
-  if (waits || state.reads_itself()) return AwaitInput(state);
-  const absl::Span<char> room =
-      fills_ ? state.incoming_.Room(kPiece).subspan(0, kLargestPiece) : target()->rest();
-  opcode = IoOpcode::kRead;
-  args.data = room.data();
-  args.size = room.size();
-  args.offset = -1;
-  home()->reactor()->Submit(*this);
-}
-
-void StreamRead::AwaitInput(StreamState& state) noexcept {
-  opcode = IoOpcode::kAwaitInput;
-  if (state.reads_itself() && !state.drained_ && !found_nothing_) {
-    // Nobody has looked yet: as if the reactor had told of it.
-    result = kUnannounced;
-    reactor_slot[0] = nullptr;
-    home()->Post(static_cast<IoOperation&>(*this));
-    return;
-  }
-  if (fills_) state.incoming_.Trim();
-  args.flags = found_nothing_ ? kFoundNothing : 0;
-  found_nothing_ = false;
-  state.drained_ = true;  // from now on that is for the reactor to say
-  home()->reactor()->Submit(*this);
 }
 
 void StreamRead::Delivered(WorkItem& item) noexcept {

@@ -34,7 +34,14 @@ class StreamRead : private HomeWait, private IoOperation {
  protected:
   // Of those that read ahead, one that `tells` is its caller's, who is told of the bytes; another
   // is part of a read that looks at what there is before, and what that leaves is yet to be told.
-  StreamRead(StreamRef state, bool fills, bool tells) noexcept;
+  StreamRead(StreamRef state, bool fills, bool tells) noexcept
+      : HomeWait(&OnStop<&CancelRead>),
+        IoOperation(&Delivered),
+        fills_(fills),
+        tells_(tells),
+        state_(std::move(state)) {
+    opcode = IoOpcode::kRead;
+  }
   ~StreamRead() = default;
   bool failed() const noexcept { return refusal_ != StreamRefusal::kNone || result < 0; }
   // How many bytes were read ahead.

@@ -303,27 +303,6 @@ absl::Status StreamState::Refused(absl::string_view what, StreamRefusal refusal)
   return absl::FailedPreconditionError(absl::StrCat(what, " (", Name(), "): ", why));
 }
 
-int64_t StreamState::ReceiveNow(absl::Span<char> into) noexcept {
-  sys::SystemCalls& calls = sys::Calls();
-  int64_t received = 0;
-  do {
-    received = is_socket() ? calls.Receive(fd(), into.data(), into.size())
-                           : calls.Read(fd(), into.data(), into.size());
-  } while (received == -EINTR);
-  return received == -EWOULDBLOCK ? -EAGAIN : received;
-}
-
-int64_t StreamState::SendNow(absl::Span<const char> data) noexcept {
-  if (kind_ == Kind::kFile) return 0;
-  sys::SystemCalls& calls = sys::Calls();
-  int64_t sent = 0;
-  do {
-    sent = is_socket() ? calls.Send(fd(), data.data(), data.size())
-                       : calls.Write(fd(), data.data(), data.size());
-  } while (sent == -EINTR);
-  return sent == -EAGAIN || sent == -EWOULDBLOCK ? 0 : sent;
-}
-
 void StreamState::Enqueue(absl::Span<const char> data) {
   const bool pumps = outgoing_ != nullptr;
   if (!pumps) outgoing_ = std::make_unique<Outgoing>(*this);

@@ -249,12 +249,12 @@ class StreamState final : private MultishotOwner {
   void StopShots() noexcept;
 
   // What the kernel has now, up to into.size(): how much, 0 at the end, or -errno; -EAGAIN when it
-  // has nothing now.
-  int64_t ReceiveNow(absl::Span<char> into) noexcept;
+  // has nothing now. In stream_calls.h, as SendNow is.
+  inline int64_t ReceiveNow(absl::Span<char> into) noexcept;
   // Whether reads do that, and do not leave it to the reactor.
   bool reads_itself() const noexcept { return reading_ == Reading::kItself; }
   // What the kernel takes now: how much, or -errno; 0 when it takes nothing now.
-  int64_t SendNow(absl::Span<const char> data) noexcept;
+  inline int64_t SendNow(absl::Span<const char> data) noexcept;
   bool Fits(size_t bytes) const noexcept { return bytes + unsent() <= high_water_.load(kRelaxed); }
   void CountUnsent() noexcept;
   void Enqueue(absl::Span<const char> data);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/stream_calls.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/task/budget.h"

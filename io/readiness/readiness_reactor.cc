@@ -30,6 +30,10 @@ bool UsesFilePosition(const IoOperation& operation) noexcept {
 // As `size` bytes were asked for, at most 2^31 - 1 are ever moved, so that the result fits.
 constexpr size_t kMaxTransfer = 0x7fff'f000;  // what Linux moves at most in one call
 
+int32_t Announced(const ReadinessEvent& event) noexcept {
+  return static_cast<int32_t>(std::min<int64_t>(event.readable_bytes, INT32_MAX));
+}
+
 }  // namespace
 
 // --- descriptors ---
@@ -136,6 +140,10 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
     Descriptor* const known = Find(operation.fd);
     if (known != nullptr && !known->closing()) return SubmitAwaitInput(*known, operation);
   }
+  SubmitOther(operation);
+}
+
+void ReadinessReactor::SubmitOther(IoOperation& operation) noexcept {
   if (NamesAFile(operation)) {
     if (!blocking_.Start(operation)) Complete(operation, -EPERM);
     return;
@@ -368,19 +376,32 @@ void ReadinessReactor::Handle(const ReadinessEvent& event) noexcept {
   Descriptor* const found = Find(event.fd);
   if (found == nullptr || found->generation != event.generation) return;  // closed meanwhile
   Descriptor& descriptor = *found;
+  // As mostly: one waits for input, and nobody for anything else.
+  IoOperation* const first = descriptor.input.first;
+  if (first != nullptr && first->next == nullptr && first->opcode == IoOpcode::kAwaitInput &&
+      event.readable && !event.broken && !event.urgent && descriptor.output.empty() &&
+      descriptor.rare == nullptr) [[likely]] {
+    if (event.writable) descriptor.SetReady(kOutput);
+    descriptor.announced = Announced(event);
+    descriptor.input.Remove(*first);
+    return DeliverInput(descriptor, *first);
+  }
+  HandleOther(descriptor, event);
+}
+
+void ReadinessReactor::HandleOther(Descriptor& descriptor, const ReadinessEvent& event) noexcept {
   if (event.broken) descriptor.broken = true;
   if (event.urgent) descriptor.urgent = true;
   if (event.readable || event.broken) {
     descriptor.SetReady(kInput);
-    descriptor.announced = static_cast<int32_t>(std::min<int64_t>(event.readable_bytes, INT32_MAX));
-    if (!descriptor.input.empty()) Serve(descriptor, kInput);
+    descriptor.announced = Announced(event);
+    Serve(descriptor, kInput);
   }
   if (event.writable || event.broken) {
     descriptor.SetReady(kOutput);
-    if (!descriptor.output.empty()) Serve(descriptor, kOutput);
+    Serve(descriptor, kOutput);
   }
-  if (descriptor.rare == nullptr) [[likely]]
-    return;
+  if (descriptor.rare == nullptr) return;
   Rare& rare = *descriptor.rare;
   OperationList polls = std::exchange(rare.polls, OperationList());
   while (IoOperation* poll = polls.first) {

@@ -114,6 +114,7 @@ class ReadinessReactor : public Reactor {
   static Side SideOf(const IoOperation& operation) noexcept;
   static OperationList& ListOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
 
+  void SubmitOther(IoOperation& operation) noexcept;
   void SubmitPoll(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitAwaitInput(Descriptor& descriptor, IoOperation& operation) noexcept;
   void DeliverInput(Descriptor& descriptor, IoOperation& operation) noexcept;
@@ -126,6 +127,7 @@ class ReadinessReactor : public Reactor {
   bool Try(Descriptor& descriptor, IoOperation& operation) noexcept;
   bool TryConnect(Descriptor& descriptor, IoOperation& operation) noexcept;
   bool TryPoll(IoOperation& operation) noexcept;
+  void HandleOther(Descriptor& descriptor, const ReadinessEvent& event) noexcept;
   void Serve(Descriptor& descriptor, Side side) noexcept;
   void ServeBlocking() noexcept;
   void FinishClose(IoOperation& operation) noexcept;

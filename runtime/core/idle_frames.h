@@ -15,6 +15,7 @@
 #define PLAIT_RUNTIME_CORE_IDLE_FRAMES_H_
 
 #include <algorithm>
+#include <cstdint>
 
 #include "absl/time/time.h"
 #include "plait/runtime/core/deadline.h"
@@ -31,7 +32,10 @@ inline constexpr absl::Duration kIdleUntilFramesGo = absl::Milliseconds(100);
 // something to do.
 inline Deadline SleepUntilFramesGo(Clock& clock, Deadline deadline, Deadline now) noexcept {
   if (!KeepsFrames() || clock.is_virtual()) return deadline;
-  return std::min(deadline, now + kIdleUntilFramesGo);
+  // In whole numbers, as every sleep comes by here.
+  constexpr int64_t kNanos = 100'000'000;
+  static_assert(absl::Nanoseconds(kNanos) == kIdleUntilFramesGo);
+  return std::min(deadline, Deadline::AtNanos(now.nanos() + kNanos));
 }
 
 // It has slept since `since`, and still has nothing to do.
