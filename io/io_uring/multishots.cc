@@ -43,7 +43,11 @@ bool Multishots::MakeBuffers(Ring& ring) noexcept {
   // Untouched, and so without real memory, as long as they are not provided.
   if (::posix_memalign(&queue, kPage, count * sizeof(io_uring_buf)) != 0) return false;
   buffer_ring_.reset(static_cast<io_uring_buf_ring*>(queue));
-  if (::posix_memalign(&memory, kPage, size_t{count} * options_.buffer_size) != 0) return false;
+  // One line more than a power of two apart, where all first lines would share one set of the
+  // cache.
+  constexpr size_t kCacheLine = 64;
+  const size_t stride = options_.buffer_size + kCacheLine;
+  if (::posix_memalign(&memory, kPage, count * stride) != 0) return false;
   buffer_memory_.reset(static_cast<char*>(memory));
   if (!Register(ring)) return false;
   lent_.reset(new (std::nothrow) bool[count]());
@@ -51,7 +55,7 @@ bool Multishots::MakeBuffers(Ring& ring) noexcept {
   buffer_shots_.reset(new (std::nothrow) Shot[count]);
   if (buffer_shots_ == nullptr) return false;
   for (unsigned i = 0; i < count; ++i) {
-    buffer_shots_[i].data = buffer_memory_.get() + size_t{i} * options_.buffer_size;
+    buffer_shots_[i].data = buffer_memory_.get() + i * stride;
   }
   Provide(0, std::min(options_.first_buffers, count));
   return true;

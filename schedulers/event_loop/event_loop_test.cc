@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -25,7 +26,10 @@
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/io_operation.h"
+#include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/work_item.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/reactor_factory.h"
@@ -58,6 +62,54 @@ Task<absl::StatusOr<size_t>> ReadOne(int fd) {
 }
 
 Task<absl::Status> SleepTask(absl::Duration duration) { co_return co_await Sleep(duration); }
+
+struct CountedItem : WorkItem {
+  CountedItem() : WorkItem(&Run) {}
+  static void Run(WorkItem& item) noexcept {
+    auto& self = static_cast<CountedItem&>(item);
+    ++*self.ran;
+    if (self.stops != nullptr) self.stops->Stop();
+  }
+
+  int* ran = nullptr;
+  EventLoop* stops = nullptr;
+};
+
+// A wait brings all of `burst`; a look, which it counts, nothing.
+class BurstReactor final : public Reactor {
+ public:
+  BurstReactor(std::vector<CountedItem>& burst, int& looks) : burst_(burst), looks_(looks) {}
+
+  absl::string_view name() const override { return "burst"; }
+  void Submit(IoOperation&) noexcept override {}
+  void Cancel(IoOperation&) noexcept override {}
+  void Poll(Deadline deadline, Clock&, WorkQueue& ready) noexcept override {
+    if (deadline == Deadline::Immediate()) {
+      ++looks_;
+    } else {
+      for (CountedItem& item : burst_) ready.Push(item);
+    }
+  }
+  void Wake() noexcept override {}
+  size_t in_flight() const noexcept override { return 0; }
+  bool expects_results() const noexcept override { return true; }
+
+ private:
+  std::vector<CountedItem>& burst_;
+  int& looks_;
+};
+
+TEST(EventLoopTurnTest, WhatAWaitHasBroughtIsRunBeforeTheNextLook) {
+  std::vector<CountedItem> burst(EventLoop::kMaxItemsPerTurn);
+  int ran = 0;
+  int looks = 0;
+  for (CountedItem& item : burst) item.ran = &ran;
+  EventLoop loop(std::make_unique<BurstReactor>(burst, looks));
+  burst.back().stops = &loop;
+  ASSERT_TRUE(loop.RunForever().ok());
+  EXPECT_EQ(ran, EventLoop::kMaxItemsPerTurn);
+  EXPECT_EQ(looks, 0);
+}
 
 class EventLoopTest : public testing::TestWithParam<ReactorFactory> {
  protected:
