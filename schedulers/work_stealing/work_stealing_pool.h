@@ -37,7 +37,7 @@
 // pool takes no time by that clock.
 //
 // Cost: scheduling from the pool's own threads is a store, or where something else is next a push
-// to the worker's deque, and to take it again a locked instruction; from outside it is three locked
+// to the worker's deque, and to take it again a locked instruction; from outside it is four locked
 // instructions, and a wake-up where somebody sleeps and nobody looks for work. Nothing is allocated
 // per item. An idle worker looks for work for some tens of microseconds, where that has paid
 // lately, and then sleeps: in its reactor where it has operations in flight, and else on a futex.
@@ -81,8 +81,8 @@ struct WorkStealingPoolOptions {
   // What idle threads prefer; see spinner.h.
   IdlePolicy idle = IdlePolicy::kBalanced;
   // Called once a thread, by who makes the pool, and by another thread for each that works in the
-  // place of blocked ones. Empty: no reactors; operations on descriptors then fail with
-  // FailedPrecondition.
+  // place of blocked ones, or to whose place something is posted. Empty: no reactors; operations on
+  // descriptors then fail with FailedPrecondition.
   absl::AnyInvocable<absl::StatusOr<std::unique_ptr<Reactor>>()> reactor;
   // Null for the machine's. Outlives the pool.
   Clock* clock = nullptr;
