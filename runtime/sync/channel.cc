@@ -15,6 +15,13 @@ size_t ChannelBase::CheckedCapacity(size_t capacity) {
   return capacity;
 }
 
+void ChannelBase::BecomeShared() noexcept {
+  senders_wait_.store(!senders_.empty(), kRelaxed);
+  receivers_wait_.store(!receivers_.empty(), kRelaxed);
+  // Release: the flags, and what was done alone, are visible to who sees it.
+  shared_.store(true, kRelease);
+}
+
 absl::Status ChannelBase::Closed() {
   return absl::FailedPreconditionError("the channel is closed");
 }

@@ -18,11 +18,16 @@
 // Threads: any, at once; what came before a Send is visible after the Receive of its item.
 // Lifetime: the channel outlives whoever waits (CHECK) and every call. T moves without exceptions.
 // A capacity of 0 is a programming error (CHECK). Cost: two locked instructions an item when nobody
-// waits; memory for all `capacity` items from the beginning, and nothing allocated after.
+// waits, and none while one thread alone has the channel and has used it some thousand times
+// (runtime/core/biased_lock.h); memory for all `capacity` items from the beginning, and nothing
+// allocated after.
 //
-// How it works. Items go through a StampedRing, without a lock. Whoever finds it full or empty
-// takes the lock, joins a list, raises that side's flag and looks again; whoever has sent or
-// received looks at the other side's flag, and if it is up takes the lock and serves:
+// How it works. Until several threads have used it, all is done under the lock, which belongs to
+// the one thread, and an item goes straight to whoever waits for one. A thread that finds the lock
+// shared makes the channel shared, under the lock and for good (shared_). From then on items go
+// through a StampedRing, without a lock. Whoever finds it full or empty takes the lock, joins a
+// list, raises that side's flag and looks again; whoever has sent or received looks at the other
+// side's flag, and if it is up takes the lock and serves:
 //
 //     receiver                               sender
 //     waits for an item:                     sends:
@@ -50,6 +55,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/biased_lock.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/sync/stamped_ring.h"
@@ -78,12 +84,24 @@ class ChannelBase {
   static absl::Status SendCancelled();
   static absl::Status ReceiveCancelled();
 
-  // Read by everyone, seldom written: away from what is written all the time.
-  alignas(64) Atomic<bool> senders_wait_{false};
+  // Under lock_: whether the channel is still one thread's. If not, it is shared from here on.
+  bool StaysAlone() noexcept {
+    if (shared_.load(kRelaxed)) return false;
+    if (!lock_.shared()) [[likely]]
+      return true;
+    BecomeShared();
+    return false;
+  }
+  void BecomeShared() noexcept;
+
+  // Read by everyone, seldom written: away from what is written all the time. The latter two mean
+  // something in a shared channel only.
+  alignas(64) Atomic<bool> shared_{false};
+  Atomic<bool> senders_wait_{false};
   Atomic<bool> receivers_wait_{false};
-  alignas(64) SpinLock lock_;  // guards what follows
-  WaiterList senders_;         // the ring is full
-  WaiterList receivers_;       // the ring is empty
+  alignas(64) BiasedLock lock_;  // guards what follows, and in a channel that is not shared, all
+  WaiterList senders_;           // the ring is full
+  WaiterList receivers_;         // the ring is empty
 };
 
 }  // namespace internal
@@ -118,45 +136,44 @@ class Channel : private internal::ChannelBase {
   // Without waiting: ResourceExhausted when full, or when others wait to send; FailedPrecondition
   // when closed. `value` is untouched then.
   absl::Status TrySend(T&& value) {
-    if (senders_wait_.load(internal::kRelaxed) && SendersAreAhead()) return Full();
-    for (int round = 0;; ++round) {
-      switch (PushAndServe(value)) {
-        case RingResult::kDone:
-          return absl::OkStatus();
-        case RingResult::kClosed:
-          return Closed();
-        case RingResult::kBlocked:
-          return Full();
-        case RingResult::kBusy:
-          internal::SpinWait(round);
+    RingResult result = RingResult::kBusy;
+    if (!Alone(result, SendStep{*this, value})) {
+      if (senders_wait_.load(internal::kRelaxed) && SendersAreAhead()) return Full();
+      for (int round = 0; (result = PushAndServe(value)) == RingResult::kBusy; ++round) {
+        internal::SpinWait(round);
       }
     }
+    if (result == RingResult::kDone) [[likely]]
+      return absl::OkStatus();
+    return result == RingResult::kClosed ? Closed() : Full();
   }
   absl::Status TrySend(const T& value) { return TrySend(T(value)); }
 
   // Without waiting: Unavailable when empty, or when others wait to receive; FailedPrecondition
   // when empty and closed.
   absl::StatusOr<T> TryReceive() {
-    if (receivers_wait_.load(internal::kRelaxed) && ReceiversAreAhead()) return Empty();
     std::optional<T> value;
-    for (int round = 0;; ++round) {
-      switch (PopAndServe(value)) {
-        case RingResult::kDone:
-          return *std::move(value);
-        case RingResult::kClosed:
-          return Closed();
-        case RingResult::kBlocked:
-          return Empty();
-        case RingResult::kBusy:
-          internal::SpinWait(round);
+    RingResult result = RingResult::kBusy;
+    if (!Alone(result, ReceiveStep{*this, value})) {
+      if (receivers_wait_.load(internal::kRelaxed) && ReceiversAreAhead()) return Empty();
+      for (int round = 0; (result = PopAndServe(value)) == RingResult::kBusy; ++round) {
+        internal::SpinWait(round);
       }
     }
+    if (result == RingResult::kDone) [[likely]]
+      return *std::move(value);
+    return result == RingResult::kClosed ? Closed() : Empty();
   }
 
   // Closing again does nothing.
   void Close() {
-    ring_.Close();
-    LockAndServe();
+    internal::WakeList woken;
+    {
+      internal::BiasedLockHolder hold(lock_);
+      ring_.Close();
+      Serve(woken, nullptr, Patient::kNobody);
+    }
+    woken.WakeAll();
   }
   bool closed() const { return ring_.closed(); }
 
@@ -169,6 +186,55 @@ class Channel : private internal::ChannelBase {
  private:
   // Whose wait depends on what Serve finds, so that it must not leave a slot that is busy.
   enum class Patient { kNobody, kSender, kReceiver };
+
+  // --- while it is one thread's ---
+
+  // Under lock_. What it hands to, or takes from, one that waits is that one's outcome.
+  struct SendStep {
+    Channel& channel;
+    T& value;
+    RingResult operator()(Waiter** woken) const {
+      if (!channel.senders_.empty()) return RingResult::kBlocked;  // behind them
+      // Who waits to receive has an empty ring, which is not closed.
+      if (auto* first = static_cast<ReceiveAwaiter*>(channel.receivers_.PopFront())) {
+        first->value_.emplace(std::move(value));
+        *woken = first;
+        return RingResult::kDone;
+      }
+      return channel.ring_.PushAlone(value);
+    }
+  };
+  struct ReceiveStep {
+    Channel& channel;
+    std::optional<T>& value;
+    RingResult operator()(Waiter** woken) const {
+      if (!channel.receivers_.empty()) return RingResult::kBlocked;  // behind them
+      const RingResult result = channel.ring_.PopAlone(value);
+      if (result != RingResult::kDone) return result;
+      if (auto* first = static_cast<SendAwaiter*>(channel.senders_.PopFront())) {
+        first->sent_ = channel.ring_.PushAlone(first->value_) == RingResult::kDone;
+        *woken = first;
+      }
+      return result;
+    }
+  };
+
+  // False, and nothing was done, where the channel is shared.
+  template <class Step>
+  bool Alone(RingResult& result, const Step& step) {
+    // Acquire: what was done alone is visible to who goes without the lock from here on.
+    if (shared_.load(internal::kAcquire)) return false;
+    Waiter* woken = nullptr;
+    {
+      internal::BiasedLockHolder hold(lock_);
+      if (!StaysAlone()) return false;
+      result = step(&woken);
+    }
+    if (woken != nullptr) woken->Wake();
+    return true;
+  }
+
+  // --- shared ---
 
   RingResult PushAndServe(T& value) {
     const RingResult result = ring_.TryPush(value);
@@ -184,7 +250,7 @@ class Channel : private internal::ChannelBase {
   [[gnu::noinline]] void LockAndServe() {
     internal::WakeList woken;
     {
-      internal::SpinLockHolder hold(lock_);
+      internal::BiasedLockHolder hold(lock_);
       Serve(woken, nullptr, Patient::kNobody);
     }
     woken.WakeAll();
@@ -193,12 +259,12 @@ class Channel : private internal::ChannelBase {
   // A flag is up: whether somebody really waits.
   bool SendersAreAhead() {
     LockAndServe();
-    internal::SpinLockHolder hold(lock_);
+    internal::BiasedLockHolder hold(lock_);
     return !senders_.empty();
   }
   bool ReceiversAreAhead() {
     LockAndServe();
-    internal::SpinLockHolder hold(lock_);
+    internal::BiasedLockHolder hold(lock_);
     return !receivers_.empty();
   }
 
@@ -247,8 +313,9 @@ class Channel : private internal::ChannelBase {
   }
 
   // For await_suspend: joins `list`, unless there is nothing to wait for, or a stop came before.
+  template <class Step>
   bool Wait(Waiter& self, internal::PromiseBase& promise, internal::WaiterList& list,
-            internal::Atomic<bool>& flag, Patient patient) {
+            internal::Atomic<bool>& flag, Patient patient, const Step& step) {
     self.Prepare(
         promise, lock_,
         patient == Patient::kSender ? internal::kChannelSendNote : internal::kChannelReceiveNote);
@@ -256,15 +323,25 @@ class Channel : private internal::ChannelBase {
     bool early = false;
     bool waits = false;
     {
-      internal::SpinLockHolder hold(lock_);
-      list.PushBack(self);
-      flag.store(true, internal::kSeqCst);
-      Serve(woken, &self, patient);
-      waits = !self.granted();
-      early = waits && self.CancelledEarly();
-      if (early) {
-        internal::WaiterList::Unlink(self);
-        if (list.empty()) flag.store(false, internal::kRelaxed);
+      internal::BiasedLockHolder hold(lock_);
+      if (StaysAlone()) {
+        Waiter* served = nullptr;
+        const RingResult result = step(&served);
+        if (served != nullptr) woken.Add(*served);
+        waits = result == RingResult::kBlocked;
+        if (!waits) self.Grant();
+        early = waits && self.CancelledEarly();
+        if (waits && !early) list.PushBack(self);
+      } else {
+        list.PushBack(self);
+        flag.store(true, internal::kSeqCst);
+        Serve(woken, &self, patient);
+        waits = !self.granted();
+        early = waits && self.CancelledEarly();
+        if (early) {
+          internal::WaiterList::Unlink(self);
+          if (list.empty()) flag.store(false, internal::kRelaxed);
+        }
       }
     }
     woken.WakeAll();
@@ -278,16 +355,23 @@ class Channel : private internal::ChannelBase {
     SendAwaiter(Channel& channel, T value) : channel_(channel), value_(std::move(value)) {}
 
     bool await_ready() {
-      if (channel_.senders_wait_.load(internal::kRelaxed)) return false;  // behind them
       if (!internal::SpendBudget()) return false;
-      const RingResult result = channel_.PushAndServe(value_);
+      RingResult result = RingResult::kBlocked;
+      if (!channel_.Alone(result, SendStep{channel_, value_})) {
+        if (channel_.senders_wait_.load(internal::kRelaxed)) return false;  // behind them
+        result = channel_.PushAndServe(value_);
+      }
       sent_ = result == RingResult::kDone;
       return sent_ || result == RingResult::kClosed;
     }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) {
       return channel_.Wait(*this, waiter.promise(), channel_.senders_, channel_.senders_wait_,
-                           Patient::kSender);
+                           Patient::kSender, [this](Waiter** woken) {
+                             const RingResult result = SendStep{channel_, value_}(woken);
+                             sent_ = result == RingResult::kDone;
+                             return result;
+                           });
     }
     absl::Status await_resume() {
       if (!this->Finish()) return SendCancelled();
@@ -307,15 +391,18 @@ class Channel : private internal::ChannelBase {
     explicit ReceiveAwaiter(Channel& channel) : channel_(channel) {}
 
     bool await_ready() {
-      if (channel_.receivers_wait_.load(internal::kRelaxed)) return false;  // behind them
       if (!internal::SpendBudget()) return false;
-      const RingResult result = channel_.PopAndServe(value_);
+      RingResult result = RingResult::kBlocked;
+      if (!channel_.Alone(result, ReceiveStep{channel_, value_})) {
+        if (channel_.receivers_wait_.load(internal::kRelaxed)) return false;  // behind them
+        result = channel_.PopAndServe(value_);
+      }
       return result == RingResult::kDone || result == RingResult::kClosed;
     }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) {
       return channel_.Wait(*this, waiter.promise(), channel_.receivers_, channel_.receivers_wait_,
-                           Patient::kReceiver);
+                           Patient::kReceiver, ReceiveStep{channel_, value_});
     }
     absl::StatusOr<T> await_resume() {
       if (!this->Finish()) return ReceiveCancelled();

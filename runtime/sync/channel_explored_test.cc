@@ -44,9 +44,17 @@ int Receive(ItemChannel& channel) {
   return (*item)->value;
 }
 
+// As it is once two threads have used it.
+struct SharedChannel : ItemChannel {
+  explicit SharedChannel(size_t capacity) : ItemChannel(capacity) {
+    Require(!TryReceive().ok(), "it is empty");
+    Parallel({[this] { Require(!TryReceive().ok(), "it is empty"); }});
+  }
+};
+
 // Each of the three may have to wait for another.
 void TwoReceiveAndOneSends() {
-  ItemChannel channel(1);
+  SharedChannel channel(1);
   int one = 0, two = 0;
   Send(channel, 1);
   Parallel({[&] { one = Receive(channel); }, [&] { two = Receive(channel); },
@@ -55,7 +63,7 @@ void TwoReceiveAndOneSends() {
 }
 
 void TwoSendAndOneReceives() {
-  ItemChannel channel(1);
+  SharedChannel channel(1);
   int sum = 0;
   Send(channel, 1);
   Parallel({[&] { Send(channel, 2); }, [&] { Send(channel, 4); },
@@ -66,7 +74,7 @@ void TwoSendAndOneReceives() {
 }
 
 void AReceiveIsCancelled() {
-  ItemChannel channel(1);
+  SharedChannel channel(1);
   internal::StopState stop;
   bool received = false;
   Parallel({[&] { received = Await(channel.Receive(), &stop).ok(); }, [&] { Send(channel, 1); },
@@ -74,10 +82,33 @@ void AReceiveIsCancelled() {
   Require(received == channel.empty(), "the item was received, or is there");
 }
 
+// Whoever comes second makes it shared, while somebody may wait already.
+void ItBecomesShared() {
+  ItemChannel channel(1);
+  int one = 0, two = 0;
+  Send(channel, 1);
+  Parallel({[&] {
+              one = Receive(channel);
+              two = Receive(channel);
+            },
+            [&] { Send(channel, 2); }});
+  Require(one == 1 && two == 2, "each item came once, in order");
+}
+
+// What the first did alone is visible to who has never had the lock.
+void AThirdFindsItShared() {
+  ItemChannel channel(2);
+  int one = 0;
+  Parallel({[&] { Send(channel, 1); }, [&] { Send(channel, 2); }, [&] { one = Receive(channel); }});
+  Require(one == 1 || one == 2, "an item came");
+}
+
 std::vector<Scenario> ChannelScenarios() {
   return {{"two receive and one sends", TwoReceiveAndOneSends},
           {"two send and one receives", TwoSendAndOneReceives, {.preemptions = 1}},
-          {"a receive is cancelled", AReceiveIsCancelled, {.preemptions = 1}}};
+          {"a receive is cancelled", AReceiveIsCancelled, {.preemptions = 1}},
+          {"it becomes shared", ItBecomesShared, {.preemptions = 2}},
+          {"a third finds it shared", AThirdFindsItShared, {.preemptions = 1}}};
 }
 
 TEST(ChannelExploredTest, NoItemAndNoWakeUpIsLost) { ExpectAllExecutionsPass(ChannelScenarios()); }
@@ -85,8 +116,9 @@ TEST(ChannelExploredTest, NoItemAndNoWakeUpIsLost) { ExpectAllExecutionsPass(Cha
 TEST(ChannelExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
   // One preemption is enough to notice each.
   ExpectMutantsKilled("runtime/sync/",
-                      {{"two receive and one sends", TwoReceiveAndOneSends, {.preemptions = 1}}},
-                      11);
+                      {{"two receive and one sends", TwoReceiveAndOneSends, {.preemptions = 1}},
+                       {"a third finds it shared", AThirdFindsItShared, {.preemptions = 0}}},
+                      13);
 }
 
 }  // namespace

@@ -21,8 +21,9 @@
 // A task that never has to wait gives others a turn after 128 awaits, then with the mutex locked.
 // Locking twice in one task waits for ever, as with asyncio's. Threads: any; a guard may be moved
 // to another task or thread and unlocked there. Lifetime: the mutex outlives its guards and whoever
-// waits for it (CHECK). Cost: one locked instruction to lock and one to unlock when nobody waits;
-// nothing allocates.
+// waits for it (CHECK). Cost: one locked instruction to lock and one to unlock when nobody waits,
+// and none once a thread alone has used it a thousand times (runtime/core/biased_lock.h); nothing
+// allocates.
 #ifndef PLAIT_RUNTIME_SYNC_MUTEX_H_
 #define PLAIT_RUNTIME_SYNC_MUTEX_H_
 
@@ -32,7 +33,7 @@
 
 #include "absl/status/status.h"
 #include "plait/runtime/core/atomic.h"
-#include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/biased_lock.h"
 #include "plait/runtime/sync/guard_await.h"  // IWYU pragma: export
 #include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
@@ -108,38 +109,35 @@ class Mutex {
   }
 
   // Somebody holds it.
-  bool locked() const noexcept { return state_.load(internal::kRelaxed) != kFree; }
+  bool locked() const noexcept { return held_.load(internal::kRelaxed); }
 
  private:
   friend class MutexGuard;
   friend class ConditionVariable;
 
-  // kFree <--Lock, Unlock, one compare-and-swap--> kHeld
-  // kHeld --a waiter comes, under lock_--> kHeldAndWaited --Unlock, under lock_--> kHeld or kFree
-  //
-  // In kHeldAndWaited the state changes under lock_ only. The waiters may all have been cancelled
-  // meanwhile: it means that there may be some.
-  static constexpr uint32_t kFree = 0;
-  static constexpr uint32_t kHeld = 1;
-  static constexpr uint32_t kHeldAndWaited = 2;
-
   bool LockNow() noexcept {
-    uint32_t expected = kFree;
-    // Acquire: what the last holder wrote is visible to this one.
-    return state_.compare_exchange_strong(expected, kHeld, internal::kAcquire, internal::kRelaxed);
+    internal::BiasedLockHolder hold(lock_);
+    return Take();
+  }
+  // Under lock_.
+  bool Take() noexcept {
+    if (held_.load(internal::kRelaxed)) return false;
+    held_.store(true, internal::kRelaxed);
+    return true;
   }
   void Unlock() noexcept {
-    uint32_t expected = kHeld;
-    // Release: what this holder wrote is visible to the next.
-    if (!state_.compare_exchange_strong(expected, kFree, internal::kRelease, internal::kRelaxed))
-        [[unlikely]] {
-      HandOver();
+    internal::Waiter* next = nullptr;
+    {
+      internal::BiasedLockHolder hold(lock_);
+      next = waiters_.PopFront();
+      // Else it stays held, by the next: nobody overtakes.
+      if (next == nullptr) held_.store(false, internal::kRelaxed);
     }
+    // The next holder gets what was written here through its executor. Without one, the mutex may
+    // be gone now.
+    if (next != nullptr) [[unlikely]]
+      next->Wake();
   }
-  // Unlocks in kHeldAndWaited.
-  void HandOver() noexcept;
-  // Under lock_: takes the mutex if it is free; else makes sure that Unlock looks for waiters.
-  bool LockOrNoteWaiter() noexcept;
 
   // `cancellable`: whether a stop request ends the wait.
   bool Suspend(internal::Waiter& waiter, internal::PromiseBase& promise, bool cancellable) noexcept;
@@ -164,8 +162,9 @@ class Mutex {
     const bool cancellable_;
   };
 
-  internal::Atomic<uint32_t> state_{kFree};
-  internal::SpinLock lock_;  // guards what follows
+  internal::BiasedLock lock_;  // guards what follows
+  // Relaxed: it changes under lock_, and whoever looks without learns nothing but what it was.
+  internal::Atomic<bool> held_{false};
   internal::WaiterList waiters_;
 };
 

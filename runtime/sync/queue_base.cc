@@ -18,7 +18,7 @@ absl::Status QueueBase::Closed() { return absl::FailedPreconditionError("the que
 absl::Status QueueBase::TaskDone() {
   WaiterList leaving;
   {
-    SpinLockHolder hold(lock_);
+    BiasedLockHolder hold(lock_);
     if (unfinished_ == 0) {
       return absl::FailedPreconditionError("TaskDone was called more often than items were put");
     }

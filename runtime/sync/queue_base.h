@@ -16,7 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/biased_lock.h"
 #include "plait/runtime/sync/wait_notes.h"
 #include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
@@ -63,7 +63,7 @@ class QueueBase {
   void CloseAnd(Drop drop) {
     WaiterList leaving;
     {
-      SpinLockHolder hold(lock_);
+      BiasedLockHolder hold(lock_);
       closed_ = true;
       const size_t dropped = drop();
       unfinished_ -= dropped < unfinished_ ? dropped : unfinished_;
@@ -74,7 +74,7 @@ class QueueBase {
     WakeEveryone(lock_, leaving);
   }
 
-  mutable SpinLock lock_;  // guards what follows
+  mutable BiasedLock lock_;  // guards what follows
   bool closed_ = false;
   const size_t capacity_;
   size_t unfinished_ = 0;  // put, and not yet done
@@ -135,7 +135,7 @@ class BasicQueue : public QueueBase {
   absl::Status TryPut(T&& value) {
     Waiter* getter = nullptr;
     {
-      SpinLockHolder hold(lock_);
+      BiasedLockHolder hold(lock_);
       if (closed_) return Closed();
       if (!PutNow(value, &getter)) return absl::ResourceExhaustedError("the queue is full");
     }
@@ -149,7 +149,7 @@ class BasicQueue : public QueueBase {
     std::optional<T> value;
     Waiter* putter = nullptr;
     {
-      SpinLockHolder hold(lock_);
+      BiasedLockHolder hold(lock_);
       if (!GetNow(value, &putter)) {
         return closed_ ? Closed() : absl::UnavailableError("the queue is empty");
       }
@@ -170,7 +170,7 @@ class BasicQueue : public QueueBase {
   }
 
   size_t size() const {
-    SpinLockHolder hold(lock_);
+    BiasedLockHolder hold(lock_);
     return items_.size();
   }
   bool empty() const { return size() == 0; }
@@ -215,7 +215,7 @@ class BasicQueue : public QueueBase {
       if (!SpendBudget()) return false;
       Waiter* getter = nullptr;
       {
-        SpinLockHolder hold(queue_.lock_);
+        BiasedLockHolder hold(queue_.lock_);
         if (!ReadyUnderLock(&getter)) return false;
       }
       if (getter != nullptr) getter->Wake();
@@ -258,7 +258,7 @@ class BasicQueue : public QueueBase {
       Waiter* putter = nullptr;
       bool ready = false;
       {
-        SpinLockHolder hold(queue_.lock_);
+        BiasedLockHolder hold(queue_.lock_);
         ready = ReadyUnderLock(&putter);
       }
       if (putter != nullptr) putter->Wake();

@@ -17,12 +17,15 @@
 // Between the claim and the new stamp the slot is its claimer's alone; everyone else who comes to
 // it gets kBusy, which passes by itself within a few instructions of that thread.
 //
+// PushAlone and PopAlone are for when nobody else touches the ring, as Channel sees to: then a
+// claim is no locked instruction, and nothing is ever kBusy.
+//
 // Orderings. Stamps: release when the slot is handed on, acquire when it is looked at: the item, or
 // the emptiness, is visible. Claims and the looks at the other position that decide kFull and
 // kEmpty: sequentially consistent, not for the ring itself, which would do with relaxed ones, but
 // for Channel, in which "I claimed, and then nobody waits" and "I wait, and then nothing was
 // claimed" must not both come true. On x86 that costs nothing, as a claim is a locked instruction
-// anyway.
+// anyway. Alone: relaxed; what lets others in later makes it visible.
 #ifndef PLAIT_RUNTIME_SYNC_STAMPED_RING_H_
 #define PLAIT_RUNTIME_SYNC_STAMPED_RING_H_
 
@@ -117,6 +120,30 @@ class StampedRing {
         head = head_.load(kRelaxed);  // others have popped
       }
     }
+  }
+
+  RingResult PushAlone(T& value) noexcept {
+    const uint64_t tail = tail_.load(kRelaxed);
+    if ((tail & closed_bit_) != 0) return RingResult::kClosed;
+    Slot& slot = slots_[tail & (closed_bit_ - 1)];
+    if (slot.stamp.load(kRelaxed) != tail) return RingResult::kBlocked;
+    ::new (static_cast<void*>(&slot.item)) T(std::move(value));
+    slot.stamp.store(tail + 1, kRelaxed);
+    tail_.store(Next(tail), kRelaxed);
+    return RingResult::kDone;
+  }
+
+  RingResult PopAlone(std::optional<T>& out) noexcept {
+    const uint64_t head = head_.load(kRelaxed);
+    Slot& slot = slots_[head & (closed_bit_ - 1)];
+    if (slot.stamp.load(kRelaxed) != head + 1) {
+      return closed() ? RingResult::kClosed : RingResult::kBlocked;
+    }
+    out.emplace(std::move(*slot.get()));
+    std::destroy_at(slot.get());
+    slot.stamp.store(head + lap_, kRelaxed);
+    head_.store(Next(head), kRelaxed);
+    return RingResult::kDone;
   }
 
   // From now on pushes give kClosed; those that have claimed a slot go through. Returns whether

@@ -62,10 +62,6 @@ std::vector<Scenario> MutexScenarios() {
 
 TEST(MutexExploredTest, OneAtATimeAndNoWakeUpIsLost) { ExpectAllExecutionsPass(MutexScenarios()); }
 
-TEST(MutexExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
-  ExpectMutantsKilled("runtime/sync/mutex", MutexScenarios(), 3);
-}
-
 // --- Semaphore ---
 
 void ThreeAcquire() {

@@ -4,18 +4,9 @@
 
 namespace plait::internal {
 
-void Waiter::PrepareUncancellable(PromiseBase& promise, SpinLock& lock,
-                                  const AwaitNote& note) noexcept {
-  before = nullptr;
-  promise_ = &promise;
-  lock_ = &lock;
-  SetAwaitNote(promise, note);
-}
-
-void Waiter::Prepare(PromiseBase& promise, SpinLock& lock, const AwaitNote& note) noexcept {
-  PrepareUncancellable(promise, lock, note);
+void Waiter::BeCancellable() noexcept {
   // Before it is in a list: once it is, another thread may grant it and free it.
-  StopState* stop = promise.context->stop;
+  StopState* stop = promise_->context->stop;
   if (stop == nullptr) return;
   std::construct_at(&stop_, &OnStop)->self = this;
   registered_ = stop->Register(stop_);
@@ -28,36 +19,26 @@ void Waiter::OnStop(WorkItem& item) noexcept {
   if (self.outcome() != Outcome::kPending) return;
   WakeList woken;
   bool wake = false;
-  {
-    SpinLockHolder hold(*self.lock_);
-    if (self.outcome() == Outcome::kPending) {
-      self.outcome_.store(Outcome::kCancelled, kRelaxed);
-      // Otherwise it is not in a list yet, and its own await_suspend will see CancelledEarly.
-      wake = self.before != nullptr;
-      if (wake) {
-        WaiterList::Unlink(self);
-        if (self.on_cancel_ != nullptr) self.on_cancel_(self, woken);
-      }
-    }
+  if (self.lock_is_biased_) {
+    BiasedLockHolder hold(*static_cast<BiasedLock*>(self.lock_));
+    wake = self.Cancel(woken);
+  } else {
+    SpinLockHolder hold(*static_cast<SpinLock*>(self.lock_));
+    wake = self.Cancel(woken);
   }
   woken.WakeAll();
   // Finish waits for this function when it runs on another thread, so `self` is still there.
   if (wake) self.Wake();
 }
 
-void WakeEveryone(SpinLock& lock, WaiterList& leaving) noexcept {
-  constexpr int kAtATime = 32;
-  for (;;) {
-    WakeList woken;
-    bool last = false;
-    {
-      SpinLockHolder hold(lock);
-      for (int i = 0; i < kAtATime && !leaving.empty(); ++i) woken.Add(*leaving.PopFront());
-      last = leaving.empty();
-    }
-    woken.WakeAll();
-    if (last) return;  // without another look: the lock may be gone once the last one is woken
-  }
+bool Waiter::Cancel(WakeList& woken) noexcept {
+  if (outcome() != Outcome::kPending) return false;
+  outcome_.store(Outcome::kCancelled, kRelaxed);
+  // Else it is not in a list yet, and its own await_suspend will see CancelledEarly.
+  if (before == nullptr) return false;
+  WaiterList::Unlink(*this);
+  if (on_cancel_ != nullptr) on_cancel_(*this, woken);
+  return true;
 }
 
 }  // namespace plait::internal

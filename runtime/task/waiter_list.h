@@ -1,9 +1,9 @@
 // Waiter and WaiterList: the suspended side of everything that makes a task wait for another
 // (Future, Queue, ...).
 //
-// A primitive has one SpinLock and, under it, FIFO lists of waiters. A waiter ends in one of two
-// ways, decided under that lock, so that it has exactly one outcome: it is granted what it waits
-// for, or it is cancelled.
+// A primitive has one lock, a SpinLock or a BiasedLock, and, under it, FIFO lists of waiters. A
+// waiter ends in one of two ways, decided under that lock, so that it has exactly one outcome: it
+// is granted what it waits for, or it is cancelled.
 //
 //   created --Suspend--> waiting --WaiterList::PopFront--> granted --> resumes on its executor
 //                           \----stop requested----------> cancelled --> resumes on its executor
@@ -14,8 +14,10 @@
 #define PLAIT_RUNTIME_TASK_WAITER_LIST_H_
 
 #include <cstdint>
+#include <type_traits>
 
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/biased_lock.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/await_note.h"
 #include "plait/runtime/task/promise.h"
@@ -25,6 +27,10 @@ namespace plait::internal {
 
 class WaiterList;
 class WakeList;
+
+template <class Lock>
+using LockHolder =
+    std::conditional_t<std::is_same_v<Lock, BiasedLock>, BiasedLockHolder, SpinLockHolder>;
 
 struct WaiterLink {
   WaiterLink* before;  // null when in no list
@@ -49,16 +55,27 @@ class Waiter : public WaiterLink {
   // From await_suspend, with `lock` not held: gets ready to wait for `promise`'s coroutine. Then
   // take the lock, look at the condition again, and either add the waiter to a list (unless
   // CancelledEarly) or call Grant. `note`, a constant, tells people what is waited for.
-  void Prepare(PromiseBase& promise, SpinLock& lock, const AwaitNote& note) noexcept;
+  template <class Lock>
+  void Prepare(PromiseBase& promise, Lock& lock, const AwaitNote& note) noexcept {
+    PrepareUncancellable(promise, lock, note);
+    BeCancellable();
+  }
 
   // The same for a wait that no stop request ends.
-  void PrepareUncancellable(PromiseBase& promise, SpinLock& lock, const AwaitNote& note) noexcept;
+  template <class Lock>
+  void PrepareUncancellable(PromiseBase& promise, Lock& lock, const AwaitNote& note) noexcept {
+    before = nullptr;
+    promise_ = &promise;
+    lock_ = &lock;
+    lock_is_biased_ = std::is_same_v<Lock, BiasedLock>;
+    SetAwaitNote(promise, note);
+  }
 
   // All of await_suspend, for the usual case: waits in `list` unless `ready()`, which runs under
   // the lock, also where a stop came before: what need not wait is not cancelled. Gives what
   // await_suspend returns.
-  template <class Ready>
-  bool Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, const AwaitNote& note,
+  template <class Lock, class Ready>
+  bool Park(PromiseBase& promise, Lock& lock, WaiterList& list, const AwaitNote& note,
             Ready ready) noexcept;
 
   // Under the lock: the stop came before the waiter was in a list. It must not be added; call Wake
@@ -86,16 +103,20 @@ class Waiter : public WaiterLink {
     using StopNode::StopNode;
     Waiter* self = nullptr;
   };
+  void BeCancellable() noexcept;
   static void OnStop(WorkItem& item) noexcept;
+  // Under the lock, unless it has its outcome. Whether it is to be woken.
+  bool Cancel(WakeList& woken) noexcept;
   Outcome outcome() const noexcept { return outcome_.load(kRelaxed); }
 
   PromiseBase* promise_;
-  SpinLock* lock_;
+  void* lock_;  // a BiasedLock or a SpinLock
   union {
     Stop stop_;  // made by Prepare; needs no destructor
   };
   CancelHook on_cancel_ = nullptr;
   bool registered_ = false;
+  bool lock_is_biased_;
   // Written under the lock. Looked at without it by a stop request only, which leaves a waiter
   // alone that has its outcome: its primitive may be gone by then. Relaxed, as nothing else follows
   // from what it sees.
@@ -184,14 +205,28 @@ class WakeList {
 // Grants and wakes all in `leaving`, a list of the caller's to which they were moved under `lock`.
 // The lock, which is not held, is taken for a few of them at a time, so that thousands of waiters
 // do not make others spin; a stop request may still take one out.
-void WakeEveryone(SpinLock& lock, WaiterList& leaving) noexcept;
+template <class Lock>
+void WakeEveryone(Lock& lock, WaiterList& leaving) noexcept {
+  constexpr int kAtATime = 32;
+  for (;;) {
+    WakeList woken;
+    bool last = false;
+    {
+      LockHolder<Lock> hold(lock);
+      for (int i = 0; i < kAtATime && !leaving.empty(); ++i) woken.Add(*leaving.PopFront());
+      last = leaving.empty();
+    }
+    woken.WakeAll();
+    if (last) return;  // without another look: the lock may be gone once the last one is woken
+  }
+}
 
-template <class Ready>
-bool Waiter::Park(PromiseBase& promise, SpinLock& lock, WaiterList& list, const AwaitNote& note,
+template <class Lock, class Ready>
+bool Waiter::Park(PromiseBase& promise, Lock& lock, WaiterList& list, const AwaitNote& note,
                   Ready ready) noexcept {
   Prepare(promise, lock, note);
   {
-    SpinLockHolder hold(lock);
+    LockHolder<Lock> hold(lock);
     if (ready()) {
       Grant();
       return false;

@@ -594,6 +594,16 @@ void Execution::Fence(MemoryOrder order, const Where* where) noexcept {
   CheckOverflow();
 }
 
+void Execution::HeavyBarrier(const Where& where) noexcept {
+  Point();
+  thread(running_).quiet = false;
+  // A mutant's, which is weaker, is none: there is nothing between.
+  if (Order(SiteKind::kFence, kSeqCst, where) != kSeqCst) return;
+  model_.HeavyBarrier(running_, count_);
+  if (settings_.traced) Trace(where, "heavy barrier");
+  CheckOverflow();
+}
+
 // --- plain memory ---
 
 void Execution::FailRace(const PlainMemory::Clash& clash, const PlainMemory::Access& access,

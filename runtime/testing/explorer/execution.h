@@ -93,6 +93,7 @@ class Execution {
   bool CompareExchange(const void* at, size_t size, uint64_t& expected, uint64_t desired, bool weak,
                        MemoryOrder success, MemoryOrder failure, const Where& where) noexcept;
   void Fence(MemoryOrder order, const Where* where) noexcept;
+  void HeavyBarrier(const Where& where) noexcept;
 
   // Of the code's plain memory.
   void Access(const void* at, size_t size, PlainMemory::Kind kind, const void* code) noexcept;

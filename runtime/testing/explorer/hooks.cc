@@ -106,6 +106,11 @@ void Fence(MemoryOrder order, const Site& site) noexcept {
   InsideExplorer().execution().Fence(order, &site);
 }
 
+void HeavyBarrier(const Site& site) noexcept {
+  if (Execution::Current() == nullptr) return;
+  InsideExplorer().execution().HeavyBarrier(site);
+}
+
 void Spin(const Site& site) noexcept {
   if (Execution::Current() == nullptr) return;
   InsideExplorer().execution().Spin(site);

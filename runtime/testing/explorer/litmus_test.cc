@@ -20,6 +20,7 @@ using internal::kRelease;
 using internal::kSeqCst;
 using internal::MemoryOrder;
 using internal::explored::Fence;
+using internal::explored::HeavyBarrier;
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::Not;
@@ -68,6 +69,45 @@ TEST(StoreBufferingTest, OneSeesTheOthersStoreUnderSequentialConsistency) {
   const auto some = UnorderedElementsAre(Outcome{0, 1}, Outcome{1, 0}, Outcome{1, 1});
   EXPECT_THAT(Outcomes([] { return StoreBuffering(kSeqCst, kSeqCst); }), some);
   EXPECT_THAT(Outcomes([] { return StoreBuffering(kRelaxed, kRelaxed, kSeqCst); }), some);
+}
+
+TEST(StoreBufferingTest, AHeavyBarrierOnOneSideOrdersBoth) {
+  const auto program = [](bool barrier) {
+    return Outcomes([barrier]() -> Outcome {
+      Atomic<int> x = 0, y = 0;
+      int a = -1, b = -1;
+      Parallel({[&] {
+                  x.store(1, kRelaxed);
+                  a = y.load(kRelaxed);
+                },
+                [&] {
+                  y.store(1, kRelaxed);
+                  if (barrier) HeavyBarrier();
+                  b = x.load(kRelaxed);
+                }});
+      return {a, b};
+    });
+  };
+  EXPECT_THAT(program(true), UnorderedElementsAre(Outcome{0, 1}, Outcome{1, 0}, Outcome{1, 1}));
+  EXPECT_THAT(program(false), Contains(Outcome{0, 0}));
+}
+
+TEST(MessagePassingTest, AHeavyBarrierOrdersWhatOthersReadToo) {
+  EXPECT_THAT(Outcomes([]() -> Outcome {
+                Atomic<int> x = 0, y = 0;
+                int a = -1, b = -1;
+                Parallel({[&] {
+                            x.store(1, kRelaxed);
+                            HeavyBarrier();
+                            y.store(1, kRelaxed);
+                          },
+                          [&] {
+                            a = y.load(kRelaxed);
+                            b = x.load(kRelaxed);
+                          }});
+                return {a, b};
+              }),
+              UnorderedElementsAre(Outcome{0, 0}, Outcome{0, 1}, Outcome{1, 1}));
 }
 
 TEST(StoreBufferingTest, AFenceOnOneSideOrdersItWithSequentiallyConsistentAccessesOfTheOther) {

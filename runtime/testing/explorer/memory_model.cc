@@ -277,19 +277,20 @@ MemoryModel::Modified MemoryModel::Modify(int thread_number, Location& location,
   return result;
 }
 
-void MemoryModel::Fence(int thread_number, MemoryOrder order) noexcept {
+ScSet MemoryModel::Fence(int thread_number, MemoryOrder order) noexcept {
   Thread& self = thread(thread_number);
   const uint32_t index = Tick(thread_number);
   Remember(thread_number, static_cast<uint64_t>(order));
   const Clock before = self.now;
   if (Acquires(order)) self.now.Join(self.pending);
+  ScSet itself = 0;
   if (order == kSeqCst) {
     if (sc_.full()) {
       overflown_ = true;
-      return;
+      return 0;
     }
-    const ScSet itself = ScOrder::Bit(sc_.Add(
-        thread_number, index, sc_.StronglyBefore(thread_number, before) | before.fences, 0));
+    itself = ScOrder::Bit(sc_.Add(thread_number, index,
+                                  sc_.StronglyBefore(thread_number, before) | before.fences, 0));
     // All that is coherence-ordered before something that happens before the fence comes before it.
     for (size_t i = 0; i < used_; ++i) {
       Location& location = *locations_[i];
@@ -318,6 +319,18 @@ void MemoryModel::Fence(int thread_number, MemoryOrder order) noexcept {
     self.now.fences |= itself;
   }
   if (Releases(order)) self.released = self.now;
+  return itself;
+}
+
+void MemoryModel::HeavyBarrier(int thread_number, int threads) noexcept {
+  const ScSet before = Fence(thread_number, kSeqCst);
+  ScSet others = 0;
+  for (int i = 0; i < threads; ++i) {
+    if (i != thread_number) others |= Fence(i, kSeqCst);
+  }
+  const ScSet after = Fence(thread_number, kSeqCst);
+  sc_.Demand(before, others);
+  sc_.Demand(others, after);
 }
 
 void MemoryModel::RememberRead(int thread_number, const Location& location,

@@ -126,7 +126,11 @@ class MemoryModel {
              Choose choose) noexcept;
   Modified Modify(int thread, Location& location, Change change, MemoryOrder success,
                   MemoryOrder failure, Choose choose) noexcept;
-  void Fence(int thread, MemoryOrder order) noexcept;
+  // Gives the fence itself, where it is sequentially consistent.
+  ScSet Fence(int thread, MemoryOrder order) noexcept;
+  // As if each of the first `threads` threads had a sequentially consistent fence here: `thread`
+  // one before those of the others, and one after.
+  void HeavyBarrier(int thread, int threads) noexcept;
 
   // The thread spins. Until now its loads may have read what was out of date; from now on they
   // read nothing that is older than the newest of now. (Stores become visible in finite time.)

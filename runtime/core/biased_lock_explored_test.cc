@@ -1,0 +1,61 @@
+// BiasedLock in every execution of small programs, its spin lock one step; every memory order
+// weakened, and the barrier left out.
+//
+// Traps: the lock that belongs to one thread is taken away while that thread is about to go in.
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "plait/runtime/core/biased_lock.h"
+#include "plait/runtime/testing/explorer/expect.h"
+#include "plait/runtime/testing/explorer/explorer.h"
+
+namespace plait::internal {
+namespace {
+
+using explorer::ExpectAllExecutionsPass;
+using explorer::ExpectMutantsKilled;
+using explorer::Parallel;
+using explorer::Require;
+using explorer::Scenario;
+
+struct Program {
+  BiasedLock lock;
+  int count = 0;  // under the lock
+
+  void Add() {
+    const BiasedLockHolder hold(lock);
+    ++count;
+  }
+  void OwnAndAdd(int times) {
+    {
+      const BiasedLockHolder hold(lock);
+      lock.GiveToThisThread();
+    }
+    for (int i = 0; i < times; ++i) Add();
+  }
+};
+
+void OneTakesItAway() {
+  Program program;
+  Parallel({[&] { program.OwnAndAdd(2); }, [&] { program.Add(); }});
+  Require(program.count == 3, "an addition was lost");
+}
+
+void TwoTakeItAway() {
+  Program program;
+  Parallel({[&] { program.OwnAndAdd(2); }, [&] { program.Add(); }, [&] { program.Add(); }});
+  Require(program.count == 4, "an addition was lost");
+}
+
+std::vector<Scenario> Scenarios() {
+  return {{"one takes it away", OneTakesItAway}, {"two take it away", TwoTakeItAway}};
+}
+
+TEST(BiasedLockExploredTest, OneThreadAtATimeIsIn) { ExpectAllExecutionsPass(Scenarios()); }
+
+TEST(BiasedLockExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
+  ExpectMutantsKilled("core/biased_lock", {{"one takes it away", OneTakesItAway}}, 4);
+}
+
+}  // namespace
+}  // namespace plait::internal
