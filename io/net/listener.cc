@@ -103,11 +103,10 @@ void SettleInTurn(int fd) noexcept {
   static_cast<void>(here->group()->HomeOf(fd, *home));
 }
 
-// None where it has gone again.
-SocketAddress PeerOf(int fd) noexcept {
-  SocketAddress peer;
+// 0, or -errno: ENOTCONN where it has gone again.
+int AskForPeer(int fd, SocketAddress& peer) noexcept {
   ::sockaddr* const room = peer.room();
-  return sys::Calls().PeerName(fd, room, peer.room_size()) >= 0 ? peer : SocketAddress();
+  return sys::Calls().PeerName(fd, room, peer.room_size());
 }
 
 // Nothing that will pass by itself: closed, no listener, no reactor, cancelled.
@@ -248,11 +247,12 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
       const int next = co_await shots->Next();
       if (!shots->pays()) continue;  // the reactor has none
       fd = next < 0 ? absl::StatusOr<int>(ErrnoToStatus(next, "accept")) : next;
-      if (next >= 0) peer = PeerOf(next);
-      if (next >= 0 && peer.family() == SocketAddress::Family::kNone) {
+      const int asked = next < 0 ? 0 : AskForPeer(next, peer);
+      if (asked < 0) {
         // No reactor knows it yet.
         static_cast<void>(sys::Calls().Close(next));
-        continue;
+        if (asked == -ENOTCONN) continue;  // it was reset already
+        fd = ErrnoToStatus(asked, "getpeername");
       }
     } else {
       ::sockaddr* const room = peer.room();
