@@ -251,8 +251,12 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
       if (asked < 0) {
         // No reactor knows it yet.
         static_cast<void>(sys::Calls().Close(next));
-        if (asked == -ENOTCONN) continue;  // it was reset already
-        fd = ErrnoToStatus(asked, "getpeername");
+        // Often it was reset already. The multishot goes on in any case.
+        if (asked != -ENOTCONN && on_error != nullptr && *on_error) {
+          (*on_error)(internal::NameError(ErrnoToStatus(asked, "getpeername"),
+                                          absl::StrCat("accept on ", state->local.ToString())));
+        }
+        continue;
       }
     } else {
       ::sockaddr* const room = peer.room();

@@ -153,7 +153,7 @@ TEST_P(NetFaultsTest, AServerWhoseClientsComeAgainAndStay) {
   } else {
     reaches.push_back(FaultInjection::kSocketError);
   }
-  std::vector<LeftOut> left_out = LeftOutOf(GetParam());
+  std::vector<sys::LeftOut> left_out = LeftOutOf(GetParam());
   // Such a connection counts as reset: it is passed over, and its client sees no more than an end.
   left_out.push_back({.call = FaultInjection::kPeerName, .error = ENOTCONN});
   RunFaultMatrix({.places = 12,
