@@ -1,8 +1,8 @@
 // hybrid: coroutines for what waits, processes for what computes.
 //
 // A server answers a client on one thread, while a process pool grinds: the thread only hands the
-// work out, so that every answer comes in time, also when a piece of work crashes. With
-// --where=loop the thread does the work itself, to see the difference.
+// work out, so that every answer comes in time. With --where=loop the thread does the work itself,
+// to see the difference.
 #include <algorithm>
 #include <cstdint>
 #include <string>

@@ -249,14 +249,13 @@ void PoolCore::OnDeath(WorkerSeat& worker, const WorkerExit& exit) noexcept {
     PoolCall* const call = worker.Take(n);
     if (call == nullptr) continue;
     const bool never_begun = worker.NeverBegins(n);
+    if (!never_begun) OnCallsDeath(*call, worker, exit);
     if (never_begun && (n != worker.first() || MayGoToAnother(*call, killed))) {
       --call->call.attempts;
       again.push_back(call);
     } else if (call->call.attempts < call->call.options.attempts) {
-      OnCallsDeath(*call, worker, exit);
       again.push_back(call);
     } else {
-      OnCallsDeath(*call, worker, exit);
       const std::string why =
           absl::StrCat("calling ", functions().name(call->function), ": its worker process ",
                        worker.process().pid(), " ", exit.ToString(),

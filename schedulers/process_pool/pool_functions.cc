@@ -6,6 +6,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -192,6 +193,18 @@ char* FindMemory(absl::string_view name) {
   return nullptr;
 }
 
+bool IsInSharedMemory(absl::string_view text) {
+  std::ifstream maps("/proc/self/maps");
+  const auto at = reinterpret_cast<uintptr_t>(text.data());
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0;
+    unsigned long end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) != 2) continue;
+    if (begin <= at && at < end) return absl::StrContains(line, "memfd:plait-payload");
+  }
+  return false;
+}
+
 namespace {
 
 // From here on the process faults where it says that it begins a call: there it cannot write.
@@ -247,6 +260,7 @@ FunctionTable PoolFunctions() {
       .Add("echo", &Echo)
       .Add("make", &Make)
       .Add("length", &Length)
+      .Add("is_in_shared_memory", &IsInSharedMemory)
       .Add("sum", &Sum)
       .Add("half_of", &HalfOf)
       .Add("die", &Die)

@@ -25,6 +25,8 @@ std::string Echo(const std::string& text);
 // A string of that many bytes.
 std::string Make(int64_t size);
 int64_t Length(absl::string_view text);
+// Whether it lies in memory that is shared with the program.
+bool IsInSharedMemory(absl::string_view text);
 int Sum(const std::vector<int>& all);
 absl::StatusOr<int> HalfOf(int n);  // InvalidArgument where it is odd
 // Ends the process: "segv", "abort", "exit 3", "kill", "bomb" (allocates much more than

@@ -91,13 +91,13 @@ void BM_RoundTripAfterAPause(benchmark::State& state) {
   constexpr absl::Duration kPause = absl::Microseconds(500);
   Latencies latencies;
   {
-    ProcessPool pool = NewPool(1);
+    ProcessPool pool = NewPool(state.range(0));
     EventLoop loop(MakeEpollReactor());
     BlockOn(loop, RoundTrips(state, pool, kPause, latencies));
   }
   Report(state, std::move(latencies), kPause);
 }
-BENCHMARK(BM_RoundTripAfterAPause)->Iterations(2000)->UseRealTime();
+BENCHMARK(BM_RoundTripAfterAPause)->Arg(1)->Arg(2)->Iterations(2000)->UseRealTime();
 
 Task<void> CallMany(ProcessPool* pool, int calls) {
   for (int i = 0; i < calls; ++i) {

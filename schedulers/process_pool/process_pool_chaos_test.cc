@@ -266,8 +266,8 @@ void ExpectEachOutcomeHasItsReason(const World& world) {
     // A sanitizer's memory is not limited, and a bomb kills itself in the end; or what is left of
     // the limit is too little for the sanitizer, which then exits.
     const bool fits = own == "segv"   ? how[3] == "SIGSEGV"
-                      : own == "bomb" ? how[3] == "SIGABRT" || how[3] == "SIGKILL" ||
-                                            (kSanitized && how[4].matched)
+                      : own == "bomb" ? how[3] == "SIGABRT" ||
+                                            (kSanitized && (how[3] == "SIGKILL" || how[4].matched))
                                       : how[4] == "7";
     ASSERT_TRUE(fits) << own << ": " << message;
   }

@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <iostream>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -41,8 +40,11 @@ using internal::StartSleeper;
 using internal::Stubborn;
 using internal::Until;
 
-// A second is what is promised, and what it takes is printed. A machine that does much else may
-// need longer until the processes are run that are to see it; one that is left stays for ever.
+// A second is what is promised. A machine that does much else may need longer until the processes
+// are run that are to see it: but not each time.
+constexpr int64_t kPromisedMs = 1'000;
+constexpr int kRounds = 20;
+// One that is left stays for ever.
 constexpr int kPatienceMs = 60'000;
 
 enum class Start { kFork, kExec };
@@ -86,8 +88,8 @@ Task<void> Work(ProcessPool* pool, std::string folder) {
 
 class ProcessPoolKilledTest : public ::testing::TestWithParam<std::tuple<ReactorFactory, Start>> {};
 
-TEST_P(ProcessPoolKilledTest, NobodyIsLeftASecondAfterTheProgramWasKilled) {
-  const auto& [reactor, start] = GetParam();
+// How long it takes until nobody is left.
+int64_t KillAProgram(const ReactorFactory& reactor, Start start) {
   const TestFolder folder;
   internal::AnswerPipe output;
   std::fflush(nullptr);
@@ -102,12 +104,20 @@ TEST_P(ProcessPoolKilledTest, NobodyIsLeftASecondAfterTheProgramWasKilled) {
   EXPECT_EQ(::kill(program, SIGKILL), 0);
   EXPECT_TRUE(output.WaitForEnd(kPatienceMs)) << "somebody is left";
   const int64_t took_ms = absl::ToInt64Milliseconds(Clock::Real().Now().Since(killed));
-  std::cout << "All were gone after " << took_ms << " ms." << std::endl;
-  RecordProperty("took_ms", static_cast<int>(took_ms));
   int status = 0;
   EXPECT_EQ(::waitpid(program, &status, 0), program);
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
   EXPECT_FALSE(HasChildren());
+  return took_ms;
+}
+
+TEST_P(ProcessPoolKilledTest, NobodyIsLeftASecondAfterTheProgramWasKilled) {
+  const auto& [reactor, start] = GetParam();
+  int64_t took_ms = KillAProgram(reactor, start);
+  for (int round = 1; took_ms >= kPromisedMs && round < kRounds && !HasFailure(); ++round) {
+    took_ms = KillAProgram(reactor, start);
+  }
+  EXPECT_LT(took_ms, kPromisedMs);
 }
 
 INSTANTIATE_TEST_SUITE_P(AllReactors, ProcessPoolKilledTest,

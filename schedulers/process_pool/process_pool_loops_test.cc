@@ -21,6 +21,7 @@
 #include "plait/schedulers/process_pool/pool_functions.h"
 #include "plait/schedulers/process_pool/process_pool.h"
 #include "plait/schedulers/process_pool/process_pool_fixture.h"
+#include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
 namespace {
@@ -116,6 +117,16 @@ TEST_P(ProcessPoolLoopsTest, LoopsComeAndGoAndEachCallHasItsOutcome) {
   }
   EXPECT_EQ(*Run(pool.Call(Square, 5)), 25);
   EXPECT_TRUE(Run(pool.Drain()).ok());
+  EXPECT_FALSE(HasChildren());
+}
+
+TEST_P(ProcessPoolLoopsTest, TasksOfAPoolOfThreadsCallItToo) {
+  ProcessPool pool = NewPool();
+  WorkStealingPool threads({.threads = 2, .reactor = [] { return GetParam().make(nullptr); }});
+  const Counts of = BlockOn(threads, CallMany(&pool, 300, /*cancels=*/true));
+  EXPECT_EQ(of.right + of.cancelled, 300) << of.other;
+  EXPECT_GE(of.right, 200) << "nobody has cancelled them";
+  EXPECT_TRUE(BlockOn(threads, pool.Drain()).ok());
   EXPECT_FALSE(HasChildren());
 }
 

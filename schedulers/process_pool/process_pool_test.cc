@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <fstream>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -18,8 +20,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
@@ -28,6 +32,8 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/sanitized.h"
+#include "plait/runtime/testing/test_folder.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/pool_functions.h"
 #include "plait/schedulers/process_pool/process_pool_fixture.h"
@@ -42,6 +48,7 @@ using internal::Echo;
 using internal::Exists;
 using internal::Gate;
 using internal::HalfOf;
+using internal::IsInSharedMemory;
 using internal::kLong;
 using internal::Length;
 using internal::Make;
@@ -93,7 +100,51 @@ TEST_P(ProcessPoolTest, LargeArgumentsAndResultsArrive) {
   EXPECT_EQ(*Run(pool.Call(Length, absl::string_view(large))), 5'000'000);
   EXPECT_EQ(Run(pool.Call(Make, 3'000'000))->size(), 3'000'000u);
   EXPECT_EQ(*Run(pool.Call(Echo, large)), large);
-  EXPECT_EQ(*Run(pool.Call(Echo, absl::string_view(large))), large) << "without a copy";
+  EXPECT_EQ(*Run(pool.Call(Echo, absl::string_view(large))), large);
+}
+
+// Of this process, in KiB.
+int64_t MemoryOfThis(absl::string_view what) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    absl::string_view rest = line;
+    int64_t kib = 0;
+    if (absl::ConsumePrefix(&rest, what) && absl::ConsumePrefix(&rest, ":") &&
+        absl::ConsumeSuffix(&rest, "kB") && absl::SimpleAtoi(rest, &kib)) {
+      return kib;
+    }
+  }
+  return -1;
+}
+
+TEST_P(ProcessPoolTest, ALargeArgumentIsOnceInSharedMemoryAndNotInBetween) {
+  ProcessPool pool = NewPool({.workers = 1});
+  const std::string large(size_t{64} << 20, 'x');
+  EXPECT_TRUE(*Run(pool.Call(IsInSharedMemory, absl::string_view(large)))) << "it is a copy";
+  EXPECT_FALSE(*Run(pool.Call(IsInSharedMemory, absl::string_view("small"))));
+  if (kSanitized) return;  // which have memory of their own
+  ProcessPool fresh = NewPool({.workers = 1});
+  EXPECT_EQ(*Run(fresh.Call(Square, 2)), 4);
+  if (std::ofstream("/proc/self/clear_refs") << "5" << std::flush; MemoryOfThis("VmHWM") < 0) {
+    GTEST_SKIP() << "the system does not tell how much memory a process had at most";
+  }
+  const int64_t before = MemoryOfThis("VmHWM");
+  EXPECT_EQ(*Run(fresh.Call(Length, absl::string_view(large))), int64_t{64} << 20);
+  const int64_t taken = MemoryOfThis("VmHWM") - before;
+  EXPECT_GE(taken, 64 << 10) << "this does not see it";
+  EXPECT_LT(taken, 96 << 10) << "there was a copy of it in between";
+}
+
+TEST_P(ProcessPoolTest, CallsForWhichThereIsNoRoomYetWaitForIt) {
+  for (const int workers : {1, 2}) {
+    ProcessPool pool = NewPool({.workers = workers, .max_payload = size_t{1} << 20});
+    const std::string large(700'000, 'x');
+    std::vector<Task<absl::StatusOr<std::string>>> calls;
+    for (int i = 0; i < 64; ++i) calls.push_back(pool.Call(Echo, large));
+    const absl::StatusOr<std::vector<std::string>> results = Run(Gather(std::move(calls)));
+    ASSERT_TRUE(results.ok()) << results.status();
+    for (const std::string& result : *results) ASSERT_EQ(result, large);
+  }
 }
 
 TEST_P(ProcessPoolTest, WhatIsLargerThanTheLimitIsResourceExhausted) {
@@ -177,14 +228,15 @@ TEST_P(ProcessPoolTest, SubmitStartsAtOnce) {
   EXPECT_EQ(Run(submit(pool, folder_.path())), absl::OkStatus());
 }
 
+// Whether it waits in the worker, or in the pool as the worker has its one.
+constexpr int kCallsAhead[] = {8, 1};
+
 TEST_P(ProcessPoolTest, ACancelledCallThatHasNotBegunNeverBegins) {
-  ProcessPool pool = NewPool({.workers = 1});
-  const std::string folder = folder_.path();
   auto both = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
     JoinHandle<absl::StatusOr<int>> first = on.Submit(Gate, in, "first");
     const std::string began = in + "/first.began";
     co_await Until(&began);
-    JoinHandle<absl::StatusOr<int>> second = on.Submit(Gate, in, "second");  // in the worker's ring
+    JoinHandle<absl::StatusOr<int>> second = on.Submit(Gate, in, "second");
     co_await Yield();
     second.Cancel();
     const absl::Status status = (co_await second).status();
@@ -192,13 +244,17 @@ TEST_P(ProcessPoolTest, ACancelledCallThatHasNotBegunNeverBegins) {
     const absl::StatusOr<int> ended = co_await first;
     co_return ended.ok() ? status : ended.status();
   };
-  EXPECT_EQ(Run(both(pool, folder)).code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(*Run(pool.Call(Square, 2)), 4);
-  EXPECT_FALSE(Exists(File("second.began")));
+  for (const int ahead : kCallsAhead) {
+    const TestFolder folder;
+    ProcessPool pool = NewPool({.workers = 1, .calls_per_worker = ahead});
+    EXPECT_EQ(Run(both(pool, folder.path())).code(), absl::StatusCode::kCancelled);
+    EXPECT_EQ(*Run(pool.Call(Square, 2)), 4);
+    EXPECT_FALSE(Exists(folder.path() + "/second.began"));
+  }
 }
 
 TEST_P(ProcessPoolTest, ACancelledCallThatRunsIsToldToStopAndItsProcessGoesOn) {
-  ProcessPool pool = NewPool({.workers = 1, .cancel_grace = kLong});
+  ProcessPool pool = NewPool({.workers = 1, .cancel_grace = kLong, .terminate_grace = kLong});
   const int pid = *Run(pool.Call(Pid));
   auto cancel = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
     JoinHandle<absl::StatusOr<int>> call = on.Submit(Gate, in, "gate");
@@ -245,7 +301,7 @@ TEST_P(ProcessPoolTest, ALateCallIsDeadlineExceededAndStopped) {
 }
 
 TEST_P(ProcessPoolTest, ALateCallThatRunsIsToldToStopAndItsProcessGoesOn) {
-  ProcessPool pool = NewPool({.workers = 1, .cancel_grace = kLong});
+  ProcessPool pool = NewPool({.workers = 1, .cancel_grace = kLong, .terminate_grace = kLong});
   const int pid = *Run(pool.Call(Pid));
   // Until it is not late before it has begun.
   for (absl::Duration timeout = absl::Milliseconds(50); !Exists(File("late.began")); timeout *= 2) {
@@ -258,8 +314,6 @@ TEST_P(ProcessPoolTest, ALateCallThatRunsIsToldToStopAndItsProcessGoesOn) {
 }
 
 TEST_P(ProcessPoolTest, ALateCallThatHasNotBegunNeverBegins) {
-  ProcessPool pool = NewPool({.workers = 1});
-  const std::string folder = folder_.path();
   auto late = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
     JoinHandle<absl::StatusOr<int>> first = on.Submit(Gate, in, "first");
     const std::string began = in + "/first.began";
@@ -270,9 +324,13 @@ TEST_P(ProcessPoolTest, ALateCallThatHasNotBegunNeverBegins) {
     const absl::StatusOr<int> ended = co_await first;
     co_return ended.ok() ? second.status() : ended.status();
   };
-  EXPECT_EQ(Run(late(pool, folder)).code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(*Run(pool.Call(Square, 2)), 4);
-  EXPECT_FALSE(Exists(File("second.began")));
+  for (const int ahead : kCallsAhead) {
+    const TestFolder folder;
+    ProcessPool pool = NewPool({.workers = 1, .calls_per_worker = ahead});
+    EXPECT_EQ(Run(late(pool, folder.path())).code(), absl::StatusCode::kDeadlineExceeded);
+    EXPECT_EQ(*Run(pool.Call(Square, 2)), 4);
+    EXPECT_FALSE(Exists(folder.path() + "/second.began"));
+  }
 }
 
 TEST_P(ProcessPoolTest, AForkedChildLeavesThePoolAlone) {

@@ -200,7 +200,8 @@ TEST_P(ProcessPoolWorkersTest, OneThatDiedWithNothingToDoIsReplacedAndCostsNoCal
 TEST_P(ProcessPoolWorkersTest, ACallBeforeWhichWorkersDieAgainAndAgainFails) {
   ProcessPool pool = NewPoolWhere(internal::kDiesBeforeCalls, {.workers = 2});
   std::vector<Task<absl::StatusOr<int>>> calls;
-  for (int i = 0; i < 3; ++i) calls.push_back(pool.Call(Square, i));
+  for (int i = 0; i < 8; ++i) calls.push_back(pool.Call(Square, i));
+  // Nor is it quarantined, as it has not run.
   for (const absl::StatusOr<int>& result : Run(GatherAll(std::move(calls)))) {
     EXPECT_EQ(result.status().code(), absl::StatusCode::kAborted) << result.status();
     EXPECT_THAT(std::string(result.status().message()),
@@ -340,7 +341,7 @@ TEST_P(ProcessPoolWorkersTest, CallsThatWaitWhenAQuarantineBeginsAreNotMade) {
 }
 
 TEST_P(ProcessPoolWorkersTest, AWorkerIsReplacedAfterSoManyCalls) {
-  ProcessPool pool = NewPool({.workers = 1, .max_tasks_per_worker = 3});
+  ProcessPool pool = NewPool({.workers = 1, .max_tasks_per_worker = 3, .terminate_grace = kLong});
   std::vector<int> counts;
   for (int i = 0; i < 9; ++i) counts.push_back(*Run(pool.Call(CountRuns)));
   EXPECT_THAT(counts, ElementsAre(1, 2, 3, 1, 2, 3, 1, 2, 3));

@@ -173,6 +173,8 @@ int OpenChildSignals() noexcept {
   struct sigaction action = {};
   action.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &action, nullptr);
+  // It shows what workers write, also to a terminal that stops those in the background (tostop).
+  ::sigaction(SIGTTOU, &action, nullptr);
   sigset_t child;
   ::sigemptyset(&child);
   ::sigaddset(&child, SIGCHLD);

@@ -188,7 +188,7 @@ Task<MapResult<F>> RunMap(MapTarget target, std::string key, Items items, MapOpt
   state.chunk = std::min(ChunkOf(options, size, workers), size_t{1} << 30);
   if constexpr (MapState<F, Items>::kHasValues) state.places.resize(size);
   const size_t chunks = (size + state.chunk - 1) / state.chunk;
-  // Enough to keep each worker's share full, and a few that wait in the pool.
+  // Enough to keep each worker's share full.
   const size_t lanes =
       std::min(chunks, static_cast<size_t>(workers) *
                            std::min<size_t>(static_cast<size_t>(std::max(capacity.ahead, 1)),

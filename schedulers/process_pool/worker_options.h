@@ -24,9 +24,10 @@ enum class WorkerError : uint8_t {
 
 // The standard input of a worker is empty. It has none of the program's other descriptors, its
 // signals do what they do by default, and it leads a process group of its own: a ^C at the terminal
-// does not reach it, and when it ends the processes that it started are killed.
+// does not reach it, and when it ends the processes that it started are killed (unless who starts
+// workers was killed itself).
 struct WorkerOptions {
-  // What ps shows; its first 15 characters.
+  // What top and `ps -o comm` show; its first 15 characters.
   std::string name = "plait-worker";
   // Added to the program's niceness; 0 to 19 without privileges.
   int nice = 0;
