@@ -94,25 +94,33 @@ TEST_P(TaskSuite, TasksThatAwaitEachOtherDeepDownDoNotUseUpTheStack) {
   EXPECT_EQ(depth, 20'000);
 }
 
+// The callback runs on the thread that ends the task, maybe after those who await it go on.
+Task<void> UntilCalled(const Atomic<int>& called, int times) {
+  while (called.load(internal::kRelaxed) < times) co_await Yield();
+}
+
 // What a handle that was given up to an await leaves to others.
 TEST_P(TaskSuite, OtherHandlesAndCallbacksSeeTheEndOfATaskThatIsAwaitedAtOnce) {
   Await([]() -> Task<void> {
-    int called = 0;
+    Atomic<int> called{0};
+    const auto call = [&called] { called.fetch_add(1, internal::kRelaxed); };
     JoinHandle<int> handle = Spawn(Give(5));
     JoinHandle<int> other = handle.Share();
-    const DoneCallbackHandle on_done = handle.OnDone([&called] { ++called; });
+    const DoneCallbackHandle on_done = handle.OnDone(call);
     const int value = co_await std::move(handle);
     EXPECT_EQ(value, 5);
-    EXPECT_EQ(called, 1);
+    co_await UntilCalled(called, 1);
+    EXPECT_EQ(called.load(internal::kRelaxed), 1);
     EXPECT_TRUE(other.done());
     const absl::StatusOr<int> result = other.result();
     EXPECT_TRUE(result.ok() && *result == 5) << result.status();
 
     JoinHandle<int> alone = Spawn(Give(6));
-    const DoneCallbackHandle on_end = alone.OnDone([&called] { ++called; });
+    const DoneCallbackHandle on_end = alone.OnDone(call);
     const int six = co_await std::move(alone);
     EXPECT_EQ(six, 6);
-    EXPECT_EQ(called, 2);
+    co_await UntilCalled(called, 2);
+    EXPECT_EQ(called.load(internal::kRelaxed), 2);
     EXPECT_TRUE(alone.done());
   });
 }
