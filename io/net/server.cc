@@ -43,8 +43,7 @@ void EndConnection(int fd) noexcept {
 Task<void> AbortConnection(internal::StreamRef stream) {
   co_await internal::StreamState::AtHome(*stream.get(), [&] {
     if (stream->fd() < 0) return;  // closed already
-    EndConnection(stream->fd());
-    stream->AbortForOwner();
+    stream->AbortForOwner(EndConnection);
   });
 }
 

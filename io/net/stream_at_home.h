@@ -1,6 +1,6 @@
 // StreamState::AtHome: calls something where a stream is at home, and goes on there.
 //
-//   co_await StreamState::AtHome(*state.get(), [&] { state->AbortForOwner(); });
+//   co_await StreamState::AtHome(*state.get(), [&] { state->Abort(); });
 //
 // Not cancelled. Cost: nothing where that is here, else a post.
 #ifndef PLAIT_IO_NET_STREAM_AT_HOME_H_

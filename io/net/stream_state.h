@@ -146,9 +146,12 @@ class StreamState final : private MultishotOwner {
   // a Flush; dropping the Stream drops nothing. On a thread where it does not wait it sends
   // nothing.
   static Task<absl::Status> CloseForOwner(StreamRef state);
-  // The same at once, dropping what was not sent. At home.
-  void AbortForOwner() noexcept {
+  // The same at once, dropping what was not sent. At home. `end_connection` is called in between,
+  // as a transfer on another thread that sees the connection's end is to know whose doing it was.
+  template <class F>
+  void AbortForOwner(const F& end_connection) noexcept {
     closing_.store(true, kRelaxed);
+    end_connection(fd());
     Abort();
   }
   bool closing() const noexcept { return closing_.load(kRelaxed); }
