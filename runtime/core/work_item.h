@@ -36,8 +36,8 @@ class WorkQueue {
 
   bool empty() const { return head_ == nullptr; }
 
-  // The item that will be popped last, or null.
-  WorkItem* back() const { return head_ == nullptr ? nullptr : tail_; }
+  // The item that will be popped next, or null.
+  WorkItem* front() const { return head_; }
 
   void Push(WorkItem& item) {
     item.next = nullptr;

@@ -223,8 +223,10 @@ absl::StatusOr<EventLoop::Handle> EventLoop::PostAfter(absl::Duration delay,
 }
 
 bool EventLoop::live() const noexcept {
+  const WorkItem* ready = ready_.front();
+  if (ready == &end_of_turn_) ready = ready->next;
   // It only looks; what it looks at is locked for that, and so not const.
-  return !ready_.empty() || !inbox_.empty() || !timers_.empty() || reactor_->in_flight() > 0 ||
+  return ready != nullptr || !inbox_.empty() || !timers_.empty() || reactor_->in_flight() > 0 ||
          callbacks_.size() > 0 || internal::HasTasks(const_cast<EventLoop&>(*this));
 }
 
@@ -262,32 +264,48 @@ void EventLoop::RunWatched(WorkItem& item) {
   hooks().Tell(report);
 }
 
-void EventLoop::RunItems(int limit, const Atomic<bool>* done) {
+bool EventLoop::RunSome(int count, const Atomic<bool>* done) {
   const bool watched = hooks().debug;
-  for (int i = 0; i < limit || (last_of_wait_ != nullptr && i < kMaxItemsPerTurn); ++i) {
+  for (int i = 0; i < count; ++i) {
     WorkItem* item = ready_.Pop();
-    if (item == nullptr) return;
-    if (item == last_of_wait_) last_of_wait_ = nullptr;
+    if (item == nullptr) return false;
     if (watched) [[unlikely]] {
       RunWatched(*item);
-      if (stopping_ || (done != nullptr && done->load(kRelaxed))) return;
-      continue;
-    }
-    // Mostly it is a coroutine: a compare and a direct call cost less than an indirect one.
-    if (item->run == &internal::ResumeTask) {
+    } else if (item->run == &internal::ResumeTask) {
+      // Mostly it is a coroutine: a compare and a direct call cost less than an indirect one.
       internal::ResumeTask(*item);
     } else {
       item->run(*item);
     }
     if (stopping_ || (done != nullptr && done->load(kRelaxed))) [[unlikely]]
-      return;
+      return false;
   }
+  return true;
+}
+
+void EventLoop::RunItems(const Atomic<bool>* done) {
+  // How long the rest of what a wait has brought may keep the timers and all others waiting, and
+  // after how many items it is looked whether it does.
+  constexpr absl::Duration kLongest = absl::Milliseconds(1);
+  constexpr int kItemsBetween = 64;
+  const int limit = turn_limit_;
+  if (!RunSome(limit, done) || brought_ <= limit) [[likely]]
+    return;
+  last_look_ = Deadline::Immediate();  // so long a turn is not the limit's doing
+  const Deadline end = clock_.Now() + kLongest;
+  int left = brought_ - limit;
+  do {
+    const int some = std::min({left, limit, kItemsBetween});
+    if (!RunSome(some, done)) return;
+    left -= some;
+  } while (left > 0 && clock_.Now() < end);
 }
 
 void EventLoop::RunTurn() {
-  WorkQueue turn;
-  turn.Append(ready_);
-  while (WorkItem* item = turn.Pop()) {
+  // In the queue, as a task that is the only one there may be called by who awaits it
+  // (TaskState::TakeIfNext), which would be before its turn.
+  ready_.Push(end_of_turn_);
+  for (WorkItem* item = ready_.Pop(); item != &end_of_turn_; item = ready_.Pop()) {
     if (hooks().debug) [[unlikely]] {
       RunWatched(*item);
     } else {
@@ -313,10 +331,13 @@ void EventLoop::AdaptTurn(Deadline now) {
 void EventLoop::FetchReady(bool wait) {
   inbox_.Drain(ready_);
   const bool waits = wait && ready_.empty();
-  last_of_wait_ = nullptr;
+  brought_ = 0;
   if (waits) {
     Wait();
-    last_of_wait_ = ready_.back();
+    for (const WorkItem* item = ready_.front(); item != nullptr && brought_ < kMaxItemsPerTurn;
+         item = item->next) {
+      ++brought_;
+    }
     last_look_ = Deadline::Immediate();
     // Most waits are of this kind: nobody asks what time it is.
     if (timers_.empty()) return;
@@ -389,9 +410,10 @@ void EventLoop::Stop() noexcept {
 void EventLoop::RunUntilEnd(const Atomic<bool>* done, bool until_idle) {
   const Running running(*this);
   last_look_ = clock_.Now();
+  brought_ = 0;
   inbox_.Drain(ready_);
   for (;;) {
-    RunItems(turn_limit_, done);
+    RunItems(done);
     if (done != nullptr && done->load(kRelaxed)) {
       stopping_ = false;  // a stop that came with the end was for this run, not for the next
       return;

@@ -6,8 +6,8 @@
 // Turn by turn it runs what is ready, first in, first out; fetches what other threads have posted;
 // and asks the reactor and the timers for more, waiting there only when nothing is ready. However
 // much work reposts itself, the reactor and the timers are asked at least every kMaxItemsPerTurn
-// items, and more often when items take long; but what a wait has brought is run first, as what
-// more there is would only be queued behind it.
+// items, and more often when items take long; but what a wait has brought is run first, for up to a
+// millisecond more, as what there is besides would only be queued behind it.
 //
 // Threads: Schedule, Post and Stop may be called from any thread, and so may BlockOn, which waits
 // where another thread runs the loop. The rest is for one thread at a time, which owns the loop
@@ -147,9 +147,11 @@ class EventLoop final : public Executor, private Worker {
   void PostFromOutside(WorkItem& item) noexcept;
   // Runs items until Stop or, if not null, `done`; until nothing is live if `until_idle`.
   void RunUntilEnd(const internal::Atomic<bool>* done, bool until_idle);
-  // Runs up to `limit` items, or what the last wait has brought; returns early when Stop was called
-  // or `done` (may be null) was set.
-  void RunItems(int limit, const internal::Atomic<bool>* done);
+  // Runs up to `count` items. False when that is not to go on: nothing is left, Stop was called, or
+  // `done` (may be null) was set.
+  bool RunSome(int count, const internal::Atomic<bool>* done);
+  // Runs what is to run between two looks.
+  void RunItems(const internal::Atomic<bool>* done);
   // Runs what is ready now, and none of what that makes ready.
   void RunTurn();
   // In debug mode: runs `item` and reports it if that took long.
@@ -178,9 +180,10 @@ class EventLoop final : public Executor, private Worker {
   internal::TaskRegistry callbacks_;  // live Handle::Callbacks
   bool stopping_ = false;             // Stop was called; cleared when a run has ended by it
   int turn_limit_ = 64;
-  int spins_ = 0;                     // how often SpinForPost may still be in vain
-  Deadline last_look_;                // Immediate where nobody needed to know
-  WorkItem* last_of_wait_ = nullptr;  // the last that a wait has brought and that has not run
+  int spins_ = 0;         // how often SpinForPost may still be in vain
+  Deadline last_look_;    // Immediate where nobody needed to know
+  int brought_ = 0;       // how many items the last fetch has brought by a wait
+  WorkItem end_of_turn_;  // queued behind what RunTurn runs
   StopItem stop_item_;
 
   // Shared. On a line of their own, as other threads write them.

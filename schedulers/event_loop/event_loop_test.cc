@@ -68,10 +68,12 @@ struct CountedItem : WorkItem {
   static void Run(WorkItem& item) noexcept {
     auto& self = static_cast<CountedItem&>(item);
     ++*self.ran;
+    if (self.clock != nullptr) self.clock->Advance(absl::Milliseconds(1));
     if (self.stops != nullptr) self.stops->Stop();
   }
 
   int* ran = nullptr;
+  TestClock* clock = nullptr;  // by which it takes a millisecond
   EventLoop* stops = nullptr;
 };
 
@@ -104,11 +106,28 @@ TEST(EventLoopTurnTest, WhatAWaitHasBroughtIsRunBeforeTheNextLook) {
   int ran = 0;
   int looks = 0;
   for (CountedItem& item : burst) item.ran = &ran;
-  EventLoop loop(std::make_unique<BurstReactor>(burst, looks));
+  TestClock clock;  // the items take no time
+  EventLoop loop(std::make_unique<BurstReactor>(burst, looks), {.clock = &clock});
   burst.back().stops = &loop;
   ASSERT_TRUE(loop.RunForever().ok());
   EXPECT_EQ(ran, EventLoop::kMaxItemsPerTurn);
   EXPECT_EQ(looks, 0);
+}
+
+TEST(EventLoopTurnTest, WhatAWaitHasBroughtDoesNotKeepTheNextLookWaitingForLong) {
+  std::vector<CountedItem> burst(EventLoop::kMaxItemsPerTurn);
+  int ran = 0;
+  int looks = 0;
+  TestClock clock;
+  for (CountedItem& item : burst) {
+    item.ran = &ran;
+    item.clock = &clock;
+  }
+  EventLoop loop(std::make_unique<BurstReactor>(burst, looks), {.clock = &clock});
+  burst.back().stops = &loop;
+  ASSERT_TRUE(loop.RunForever().ok());
+  EXPECT_EQ(ran, EventLoop::kMaxItemsPerTurn);
+  EXPECT_GT(looks, 10);
 }
 
 class EventLoopTest : public testing::TestWithParam<ReactorFactory> {
@@ -230,6 +249,27 @@ TEST_P(EventLoopTest, Line3RunReadyNeverBlocks) {
   pipe.Write();
   while (!reader.done()) EXPECT_TRUE(real_loop_.RunReady().ok());
   EXPECT_EQ(recorder.blocking_waits, 0);
+}
+
+TEST_P(EventLoopTest, RunReadyRunsNothingThatItHasMadeReadyThoughItIsAwaitedAtOnce) {
+  std::string order;
+  auto note = [&order](char what) -> Task<void> {
+    order += what;
+    co_return;
+  };
+  auto parent = [&]() -> Task<void> {
+    order += 'P';
+    co_await Spawn(note('X'), {.eager = false});
+    order += 'R';
+  };
+  JoinHandle<void> first = Spawn(parent(), {.executor = &loop_});
+  JoinHandle<void> second = Spawn(note('Q'), {.executor = &loop_});
+  EXPECT_TRUE(loop_.RunReady().ok());
+  EXPECT_EQ(order, "PQ");
+  EXPECT_TRUE(loop_.RunReady().ok());
+  EXPECT_EQ(order, "PQX");
+  EXPECT_TRUE(loop_.RunReady().ok());
+  EXPECT_EQ(order, "PQXR");
 }
 
 TEST_P(EventLoopTest, RunReadyDoesNotMakeAVirtualClockJump) {
