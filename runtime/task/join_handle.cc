@@ -1,5 +1,6 @@
 #include "plait/runtime/task/join_handle.h"
 
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/describe_exception.h"
 #include "plait/runtime/task/task_group.h"
 
@@ -95,7 +96,7 @@ bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
     return true;
   }
   waiter.next = nullptr;
-  return false;
+  return YieldIfSpent(waiter);
 }
 
 void JoinAwaiterBase::Resume() noexcept {

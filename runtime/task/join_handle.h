@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/done_callback.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/status_traits.h"
@@ -109,7 +110,7 @@ class JoinAwaiterBase {
   JoinAwaiterBase(const JoinAwaiterBase&) = delete;
   JoinAwaiterBase& operator=(const JoinAwaiterBase&) = delete;
 
-  bool await_ready() const noexcept { return state_.done(); }
+  bool await_ready() const noexcept { return state_.done() && SpendBudget(); }
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
     return Suspend(waiter.promise());

@@ -65,23 +65,26 @@ TEST_P(TaskSuite, ATaskThatIsAwaitedAtOnceMayWait) {
 }
 
 TEST_P(TaskSuite, WhoSpawnsAndAwaitsForEverKeepsNobodyFromRunning) {
-  Await([]() -> Task<void> {
-    Atomic<bool> ran{false};
-    auto set = [&ran]() -> Task<void> {
-      for (int i = 0; i < 3; ++i) co_await Yield();
-      ran.store(true, internal::kRelaxed);
-    };
-    JoinHandle<void> other = Spawn(set());
-    // No executor lets one run so often before the other.
-    constexpr int kMost = 10'000'000;
-    int rounds = 0;
-    while (!ran.load(internal::kRelaxed) && rounds < kMost) {
-      co_await Spawn(Nothing());
-      ++rounds;
-    }
-    EXPECT_LT(rounds, kMost);
-    co_await other;
-  });
+  // What it spawns is called where it is awaited, or has ended by then.
+  for (const bool eager : {false, true}) {
+    Await([eager]() -> Task<void> {
+      Atomic<bool> ran{false};
+      auto set = [&ran]() -> Task<void> {
+        for (int i = 0; i < 3; ++i) co_await Yield();
+        ran.store(true, internal::kRelaxed);
+      };
+      JoinHandle<void> other = Spawn(set());
+      // No executor lets one run so often before the other.
+      constexpr int kMost = 10'000'000;
+      int rounds = 0;
+      while (!ran.load(internal::kRelaxed) && rounds < kMost) {
+        co_await Spawn(Nothing(), {.eager = eager});
+        ++rounds;
+      }
+      EXPECT_LT(rounds, kMost);
+      co_await other;
+    });
+  }
 }
 
 Task<int> SpawnAndAwait(int depth) {
