@@ -29,6 +29,8 @@ void ResumeTask(WorkItem& item) noexcept {
       break;
     thread.bounced = nullptr;
     promise = static_cast<PromiseBase*>(bounced);
+    // What called it has put back what was shown before.
+    if (thread.shown_task != nullptr) thread.shown_task->store(promise->context->task, kRelaxed);
   }
   thread.context = nullptr;
   // What it forked and did not come to, as it waits for something.
