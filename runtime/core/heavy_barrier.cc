@@ -12,6 +12,7 @@ namespace plait::internal {
 #if defined(PLAIT_EXPLORE)
 
 bool HeavyBarrierWorks() noexcept { return true; }
+void PrepareHeavyBarrier() noexcept {}
 
 #elif defined(__linux__) && defined(SYS_membarrier)
 
@@ -26,8 +27,24 @@ bool Do(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0) ==
 }  // namespace
 
 bool HeavyBarrierWorks() noexcept {
-  static const bool works = Do(kRegisterPrivateExpedited) && Do(kPrivateExpedited);
-  return works;
+  enum : int { kUnknown, kWorks, kFails };
+  // Threads that ask at the same time find the same. It is no static of a call's result, whose
+  // guard a child that is forked meanwhile would find taken for ever.
+  static constinit Atomic<int> known{kUnknown};
+  int state = known.load(kRelaxed);
+  if (state == kUnknown) {
+    state = Do(kRegisterPrivateExpedited) && Do(kPrivateExpedited) ? kWorks : kFails;
+    known.store(state, kRelaxed);
+  }
+  return state == kWorks;
+}
+
+void PrepareHeavyBarrier() noexcept {
+  static constinit Atomic<bool> prepared{false};
+  if (prepared.load(kRelaxed)) return;
+  // Where it fails, HeavyBarrierWorks finds out.
+  static_cast<void>(Do(kRegisterPrivateExpedited));
+  prepared.store(true, kRelaxed);
 }
 
 void HeavyBarrier() noexcept {
@@ -41,6 +58,7 @@ void HeavyBarrier() noexcept {
 #else
 
 bool HeavyBarrierWorks() noexcept { return false; }
+void PrepareHeavyBarrier() noexcept {}
 void HeavyBarrier() noexcept { PLAIT_CHECK(false, "this system has no HeavyBarrier"); }
 
 #endif

@@ -26,6 +26,10 @@ namespace plait::internal {
 // Whether this system has it. Found out, by a system call or two, when first asked.
 bool HeavyBarrierWorks() noexcept;
 
+// Called before threads are started, it spares the program that the first to ask waits for all of
+// them, for milliseconds, and maybe under a lock. Only the first call does anything.
+void PrepareHeavyBarrier() noexcept;
+
 #if defined(PLAIT_EXPLORE)
 using explored::HeavyBarrier;
 #else

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/promise.h"
@@ -129,6 +130,7 @@ EventLoop::EventLoop(absl::StatusOr<std::unique_ptr<Reactor>> reactor, EventLoop
       generation_(internal::ProcessGeneration()),
       blocking_(options.blocking),
       last_look_(clock_.Now()) {
+  internal::PrepareHeavyBarrier();
   stop_item_.loop = this;
   stop_item_.run = [](WorkItem& item) noexcept {
     auto& stop = static_cast<StopItem&>(item);

@@ -8,6 +8,7 @@
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/deadline.h"
 #include "plait/runtime/core/frame_allocator.h"
+#include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
@@ -97,6 +98,7 @@ ThreadPool::ThreadPool(const ThreadPoolOptions& options, Unstarted)
       blocking_(options.blocking) {
   const absl::Status valid = Validate(options);
   PLAIT_CHECK(valid.ok(), valid.ToString());
+  internal::PrepareHeavyBarrier();
   parked_.reserve(options.threads);
   for (int i = 0; i < options.threads; ++i) {
     workers_.push_back(std::make_unique<PoolWorker>(*this));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/task_state.h"
@@ -61,6 +62,7 @@ WorkStealingPool::WorkStealingPool(WorkStealingPoolOptions& options, Reactors re
       shared_(std::make_unique<internal::PoolShared>(
           *this, options.clock != nullptr ? *options.clock : Clock::Real(), options.threads)),
       blocking_(options.blocking) {
+  internal::PrepareHeavyBarrier();
   shared_->make_reactor = std::move(options.reactor);
   uint64_t seed = RandomSeed();
   reactors.resize(reactors.size() + static_cast<size_t>(shared_->spares()));
