@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
@@ -323,6 +325,36 @@ TEST_F(IoUringReuseTest, NorDoesOneThatTheKernelWouldNotHaveAtFirst) {
     faults.Fail(sys::FaultInjection::kIoUringEnter, error, {.times = 2});
     ExpectNothingIsTakenFromTheNextOwner();
   }
+}
+
+TEST_F(IoUringReuseTest, NorDoesOneThatTheKernelWouldNotHaveUntilItsDescriptorWasClosed) {
+  PollTillQuiet();
+  sys::FaultInjection faults;
+  const sys::ScopedSystemCalls scope(faults);
+  faults.Fail(sys::FaultInjection::kIoUringEnter, ENOMEM, {.times = 15});
+  ExpectNothingIsTakenFromTheNextOwner();
+}
+
+TEST_F(IoUringReuseTest, NorDoesOneOfManyOfWhichTheKernelTakesOneAtATime) {
+  class OneAtATime final : public sys::SystemCalls {
+   public:
+    int IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsigned flags,
+                     const void* argument, size_t argument_size) noexcept override {
+      return SystemCalls::IoUringEnter(ring, std::min(submit, 1U), wait_for, flags, argument,
+                                       argument_size);
+    }
+  };
+  PollTillQuiet();
+  OneAtATime calls;
+  const sys::ScopedSystemCalls scope(calls);
+  const std::string path(10'000, 'x');
+  TestOperation open(IoOpcode::kOpen, AT_FDCWD);
+  open.args.path = path.c_str();
+  open.args.open = {.flags = O_RDONLY, .mode = 0};
+  open.next_turn = &turn_;
+  reactor_->Submit(open);
+  ExpectNothingIsTakenFromTheNextOwner();
+  EXPECT_EQ(open.result, -ENAMETOOLONG);
 }
 
 TEST_F(IoUringTest, AMultishotIsAReasonToPoll) {

@@ -125,7 +125,7 @@ UringMultishot* Multishots::Start(Ring& ring, IoOpcode opcode, int fd,
   shots.owner_ = &owner;
   shots.opcode_ = opcode;
   shots.fd_ = fd;
-  shots.ended_ = shots.cancelling_ = false;
+  shots.ended_ = shots.cancelling_ = shots.descriptor_gone_ = false;
   shots.end_ = 0;
   ++in_use_;
   if (shots.accepts()) accepting_.push_back(&shots);
@@ -137,7 +137,8 @@ void Multishots::Armed(UringMultishot& shots) noexcept {
   shots.state_ = UringMultishot::State::kArmed;
   shots.cancelling_ = false;
   ++armed_;
-  if (const int32_t fault = FaultOf(shots); fault < 0) [[unlikely]] {
+  const int32_t fault = shots.descriptor_gone_ ? -ECANCELED : FaultOf(shots);
+  if (fault < 0) [[unlikely]] {
     io_uring_cqe ended{};
     ended.res = fault;
     return Completed(shots, ended);

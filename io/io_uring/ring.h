@@ -54,11 +54,20 @@ class Ring {
   // -errno.
   int Enter(unsigned wait_for, const timespec* timeout) noexcept;
 
+  // The kernel has all that is new; it may take only some of it at a time.
+  bool submitted_all() const noexcept { return ring_.sq.sqe_tail == *ring_.sq.khead; }
+  // What is new and names `fd` ends with -EBADF, whoever has that number by then.
+  void ForgetDescriptor(int fd) noexcept {
+    for (unsigned at = *ring_.sq.khead; at != ring_.sq.sqe_tail; ++at) {
+      io_uring_sqe& entry = ring_.sq.sqes[at & ring_.sq.ring_mask];
+      if (entry.fd == fd) entry.fd = -1;
+    }
+  }
+
   // Whether Enter has something to do without waiting.
   bool has_work() const noexcept {
-    return ring_.sq.sqe_tail != *ring_.sq.khead ||
-           (IO_URING_READ_ONCE(*ring_.sq.kflags) &
-            (IORING_SQ_CQ_OVERFLOW | (1U << 2) /* IORING_SQ_TASKRUN */)) != 0;
+    return !submitted_all() || (IO_URING_READ_ONCE(*ring_.sq.kflags) &
+                                (IORING_SQ_CQ_OVERFLOW | (1U << 2) /* IORING_SQ_TASKRUN */)) != 0;
   }
 
   // Calls `handle(completion)` for those that have come; how many those were.

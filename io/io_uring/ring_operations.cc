@@ -357,12 +357,13 @@ void RingReactor::FinishClose(IoOperation& operation) noexcept {
   }
   multishots_.EndAccepting(operation.fd);
   // The kernel looks the number up when it gets the request, and that is to be this descriptor. And
-  // who listened here is to find the address free. Without memory it may refuse for a while.
+  // who listened here is to find the address free.
   const auto& changed = changed_descriptors_;
-  for (int patience = 10; patience > 0; --patience) {
-    if (std::find(changed.begin(), changed.end(), operation.fd) == changed.end()) break;
-    Enter(0, nullptr);
-  }
+  const auto is_known = [&] {
+    return std::find(changed.begin(), changed.end(), operation.fd) == changed.end();
+  };
+  for (int i = 0; i < kPatience && !is_known(); ++i) Enter(0, nullptr);
+  if (!is_known()) ring_.ForgetDescriptor(operation.fd);
   const int result = sys::Calls().Close(operation.fd);
   // Linux has closed it when close is interrupted; to try again would hit another's descriptor.
   Complete(operation, result == -EINTR ? 0 : result);

@@ -20,9 +20,9 @@ RingReactor::~RingReactor() {
   multishots_.Abandon();
   // Multishots that were stopped, and cancels: nobody waits for them, but their buffers are ours.
   // On another thread than the ring's the kernel is left to end them.
-  constexpr int kPatience = 1000;
+  constexpr int kMoments = 1000;
   const bool owned = owner_ == ThreadSerial();
-  for (int i = 0; owned && i < kPatience && (multishots_.armed() > 0 || with_kernel_ > 0); ++i) {
+  for (int i = 0; owned && i < kMoments && (multishots_.armed() > 0 || with_kernel_ > 0); ++i) {
     const timespec moment{.tv_sec = 0, .tv_nsec = 10'000'000};
     Enter(1, &moment);
     Reap();
@@ -77,8 +77,8 @@ int RingReactor::Enter(unsigned wait_for, const timespec* timeout) noexcept {
   const auto enter = [&]() noexcept { return ring_.Enter(wait_for, timeout); };
   // The kernel raises SIGPIPE in this thread for a pipe that nobody reads.
   const int entered = pipe_writes_ == 0 ? enter() : sys::WithoutSigpipe(enter);
-  // Where it failed the kernel may not know of them yet.
-  if (entered >= 0) [[likely]]
+  // Where it failed, or took some, the kernel may not know of them yet.
+  if (entered >= 0 && ring_.submitted_all()) [[likely]]
     changed_descriptors_.clear();
   return entered;
 }
@@ -132,6 +132,11 @@ void RingReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexce
   }
   ready.Append(completed_);
   in_flight_ -= std::exchange(undelivered_, size_t{0});
+}
+
+void RingReactor::Flush() noexcept {
+  // Operations hold their descriptors, whose owners wait for them; multishots do not.
+  for (int i = 0; i < kPatience && !changed_descriptors_.empty(); ++i) Enter(0, nullptr);
 }
 
 // --- multishots ---

@@ -56,6 +56,7 @@ class RingReactor final : public Reactor, private MultishotHost {
   void Submit(IoOperation& operation) noexcept override;
   void Cancel(IoOperation& operation) noexcept override;
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept override;
+  void Flush() noexcept override;
   void Wake() noexcept override { SignalWake(wake_); }
   size_t in_flight() const noexcept override { return in_flight_; }
   bool expects_results() const noexcept override { return in_flight_ > 0 || multishots_.any(); }
@@ -180,10 +181,11 @@ class RingReactor final : public Reactor, private MultishotHost {
   std::vector<IoOperation*> stalled_operations_;
   std::vector<UringMultishot*> stalled_multishots_;
   std::vector<uintptr_t> stalled_cancels_;
-  // Of the multishots that were begun since the last Enter that did not fail, which the kernel does
-  // not know yet, and of those that accepted and were ended since, whose sockets it keeps until
-  // then.
+  // Of the multishots that were begun since the kernel was last told of all, which it does not know
+  // yet, and of those that accepted and were ended since, whose sockets it keeps until then.
   std::vector<int> changed_descriptors_;
+  // How often it is told of them when it refuses: without memory it may do so for a while.
+  static constexpr int kPatience = 10;
 };
 
 }  // namespace plait::internal

@@ -91,7 +91,8 @@ class Listener {
   friend absl::StatusOr<Listener> Listen(const SocketAddress& address, ListenOptions options);
   struct State;
   using StateRef = std::shared_ptr<State>;
-  // Told of what makes Accept wait, once for each time that it begins to.
+  // Told of what makes Accept wait, once for each time that it begins to, and of a connection that
+  // was dropped as its peer could not be asked for, where nothing waits.
   using ErrorHandler = std::function<void(const absl::Status&)>;
 
   // Another hold on the same socket; closing either closes it.

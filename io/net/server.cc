@@ -326,7 +326,7 @@ void Server::Report(const absl::Status& error, const SocketAddress& peer) {
   }
   const std::string whose =
       peer.family() == SocketAddress::Family::kNone
-          ? std::string("a server cannot accept: ")
+          ? std::string("a server has not accepted: ")
           : absl::StrCat("the handler of a connection from ", peer.ToString(), " failed: ");
   TaskContext::Current()->executor->hooks().Tell(
       plait::Report{.kind = ReportKind::kErrorNeverRetrieved,

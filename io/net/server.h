@@ -73,10 +73,11 @@ struct ServerOptions {
   // A cancel is as a Stop: for servers that end well on SIGINT.
   bool drain_on_cancel = false;
   // Told of a handler's error, with the peer (kUnix without a name, where that is no IP address and
-  // the stream is closed by then), and, with no address, of what keeps the server from accepting.
-  // Not of absl::CancelledError. On a thread of the server's executor, one call at a time; it does
-  // not block. Null, or one that throws: the executor's reports (RunOptions::on_report, or a line
-  // on standard error).
+  // the stream is closed by then), and, with no address, of what keeps the server from accepting,
+  // or of a connection that it has dropped, and goes on, as its peer could not be asked for. Not of
+  // absl::CancelledError. On a thread of the server's executor, one call at a time; it does not
+  // block. Null, or one that throws: the executor's reports (RunOptions::on_report, or a line on
+  // standard error).
   std::function<void(const absl::Status& error, const SocketAddress& peer)> on_error;
 };
 

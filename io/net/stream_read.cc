@@ -75,7 +75,7 @@ bool StreamRead::IsDone() noexcept {
   if (tells_ && state->unseen_) {
     if (CurrentStopToken().stop_requested()) return false;
     state->unseen_ = false;
-    result = static_cast<int32_t>(state->incoming_.size());
+    result = ResultOf(state->incoming_.size());
     if (result > 0) return GoesOn();
   }
   if (state->shots_.started() && state->is_home(Worker::Current()) &&
@@ -161,8 +161,8 @@ bool StreamRead::TakeShots(StreamState& state) noexcept {
   StreamShots& shots = state.shots_;
   Reactor& reactor = *state.home().reactor();
   if (fills_) {
-    result = static_cast<int32_t>(
-        shots.TakeInto(reactor, state.incoming_, state.incoming_.size() + kLargestPiece));
+    result =
+        ResultOf(shots.TakeInto(reactor, state.incoming_, state.incoming_.size() + kLargestPiece));
     return result > 0;
   }
   StreamTarget& into = *target();

@@ -3,9 +3,11 @@
 #ifndef PLAIT_IO_NET_STREAM_READ_H_
 #define PLAIT_IO_NET_STREAM_READ_H_
 
+#include <algorithm>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -54,6 +56,11 @@ class StreamRead : private HomeWait, private IoOperation {
 
  private:
   friend class StreamState;
+
+  // Of so many bytes that were read ahead, which may be more than a result can say.
+  static constexpr int32_t ResultOf(size_t bytes) noexcept {
+    return static_cast<int32_t>(std::min<size_t>(bytes, std::numeric_limits<int32_t>::max()));
+  }
 
   // It waits for what the stream's multishot brings, and has no operation of its own.
   bool by_shots() const noexcept { return flag_b_; }

@@ -16,16 +16,12 @@ bool StreamShots::Start(Reactor& reactor, int fd, MultishotOwner& owner) noexcep
 }
 
 void StreamShots::Stop(Reactor& reactor) noexcept {
-  if (kept() != nullptr) {
-    delete kept();
-  } else {
-    reactor.StopMultishot(shots());
-  }
-  word_ = 0;
+  if (!is_kept()) reactor.StopMultishot(shots());
+  Forget();
 }
 
 void StreamShots::Keep(Reactor& reactor) noexcept {
-  if (kept() != nullptr) return;
+  if (is_kept()) return;
   auto* const left = new Kept;
   left->end = end();
   TakeShotsInto(reactor, left->bytes, std::numeric_limits<size_t>::max());

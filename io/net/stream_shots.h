@@ -33,8 +33,13 @@ class StreamShots {
   bool started() const noexcept { return word_ != 0; }
   // What was not taken is lost.
   void Stop(Reactor& reactor) noexcept;
-  // The reactor is gone, and it with it.
-  void Forget() noexcept { word_ = 0; }
+  // The reactor is gone, and it with it; or it is kept, of which the reactor knows nothing.
+  void Forget() noexcept {
+    delete kept();
+    word_ = 0;
+  }
+  // Of one that is not kept: its descriptor is closed where it cannot be stopped.
+  void DescriptorGone() noexcept { shots().DescriptorGone(); }
 
   // The following once it was started, with the reactor that it was started on.
 
@@ -48,6 +53,8 @@ class StreamShots {
   // Of one that is ending: what nobody takes yet is copied, and the reactor has its buffers back,
   // and what it had for it.
   void Keep(Reactor& reactor) noexcept;
+  // That was done: it needs no reactor to be forgotten, and outlives it.
+  bool is_kept() const noexcept { return kept() != nullptr; }
 
   // No more will come than what is there. Then end() is 0 for the end of the stream, or -errno.
   bool ending() const noexcept { return kept() != nullptr || shots().ended(); }

@@ -18,7 +18,7 @@
 #include "plait/io/io_uring/io_uring_reactor.h"
 #include "plait/io/net/partial_bytes.h"
 #include "plait/io/net/stream.h"
-#include "plait/io/net/stream_fixture.h"
+#include "plait/io/net/stream_shots_fixture.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/runtime.h"
@@ -31,34 +31,6 @@
 
 namespace plait {
 namespace {
-
-class StreamShotsTest : public StreamTest {
- protected:
-  // The kernel's part of a close may end a few turns later.
-  bool TurnsUntilItEnds(int peer) {
-    char byte = 0;
-    for (int turn = 0; turn < 100; ++turn) {
-      EXPECT_TRUE(loop().RunReady().ok());
-      if (::recv(peer, &byte, 1, MSG_DONTWAIT) == 0) return true;
-    }
-    return false;
-  }
-};
-
-Task<absl::StatusOr<std::string>> ReadSome(Stream* stream, size_t most) {
-  co_return co_await stream->Read(most);
-}
-
-// Has `stream` wait for bytes until it does so in the way it will keep to.
-Task<void> WaitOften(Stream* stream, int peer) {
-  for (int i = 0; i < 3; ++i) {
-    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(stream, 1));
-    co_await Yield();
-    WriteAll(peer, "x");
-    const absl::StatusOr<std::string> read = co_await reading;
-    EXPECT_TRUE(read.ok() && *read == "x") << read.status();
-  }
-}
 
 TEST_P(StreamShotsTest, AReadTakesPartOfWhatHasComeAndTheNextTheRest) {
   RunTask([&]() -> Task<void> {
@@ -213,69 +185,6 @@ TEST_P(StreamShotsTest, WhatWasReadAheadStaysWhereItIsWhileItIsWrittenHoweverMuc
     EXPECT_TRUE(written.ok()) << written;
     EXPECT_EQ(ReadExactly(pair.second.get(), 3), "abc");
   });
-}
-
-TEST_P(StreamShotsTest, AStreamOutlivesItsLoop) {
-  // What a system keeps for all the loops of a process is there after the first.
-  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
-  const int before = OpenDescriptors();
-  {
-    FdPair pair = MakeTcpPair();
-    Stream stream = MakeStream(pair.first);
-    {
-      EventLoop own(GetParam().make(nullptr));
-      BlockOn(own, WaitOften(&stream, pair.second.get()));
-    }
-    stream.Abort();
-    EXPECT_EQ(ReadExactly(pair.second.get(), 1), "") << "the peer is told of the end";
-  }
-  EXPECT_EQ(OpenDescriptors(), before);
-}
-
-TEST_P(StreamShotsTest, AStreamMayBeDroppedWhenItsLoopIsClosedAndStillThere) {
-  // What a system keeps for all the loops of a process is there after the first.
-  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
-  const int before = OpenDescriptors();
-  for (const bool by_the_close : {true, false}) {
-    EventLoop own(GetParam().make(nullptr));
-    FdPair pair = MakeTcpPair();
-    Stream stream = MakeStream(pair.first);
-    BlockOn(own, WaitOften(&stream, pair.second.get()));
-    if (by_the_close) {
-      // In a callback that is dropped without having run.
-      const absl::StatusOr<EventLoop::Handle> later =
-          own.PostAfter(absl::Hours(1), [kept = std::move(stream)] {});
-      EXPECT_TRUE(later.ok()) << later.status();
-    }
-    EXPECT_TRUE(own.Close().ok());
-    stream.Abort();
-    EXPECT_EQ(ReadExactly(pair.second.get(), 1), "") << "the peer is told of the end";
-  }
-  EXPECT_EQ(OpenDescriptors(), before);
-}
-
-TEST_P(StreamShotsTest, DroppedWhereItsLoopDoesNotRunItsPeerIsToldAllTheSame) {
-  FdPair pair = MakeTcpPair();
-  {
-    Stream stream = MakeStream(pair.first);
-    BlockOn(loop(), WaitOften(&stream, pair.second.get()));
-  }
-  EXPECT_EQ(ReadExactly(pair.second.get(), 1), "");
-  EXPECT_TRUE(TurnsUntilItEnds(pair.second.get()));
-}
-
-TEST_P(StreamShotsTest, ItGoesOnWhenAnotherThreadRunsTheLoop) {
-  FdPair pair = MakeTcpPair();
-  Stream stream = MakeStream(pair.first);
-  for (int i = 0; i < 5; ++i) {
-    Thread thread =
-        StartThread("other", [&] { BlockOn(loop(), WaitOften(&stream, pair.second.get())); });
-    thread.join();
-    WriteAll(pair.second.get(), "between");
-    const absl::StatusOr<std::string> read = BlockOn(loop(), stream.ReadExactly(7));
-    EXPECT_TRUE(read.ok() && *read == "between") << read.status();
-  }
-  BlockOn(loop(), stream.Close()).IgnoreError();
 }
 
 TEST_P(StreamShotsTest, WhatIsReadNowIsThereThoughOtherTasksNeverWait) {

@@ -224,7 +224,7 @@ int StreamState::EndShots(StreamRead* filled) noexcept {
   const size_t left =
       shots_.TakeInto(*home().reactor(), incoming_, std::numeric_limits<size_t>::max());
   if (filled != nullptr) {
-    filled->result += static_cast<int32_t>(left);
+    filled->result = StreamRead::ResultOf(static_cast<size_t>(filled->result) + left);
   } else if (left > 0) {
     unseen_ = true;
   }
@@ -248,7 +248,11 @@ void StreamState::OnReactorGone(Multishot&) noexcept {
 // Where there are some, or were.
 void StreamState::DropShots() noexcept {
   const StreamRef self(this);
-  if (shots_.started()) shots_.Stop(*home().reactor());
+  if (shots_.is_kept()) {
+    shots_.Forget();  // its home may be gone
+  } else if (shots_.started()) {
+    shots_.Stop(*home().reactor());
+  }
   holders_.fetch_sub(1, kRelaxed);  // `self` goes after it
 }
 
@@ -259,7 +263,12 @@ void StreamState::StopShots() noexcept {
     // there. This tells the peer, and has it come to its end there; else it goes with the reactor.
     static_cast<void>(sys::Calls().Shutdown(fd(), SHUT_RDWR));
     // What has come to its end before is but memory, and nobody is at it: its loop does not run.
-    if (shots_.ending()) DropShots();
+    // Another would be asked for again under a number that is another's by then.
+    if (shots_.ending()) {
+      DropShots();
+    } else {
+      shots_.DescriptorGone();
+    }
     return;
   }
   DropShots();

@@ -72,6 +72,11 @@ class Multishot : public WorkItem {
   bool ended() const noexcept { return ended_; }
   int32_t end() const noexcept { return end_; }
 
+  // While its reactor is not polled, on any thread, where it cannot be stopped: its descriptor is
+  // being closed. The kernel is not asked again for a number that may be another's by then: it ends
+  // with -ECANCELED, unless something else ends it before.
+  void DescriptorGone() noexcept { descriptor_gone_ = true; }
+
  protected:
   Multishot() : WorkItem(&Run) {}
   ~Multishot() = default;
@@ -86,7 +91,7 @@ class Multishot : public WorkItem {
     last_ = &shot;
   }
 
-  MultishotOwner* owner_ = nullptr;  // null once it was stopped
+  MultishotOwner* owner_ = nullptr;  // the reactor's own once it was stopped
 
  private:
   static void Run(WorkItem& item) noexcept {
@@ -101,7 +106,8 @@ class Multishot : public WorkItem {
  protected:
   int32_t end_ = 0;
   bool queued_ = false;  // delivered, and has not run yet
-  bool ended_ = false;   // last: what derives from this goes on in its padding
+  bool descriptor_gone_ = false;
+  bool ended_ = false;  // last: what derives from this goes on in its padding
 };
 
 }  // namespace plait

@@ -49,6 +49,10 @@ class Reactor {
   // deadline is measured by.
   virtual void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept = 0;
 
+  // Owner thread. It may not be polled for a while, in which descriptors are closed without it:
+  // what is begun meets the descriptor that has its number now, and not the next that gets it.
+  virtual void Flush() noexcept {}
+
   // Any thread. Makes the Poll that is under way, or else the next one, return soon. Calls may
   // coalesce.
   virtual void Wake() noexcept = 0;

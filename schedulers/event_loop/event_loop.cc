@@ -75,6 +75,7 @@ class EventLoop::Running {
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   ~Running() {
+    loop_.reactor_->Flush();
     loop_.running_.store(false, kRelaxed);
     thread_state.worker = nullptr;
     thread_state.local_executor = nullptr;

@@ -1,0 +1,164 @@
+// Connections that outlive the run of their loop, or the loop: what they promise is the same on
+// every reactor. Traps: a buffer (the reactor's) that goes before who uses it.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "plait/io/net/stream.h"
+#include "plait/io/net/stream_shots_fixture.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/sockets.h"
+#include "plait/schedulers/event_loop/event_loop.h"
+
+namespace plait {
+namespace {
+
+TEST_P(StreamShotsTest, AStreamOutlivesItsLoop) {
+  // What a system keeps for all the loops of a process is there after the first.
+  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
+  const int before = OpenDescriptors();
+  {
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    {
+      EventLoop own(GetParam().make(nullptr));
+      BlockOn(own, WaitOften(&stream, pair.second.get()));
+    }
+    stream.Abort();
+    EXPECT_EQ(ReadExactly(pair.second.get(), 1), "") << "the peer is told of the end";
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_P(StreamShotsTest, WhatHasEndedAndIsKeptOutlivesItsLoopToo) {
+  FdPair pair = MakeTcpPair();
+  Stream stream = MakeStream(pair.first);
+  {
+    EventLoop own(GetParam().make(nullptr));
+    BlockOn(own, WaitOften(&stream, pair.second.get()));
+    // More than nothing, and the end, with nobody there who reads.
+    WriteAll(pair.second.get(), "unread");
+    pair.second.Reset();
+    for (int turn = 0; turn < 100; ++turn) EXPECT_TRUE(own.RunReady().ok());
+  }
+  stream.Abort();
+  EXPECT_EQ(stream.descriptor(), -1);
+}
+
+TEST_P(StreamShotsTest, AStreamMayBeDroppedWhenItsLoopIsClosedAndStillThere) {
+  // What a system keeps for all the loops of a process is there after the first.
+  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
+  const int before = OpenDescriptors();
+  for (const bool by_the_close : {true, false}) {
+    EventLoop own(GetParam().make(nullptr));
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    BlockOn(own, WaitOften(&stream, pair.second.get()));
+    if (by_the_close) {
+      // In a callback that is dropped without having run.
+      const absl::StatusOr<EventLoop::Handle> later =
+          own.PostAfter(absl::Hours(1), [kept = std::move(stream)] {});
+      EXPECT_TRUE(later.ok()) << later.status();
+    }
+    EXPECT_TRUE(own.Close().ok());
+    stream.Abort();
+    EXPECT_EQ(ReadExactly(pair.second.get(), 1), "") << "the peer is told of the end";
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_P(StreamShotsTest, DroppedWhereItsLoopDoesNotRunItsPeerIsToldAllTheSame) {
+  FdPair pair = MakeTcpPair();
+  {
+    Stream stream = MakeStream(pair.first);
+    BlockOn(loop(), WaitOften(&stream, pair.second.get()));
+  }
+  EXPECT_EQ(ReadExactly(pair.second.get(), 1), "");
+  EXPECT_TRUE(TurnsUntilItEnds(pair.second.get()));
+}
+
+TEST_P(StreamShotsTest, ItGoesOnWhenAnotherThreadRunsTheLoop) {
+  FdPair pair = MakeTcpPair();
+  Stream stream = MakeStream(pair.first);
+  for (int i = 0; i < 5; ++i) {
+    Thread thread =
+        StartThread("other", [&] { BlockOn(loop(), WaitOften(&stream, pair.second.get())); });
+    thread.join();
+    WriteAll(pair.second.get(), "between");
+    const absl::StatusOr<std::string> read = BlockOn(loop(), stream.ReadExactly(7));
+    EXPECT_TRUE(read.ok() && *read == "between") << read.status();
+  }
+  BlockOn(loop(), stream.Close()).IgnoreError();
+}
+
+// Drops `stream`, whose number `next` has then.
+void GiveNumberTo(FdPair& next, Stream& stream) {
+  const int number = stream.descriptor();
+  stream.Abort();
+  EXPECT_EQ(::fcntl(number, F_GETFD), -1);
+  next.first = OwnedFd(::dup2(next.first.get(), number));
+}
+
+Task<void> YieldOften() {
+  for (int turn = 0; turn < 100; ++turn) co_await Yield();
+}
+
+// Without waiting.
+std::string ReadNow(int fd) {
+  std::string bytes(100, '\0');
+  bytes.resize(static_cast<size_t>(
+      std::max<ssize_t>(::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT), 0)));
+  return bytes;
+}
+
+TEST_P(StreamShotsTest, DroppedWhereItsLoopDoesNotRunItTakesNothingFromTheNextOwnerOfItsNumber) {
+  FdPair pair = MakeTcpPair();
+  Stream stream = MakeStream(pair.first);
+  RunTask([&]() -> Task<void> {
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(&stream, 1));
+    co_await Yield();
+    WriteAll(pair.second.get(), "x");
+    co_await reading;
+  });
+  // Begun, and the run is over before the loop looks at what the system has.
+  RunTask([&]() -> Task<void> {
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(&stream, 1));
+    co_await Yield();
+    reading.Cancel();
+    EXPECT_TRUE(absl::IsCancelled((co_await reading).status()));
+  });
+  FdPair next = MakeTcpPair();
+  GiveNumberTo(next, stream);
+  WriteAll(next.second.get(), "keep");
+  BlockOn(loop(), YieldOften());
+  EXPECT_EQ(ReadNow(next.first.get()), "keep");
+}
+
+TEST_P(StreamShotsTest, NorWhereAnotherThreadRunsTheLoopThen) {
+  FdPair pair = MakeTcpPair();
+  Stream stream = MakeStream(pair.first);
+  StartThread("one", [&] { BlockOn(loop(), WaitOften(&stream, pair.second.get())); }).join();
+  FdPair next = MakeTcpPair();
+  GiveNumberTo(next, stream);
+  WriteAll(next.second.get(), "keep");
+  BlockOn(loop(), YieldOften());
+  EXPECT_EQ(ReadNow(next.first.get()), "keep");
+}
+
+INSTANTIATE_TEST_SUITE_P(Reactors, StreamShotsTest, testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+}  // namespace
+}  // namespace plait
