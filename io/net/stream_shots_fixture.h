@@ -2,8 +2,6 @@
 #ifndef PLAIT_IO_NET_STREAM_SHOTS_FIXTURE_H_
 #define PLAIT_IO_NET_STREAM_SHOTS_FIXTURE_H_
 
-#include <sys/socket.h>
-
 #include <cstddef>
 #include <string>
 
@@ -11,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_fixture.h"
+#include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/sockets.h"
 
@@ -23,7 +22,7 @@ class StreamShotsTest : public StreamTest {
     char byte = 0;
     for (int turn = 0; turn < 100; ++turn) {
       EXPECT_TRUE(loop().RunReady().ok());
-      if (::recv(peer, &byte, 1, MSG_DONTWAIT) == 0) return true;
+      if (sys::Calls().Receive(peer, &byte, 1) == 0) return true;
     }
     return false;
   }

@@ -1,11 +1,7 @@
 // Connections that outlive the run of their loop, or the loop: what they promise is the same on
 // every reactor. Traps: a buffer (the reactor's) that goes before who uses it.
 #include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/types.h>
 
-#include <algorithm>
-#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -115,14 +111,6 @@ Task<void> YieldOften() {
   for (int turn = 0; turn < 100; ++turn) co_await Yield();
 }
 
-// Without waiting.
-std::string ReadNow(int fd) {
-  std::string bytes(100, '\0');
-  bytes.resize(static_cast<size_t>(
-      std::max<ssize_t>(::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT), 0)));
-  return bytes;
-}
-
 TEST_P(StreamShotsTest, DroppedWhereItsLoopDoesNotRunItTakesNothingFromTheNextOwnerOfItsNumber) {
   FdPair pair = MakeTcpPair();
   Stream stream = MakeStream(pair.first);
@@ -143,7 +131,7 @@ TEST_P(StreamShotsTest, DroppedWhereItsLoopDoesNotRunItTakesNothingFromTheNextOw
   GiveNumberTo(next, stream);
   WriteAll(next.second.get(), "keep");
   BlockOn(loop(), YieldOften());
-  EXPECT_EQ(ReadNow(next.first.get()), "keep");
+  EXPECT_EQ(Drain(next.first.get()), "keep");
 }
 
 TEST_P(StreamShotsTest, NorWhereAnotherThreadRunsTheLoopThen) {
@@ -154,7 +142,7 @@ TEST_P(StreamShotsTest, NorWhereAnotherThreadRunsTheLoopThen) {
   GiveNumberTo(next, stream);
   WriteAll(next.second.get(), "keep");
   BlockOn(loop(), YieldOften());
-  EXPECT_EQ(ReadNow(next.first.get()), "keep");
+  EXPECT_EQ(Drain(next.first.get()), "keep");
 }
 
 INSTANTIATE_TEST_SUITE_P(Reactors, StreamShotsTest, testing::ValuesIn(AllReactors()),
