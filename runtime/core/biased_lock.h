@@ -30,6 +30,7 @@
 #include <cstdint>
 
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/check.h"
 #include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
@@ -50,6 +51,7 @@ class BiasedLock {
     // or not its serial.
     const uint64_t owner = owner_.load(kRelaxed);
     if (owner == thread_serial) {
+      PLAIT_DCHECK(!inside_.load(kRelaxed), "a thread takes a lock that it has already");
       // Ordered before the next load by the barriers.
       inside_.store(true, kRelaxed);
       LightBarrier();
@@ -83,12 +85,14 @@ class BiasedLock {
   // explorer's count down from the largest number.)
   static constexpr uint64_t kNobody = uint64_t{1} << 63;
 
-  // What taking it away costs is then less than what it has saved.
-  static constexpr uint16_t kUses = 1024;
 #if defined(PLAIT_EXPLORE)
-  // Soon, so that what others do with a shared lock is explored too.
+  // Soon both, so that programs of a few steps come to what is done with an owned lock, and with a
+  // shared one.
+  static constexpr uint16_t kUses = 1;
   static constexpr uint16_t kMaxChanges = 1;
 #else
+  // What taking it away costs is then less than what it has saved.
+  static constexpr uint16_t kUses = 1024;
   // Some, as often one thread makes what another uses.
   static constexpr uint16_t kMaxChanges = 7;
 #endif

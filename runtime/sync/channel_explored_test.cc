@@ -103,12 +103,27 @@ void AThirdFindsItShared() {
   Require(one == 1 || one == 2, "an item came");
 }
 
+// Its lock belongs to the one that sends by then, or not yet.
+void ItIsTakenAwayFromItsOwner() {
+  ItemChannel channel(2);
+  int one = 0, two = 0;
+  Parallel({[&] {
+              for (int value = 1; value <= 4; ++value) Send(channel, value);
+            },
+            [&] {
+              one = Receive(channel);
+              two = Receive(channel);
+            }});
+  Require(one == 1 && two == 2, "each item came once, in order");
+}
+
 std::vector<Scenario> ChannelScenarios() {
   return {{"two receive and one sends", TwoReceiveAndOneSends},
           {"two send and one receives", TwoSendAndOneReceives, {.preemptions = 1}},
           {"a receive is cancelled", AReceiveIsCancelled, {.preemptions = 1}},
           {"it becomes shared", ItBecomesShared, {.preemptions = 2}},
-          {"a third finds it shared", AThirdFindsItShared, {.preemptions = 1}}};
+          {"a third finds it shared", AThirdFindsItShared, {.preemptions = 1}},
+          {"it is taken away from its owner", ItIsTakenAwayFromItsOwner, {.preemptions = 1}}};
 }
 
 TEST(ChannelExploredTest, NoItemAndNoWakeUpIsLost) { ExpectAllExecutionsPass(ChannelScenarios()); }

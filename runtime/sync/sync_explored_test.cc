@@ -56,8 +56,26 @@ void ALockIsCancelled() {
   Require(!mutex.locked(), "it is free in the end");
 }
 
+// What guards it belongs to the one that locks it often by then, or not yet.
+void ItIsTakenAwayFromItsOwner() {
+  Mutex mutex;
+  int shared = 0;
+  const auto add = [&] {
+    const MutexGuard guard = Await(mutex.Lock());
+    ++shared;
+  };
+  Parallel({[&] {
+              for (int i = 0; i < 3; ++i) add();
+            },
+            add});
+  Require(shared == 4, "one at a time");
+  Require(!mutex.locked(), "it is free in the end");
+}
+
 std::vector<Scenario> MutexScenarios() {
-  return {{"three lock", ThreeLock}, {"a lock is cancelled", ALockIsCancelled}};
+  return {{"three lock", ThreeLock},
+          {"a lock is cancelled", ALockIsCancelled},
+          {"it is taken away from its owner", ItIsTakenAwayFromItsOwner, {.preemptions = 2}}};
 }
 
 TEST(MutexExploredTest, OneAtATimeAndNoWakeUpIsLost) { ExpectAllExecutionsPass(MutexScenarios()); }
