@@ -11,9 +11,9 @@
 // error and makes the barrier whole and empty. Cancellation: a cancelled Wait gives
 // absl::CancelledError and has not arrived, so one more is waited for; one whose round was complete
 // before the cancel arrived succeeds. Threads: any; what came before a Wait is visible after the
-// Waits of its round. Lifetime: the barrier outlives whoever waits (CHECK); who has waited may
-// destroy it. A barrier of no or fewer parties is a programming error (CHECK). Cost: a spin lock,
-// which the last to arrive holds while it lets the others go; nothing allocates.
+// Waits of its round. Lifetime: the barrier outlives whoever waits (CHECK), until that has gone on:
+// the last of them may destroy it. A barrier of no or fewer parties is a programming error (CHECK).
+// Cost: a spin lock, which the last to arrive holds while it lets the others go; nothing allocates.
 #ifndef PLAIT_RUNTIME_SYNC_BARRIER_H_
 #define PLAIT_RUNTIME_SYNC_BARRIER_H_
 

@@ -16,11 +16,11 @@
 // cancelled Receive has not taken: they give absl::CancelledError, and no item is lost or doubled.
 // One that was served before the cancel arrived succeeds, and so does one that need not wait.
 // Threads: any, at once; what came before a Send is visible after the Receive of its item.
-// Lifetime: the channel outlives whoever waits (CHECK) and every call. T moves without exceptions.
-// A capacity of 0 is a programming error (CHECK). Cost: two locked instructions an item when nobody
-// waits, and none while one thread alone has the channel and has used it some thousand times
-// (runtime/core/biased_lock.h); memory for all `capacity` items from the beginning, and nothing
-// allocated after.
+// Lifetime: the channel outlives every call, and whoever waits (CHECK), until that has gone on. T
+// moves without exceptions. A capacity of 0 is a programming error (CHECK). Cost: two locked
+// instructions an item when nobody waits, and none while one thread alone has the channel and has
+// used it some thousand times (runtime/core/biased_lock.h); memory for all `capacity` items from
+// the beginning, and nothing allocated after.
 //
 // How it works. Until several threads have used it, all is done under the lock, which belongs to
 // the one thread, and an item goes straight to whoever waits for one. A thread that finds the lock

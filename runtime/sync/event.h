@@ -9,8 +9,8 @@
 // turn. Cancellation: a cancelled Wait gives absl::CancelledError. A Wait on an event that is set
 // succeeds in a cancelled task too; after 128 in a row it gives other tasks a turn. Threads: any;
 // what came before Set is visible after the Wait. Lifetime: the event outlives whoever waits
-// (CHECK); who has waited may destroy it, even if Set has not returned on its thread. Cost: a Wait
-// on an event that is set is a load; nothing allocates.
+// (CHECK), until that has gone on: the last of them may destroy it, even if Set has not returned on
+// its thread. Cost: a Wait on an event that is set is a load; nothing allocates.
 #ifndef PLAIT_RUNTIME_SYNC_EVENT_H_
 #define PLAIT_RUNTIME_SYNC_EVENT_H_
 

@@ -8,9 +8,10 @@
 //
 // Cancellation: a cancelled Wait or ArriveAndWait gives absl::CancelledError; what it counted down
 // stays counted. A Wait on an open latch succeeds in a cancelled task too. Threads: any; what came
-// before a CountDown is visible after the Wait. Lifetime: the latch outlives whoever waits (CHECK);
-// who has waited may destroy it. Errors: a count that is negative, or would become so, is a
-// programming error (CHECK). Cost: a CountDown is a locked instruction; nothing allocates.
+// before a CountDown is visible after the Wait. Lifetime: the latch outlives whoever waits (CHECK),
+// until that has gone on: the last of them may destroy it. Errors: a count that is negative, or
+// would become so, is a programming error (CHECK). Cost: a CountDown is a locked instruction;
+// nothing allocates.
 #ifndef PLAIT_RUNTIME_SYNC_LATCH_H_
 #define PLAIT_RUNTIME_SYNC_LATCH_H_
 

@@ -20,10 +20,10 @@
 // Fairness: FIFO. An unlock hands the mutex to the task that has waited longest; nobody overtakes.
 // A task that never has to wait gives others a turn after 128 awaits, then with the mutex locked.
 // Locking twice in one task waits for ever, as with asyncio's. Threads: any; a guard may be moved
-// to another task or thread and unlocked there. Lifetime: the mutex outlives its guards and whoever
-// waits for it (CHECK). Cost: one locked instruction to lock and one to unlock when nobody waits,
-// and none once a thread alone has used it a thousand times (runtime/core/biased_lock.h); nothing
-// allocates.
+// to another task or thread and unlocked there. Lifetime: the mutex outlives its guards, and
+// whoever waits for it (CHECK), until that has gone on. Cost: one locked instruction to lock and
+// one to unlock when nobody waits, and none once a thread alone has used it a thousand times
+// (runtime/core/biased_lock.h); nothing allocates.
 #ifndef PLAIT_RUNTIME_SYNC_MUTEX_H_
 #define PLAIT_RUNTIME_SYNC_MUTEX_H_
 

@@ -14,10 +14,10 @@
 // is left. (asyncio: shutdown.) Cancellation: a cancelled Put has not put, a cancelled Get has not
 // taken: they give absl::CancelledError, and no item is lost or doubled. One that was served before
 // the cancel arrived succeeds, and so does one that need not wait. Threads: any, at once. The queue
-// outlives whoever waits on it (CHECK) and every call. A capacity of 0 is a programming error
-// (CHECK). Cost: an operation that need not wait is one lock, which is no locked instruction once
-// a thread alone has used the queue a thousand times (runtime/core/biased_lock.h); nothing
-// allocates but the buffer, which grows by doubling.
+// outlives every call, and whoever waits on it (CHECK), until that has gone on. A capacity of 0 is
+// a programming error (CHECK). Cost: an operation that need not wait is one lock, which is no
+// locked instruction once a thread alone has used the queue a thousand times
+// (runtime/core/biased_lock.h); nothing allocates but the buffer, which grows by doubling.
 #ifndef PLAIT_RUNTIME_SYNC_QUEUE_H_
 #define PLAIT_RUNTIME_SYNC_QUEUE_H_
 

@@ -11,14 +11,14 @@
 // what it did not take.
 //
 // Cancellation: an Acquire that is cancelled while it waits gives a guard that holds nothing, and
-// has taken nothing. So where a task can be cancelled, ask `guard.ok()`, or use
-// co_await plait::OrReturn(semaphore.Acquire()). An Acquire that need not wait succeeds in a
-// cancelled task too, and so does one that was served before the cancel arrived.
+// has taken nothing. So where a task can be cancelled, ask `guard.ok()`, or use co_await
+// plait::OrReturn(semaphore.Acquire()). An Acquire that need not wait succeeds in a cancelled task
+// too, and so does one that was served before the cancel arrived.
 // Fairness: FIFO, also among Acquires of different sizes: one that wants many permits is not
 // starved by those that want few, as they wait behind it. Threads: any; a guard may be moved to
-// another task or thread. Lifetime: the semaphore outlives its guards, every call and whoever waits
-// (CHECK). Errors: see each function. Cost: one locked instruction to acquire and one to release
-// when nobody waits; nothing allocates.
+// another task or thread. Lifetime: the semaphore outlives its guards and every call, and whoever
+// waits (CHECK), until that has gone on. Errors: see each function. Cost: one locked instruction to
+// acquire and one to release when nobody waits; nothing allocates.
 #ifndef PLAIT_RUNTIME_SYNC_SEMAPHORE_H_
 #define PLAIT_RUNTIME_SYNC_SEMAPHORE_H_
 

@@ -15,7 +15,7 @@ void Waiter::BeCancellable() noexcept {
 
 void Waiter::OnStop(WorkItem& item) noexcept {
   Waiter& self = *static_cast<Stop&>(item).self;
-  // What comes after a grant may be the end of the lock's owner.
+  // Needs no lock then, which others may want. A grant may come right after this look all the same.
   if (self.outcome() != Outcome::kPending) return;
   WakeList woken;
   bool wake = false;

@@ -10,6 +10,10 @@
 //
 // Whoever pops a waiter fills in what it waits for, unlocks, and then calls Wake, exactly once; a
 // WakeList keeps those that are popped under one hold of the lock until it is released.
+//
+// Lifetime: the primitive outlives its waiters until they have gone on (Finish), and not only until
+// they are woken: a stop request that found one waiting takes the lock, perhaps after the grant,
+// and Finish waits for it.
 #ifndef PLAIT_RUNTIME_TASK_WAITER_LIST_H_
 #define PLAIT_RUNTIME_TASK_WAITER_LIST_H_
 
@@ -118,8 +122,7 @@ class Waiter : public WaiterLink {
   bool registered_ = false;
   bool lock_is_biased_;
   // Written under the lock. Looked at without it by a stop request only, which leaves a waiter
-  // alone that has its outcome: its primitive may be gone by then. Relaxed, as nothing else follows
-  // from what it sees.
+  // alone that has its outcome. Relaxed, as nothing else follows from what it sees.
   Atomic<Outcome> outcome_{Outcome::kPending};
 };
 
