@@ -155,6 +155,9 @@ TEST_P(TaskSuite, AHandleTellsTheExceptionOfATask) {
 
 // --- callbacks ---
 
+// Callbacks run on the thread that ends the task, maybe after those who await it go on on another:
+// so each test waits for those that it looks at.
+
 TEST_P(TaskSuite, ACallbackIsCalledOnceWhenTheTaskIsDone) {
   Await([]() -> Task<void> {
     Promise<void> go;
@@ -171,8 +174,8 @@ TEST_P(TaskSuite, ACallbackIsCalledOnceWhenTheTaskIsDone) {
     go.Set();
     const absl::Status status = co_await child;
     EXPECT_TRUE(status.ok()) << status;
+    while (calls.load() < 1 || !saw_result.load()) co_await Yield();
     EXPECT_EQ(calls.load(), 1);
-    EXPECT_TRUE(saw_result.load());
     // Late ones too.
     child.OnDone([&] { calls.fetch_add(10); });
     EXPECT_EQ(calls.load(), 11);
@@ -181,14 +184,21 @@ TEST_P(TaskSuite, ACallbackIsCalledOnceWhenTheTaskIsDone) {
 
 TEST_P(TaskSuite, CallbacksAreCalledInTheOrderInWhichTheyWereAdded) {
   std::vector<int> order;
+  Atomic<int> calls{0};
   Await([&]() -> Task<void> {
     Promise<void> go;
     JoinHandle<absl::Status> child =
         Spawn([](Future<void> f) -> Task<absl::Status> { co_return co_await f; }(go.future()));
-    for (int i = 0; i < 5; ++i) child.OnDone([&order, i] { order.push_back(i); });
+    for (int i = 0; i < 5; ++i) {
+      child.OnDone([&order, &calls, i] {
+        order.push_back(i);
+        calls.fetch_add(1);
+      });
+    }
     go.Set();
     const absl::Status status = co_await child;
     EXPECT_TRUE(status.ok()) << status;
+    while (calls.load() < 5) co_await Yield();
   });
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
 }
@@ -207,6 +217,7 @@ TEST_P(TaskSuite, ACallbackThatWasRemovedIsNotCalled) {
     go.Set();
     const absl::Status status = co_await child;
     EXPECT_TRUE(status.ok()) << status;
+    while (calls.load() < 101) co_await Yield();
     EXPECT_EQ(calls.load(), 101);
     EXPECT_FALSE(first.Remove());
     EXPECT_FALSE(DoneCallbackHandle().Remove());
@@ -224,6 +235,7 @@ TEST_P(TaskSuite, ACallbackIsCalledOrRemovedNeverBoth) {
       co_await Turns(round % 4);
       const bool removed = callback.Remove();
       co_await child;
+      while (!removed && calls.load() == 0) co_await Yield();
       EXPECT_EQ(calls.load() + (removed ? 1 : 0), 1);
     });
   }
@@ -236,7 +248,7 @@ TEST_P(TaskSuite, ACallbackKeepsWhatItHoldsOnlyUntilItWasCalled) {
     child.OnDone([held] {});
     const int one = co_await child;
     EXPECT_EQ(one, 1);
-    EXPECT_EQ(held.use_count(), 1);
+    while (held.use_count() > 1) co_await Yield();
     JoinHandle<absl::Status> forever = Spawn(Forever());
     forever.OnDone([held] {}).Remove();
     EXPECT_EQ(held.use_count(), 1);
