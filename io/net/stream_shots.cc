@@ -31,7 +31,7 @@ void StreamShots::Keep(Reactor& reactor) noexcept {
 }
 
 size_t StreamShots::TakeInto(Reactor& reactor, absl::Span<char> into, ByteBuffer& rest) noexcept {
-  if (Kept* const left = kept()) return left->bytes.TakeInto(into);
+  if (is_kept()) return kept()->bytes.TakeInto(into);
   size_t taken = 0;
   while (taken < into.size()) {
     Shot* const shot = shots().Take();
@@ -47,8 +47,8 @@ size_t StreamShots::TakeInto(Reactor& reactor, absl::Span<char> into, ByteBuffer
 }
 
 size_t StreamShots::TakeInto(Reactor& reactor, ByteBuffer& into, size_t enough) noexcept {
+  if (!is_kept()) return TakeShotsInto(reactor, into, enough);
   Kept* const left = kept();
-  if (left == nullptr) return TakeShotsInto(reactor, into, enough);
   const size_t count = into.size() < enough ? left->bytes.size() : 0;
   if (count == 0) return 0;
   if (into.empty()) {

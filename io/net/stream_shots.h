@@ -35,7 +35,7 @@ class StreamShots {
   void Stop(Reactor& reactor) noexcept;
   // The reactor is gone, and it with it; or it is kept, of which the reactor knows nothing.
   void Forget() noexcept {
-    delete kept();
+    if (is_kept()) delete kept();
     word_ = 0;
   }
   // Of one that is not kept: its descriptor is closed where it cannot be stopped.
@@ -54,17 +54,17 @@ class StreamShots {
   // and what it had for it.
   void Keep(Reactor& reactor) noexcept;
   // That was done: it needs no reactor to be forgotten, and outlives it.
-  bool is_kept() const noexcept { return kept() != nullptr; }
+  bool is_kept() const noexcept { return (word_ & kKeptTag) != 0; }
 
   // No more will come than what is there. Then end() is 0 for the end of the stream, or -errno.
-  bool ending() const noexcept { return kept() != nullptr || shots().ended(); }
+  bool ending() const noexcept { return is_kept() || shots().ended(); }
   // And nothing is there.
   bool ended() const noexcept { return ending() && !has_some(); }
   // Something is there.
   bool has_some() const noexcept {
-    return kept() != nullptr ? !kept()->bytes.empty() : shots().has_shots();
+    return is_kept() ? !kept()->bytes.empty() : shots().has_shots();
   }
-  int end() const noexcept { return kept() != nullptr ? kept()->end : shots().end(); }
+  int end() const noexcept { return is_kept() ? kept()->end : shots().end(); }
 
  private:
   // What is left of one that the reactor has back.
@@ -75,9 +75,7 @@ class StreamShots {
 
   // One word, a Multishot's address or, where its lowest bit is set, that of a Kept.
   static constexpr uintptr_t kKeptTag = 1;
-  Kept* kept() const noexcept {
-    return (word_ & kKeptTag) != 0 ? reinterpret_cast<Kept*>(word_ & ~kKeptTag) : nullptr;
-  }
+  Kept* kept() const noexcept { return reinterpret_cast<Kept*>(word_ & ~kKeptTag); }
   Multishot& shots() const noexcept { return *reinterpret_cast<Multishot*>(word_); }
   size_t TakeShotsInto(Reactor& reactor, ByteBuffer& into, size_t enough) noexcept;
 
