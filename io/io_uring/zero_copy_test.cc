@@ -45,6 +45,7 @@ class RequestSpy final : public sys::SystemCalls {
   int IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsigned flags,
                    const void* argument, size_t argument_size) noexcept override {
     const Requests& requests = rings_.at(ring);
+    // Where the kernel said, when the ring was made, that it reads these types.
     const unsigned head = *reinterpret_cast<unsigned*>(requests.queue.memory() + requests.head);
     auto* const entries = reinterpret_cast<io_uring_sqe*>(requests.entries.memory());
     for (unsigned i = 0; i < submit; ++i) look(entries[(head + i) & requests.mask]);

@@ -27,6 +27,7 @@ void StreamShots::Keep(Reactor& reactor) noexcept {
   TakeShotsInto(reactor, left->bytes, std::numeric_limits<size_t>::max());
   left->bytes.Trim();
   reactor.StopMultishot(shots());
+  // As aligned.
   word_ = reinterpret_cast<uintptr_t>(left) | kKeptTag;
 }
 

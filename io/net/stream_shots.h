@@ -75,6 +75,7 @@ class StreamShots {
 
   // One word, a Multishot's address or, where its lowest bit is set, that of a Kept.
   static constexpr uintptr_t kKeptTag = 1;
+  // Back to what was put there, as the tag says.
   Kept* kept() const noexcept { return reinterpret_cast<Kept*>(word_ & ~kKeptTag); }
   Multishot& shots() const noexcept { return *reinterpret_cast<Multishot*>(word_); }
   size_t TakeShotsInto(Reactor& reactor, ByteBuffer& into, size_t enough) noexcept;

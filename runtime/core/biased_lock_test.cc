@@ -52,6 +52,7 @@ TEST(BiasedLockTest, ItBelongsToTheThreadThatTakesItOften) {
 }
 
 TEST(BiasedLockTest, AnotherThreadTakesItAwayForGood) {
+  // A sandbox may forbid membarrier(2); it is a SpinLock then, which the tests above see.
   if (!HeavyBarrierWorks()) GTEST_SKIP() << "without HeavyBarrier it never belongs to a thread";
   BiasedLock lock;
   LockOften(lock);

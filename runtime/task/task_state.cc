@@ -242,7 +242,7 @@ TaskExtras& TaskState::extras() {
   auto fresh = std::make_unique<TaskExtras>();
   if (IsName(present)) fresh->name = NameIn(present);
   // Release: its contents are visible to whoever finds it. Acquire, where that is another's: and
-  // its to us.
+  // its to us. A word, as it is a name's or these extras' address (ExtrasIn, IsName).
   if (extras_.compare_exchange_strong(present, reinterpret_cast<uintptr_t>(fresh.get()), kRelease,
                                       kAcquire)) {
     return *fresh.release();

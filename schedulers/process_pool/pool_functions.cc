@@ -199,6 +199,7 @@ char* FindMemory(absl::string_view name) {
 
 bool IsInSharedMemory(absl::string_view text) {
   std::ifstream maps("/proc/self/maps");
+  // A number, as the mappings are.
   const auto at = reinterpret_cast<uintptr_t>(text.data());
   for (std::string line; std::getline(maps, line);) {
     unsigned long begin = 0;

@@ -159,6 +159,7 @@ TEST_P(ProcessPoolWorkersTest, ManyCallsAtOnceAreSharedAmongWorkersThatServeAFew
 internal::LinkHeader& Link() {
   char* const link = internal::FindMemory("plait-link");
   PLAIT_CHECK(link != nullptr, "no memory is shared with a worker");
+  // A link begins with one (link.cc).
   return *reinterpret_cast<internal::LinkHeader*>(link);
 }
 

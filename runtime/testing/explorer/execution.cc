@@ -619,7 +619,8 @@ void Execution::FailRace(const PlainMemory::Clash& clash, const PlainMemory::Acc
 void Execution::Access(const void* at, size_t size, PlainMemory::Kind kind,
                        const void* code) noexcept {
   if (decisions_->settled()) return;
-  // At the same address for all of the explored threads, but each has its own.
+  // At the same address for all of the explored threads, but each has its own. As bytes, to compare
+  // addresses.
   const auto* const state = reinterpret_cast<const char*>(&internal::thread_state);
   if (at >= state && at < state + sizeof(internal::thread_state)) return;
   const PlainMemory::Access access{.thread = running_, .kind = kind, .code = code};
