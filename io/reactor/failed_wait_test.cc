@@ -62,6 +62,21 @@ class FailedWaitTest : public testing::TestWithParam<ReactorFactory> {
     while (WorkItem* item = ready.Pop()) item->run(*item);
   }
 
+  void FailNextWaits() {
+    for (const FaultInjection::Call call : waits_) faults_.Fail(call, ENOMEM, {.times = 5});
+  }
+  // A read that waits while waits fail, and that has all of it in the end.
+  void ExpectThatAReadLosesNothing(const FdPair& pair) {
+    GuardedBuffer buffer(5);
+    ReadOperation read(pair.first.get(), buffer.span());
+    reactor_->Submit(read);
+    Poll(Deadline::Immediate());
+    FailNextWaits();
+    WriteAll(pair.second.get(), "hello");
+    while (!read.delivered()) Poll(Deadline::Infinite());
+    EXPECT_EQ(read.result, 5);
+  }
+
   FaultInjection faults_;
   sys::ScopedSystemCalls scope_;
   std::unique_ptr<Reactor> reactor_;
@@ -104,33 +119,20 @@ TEST_P(FailedWaitTest, AWaitThatTheSystemHasNoMemoryForIsTriedAgainWithoutSpinni
   }
   // And nothing is lost by it.
   for (const FaultInjection::Call call : waits_) faults_.Clear(call);
-  FdPair pair = MakeSocketPair();
-  GuardedBuffer buffer(5);
-  ReadOperation read(pair.first.get(), buffer.span());
-  reactor_->Submit(read);
-  Poll(Deadline::Immediate());
-  for (const FaultInjection::Call call : waits_) faults_.Fail(call, ENOMEM, {.times = 5});
-  WriteAll(pair.second.get(), "hello");
-  while (!read.delivered()) Poll(Deadline::Infinite());
-  EXPECT_EQ(read.result, 5);
+  const FdPair pair = MakeSocketPair();
+  ExpectThatAReadLosesNothing(pair);
 }
 
 // What lets some time pass before the next try may fail, too.
 TEST_P(FailedWaitTest, ThatNotEvenTheTimeInBetweenPassesLosesNothing) {
-  FdPair pair = MakeSocketPair();
+  // One, as a reactor is to be told when a descriptor is closed.
+  const FdPair pair = MakeSocketPair();
   for (const int error : {EFAULT, EINTR, EINVAL, ENOMEM}) {
     faults_.FailAll(FaultInjection::kWaitReadable, error);
     const int64_t hits = faults_.hits(FaultInjection::kWaitReadable);
-    GuardedBuffer buffer(5);
-    ReadOperation read(pair.first.get(), buffer.span());
-    reactor_->Submit(read);
-    Poll(Deadline::Immediate());
-    for (const FaultInjection::Call call : waits_) faults_.Fail(call, ENOMEM, {.times = 5});
-    WriteAll(pair.second.get(), "hello");
-    while (!read.delivered()) Poll(Deadline::Infinite());
-    EXPECT_EQ(read.result, 5);
+    ExpectThatAReadLosesNothing(pair);
     // Where it waits.
-    for (const FaultInjection::Call call : waits_) faults_.Fail(call, ENOMEM, {.times = 5});
+    FailNextWaits();
     for (int i = 0; i < 10; ++i) Poll(In(absl::Milliseconds(1)));
     EXPECT_GT(faults_.hits(FaultInjection::kWaitReadable), hits);
   }
