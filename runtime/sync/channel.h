@@ -5,7 +5,7 @@
 //   absl::StatusOr<Order> next = co_await orders.Receive();        // waits while it is empty
 //
 // Queue is the one to choose for its orders, for Join and for being unbounded; Channel where items
-// go from thread to thread by the million: an operation that need not wait takes no lock.
+// go from thread to thread by the million: there an operation that need not wait takes no lock.
 //
 // Order: items come out in the order in which they went in, so those of one producer in the order
 // of its Sends. Fairness: who waits is served in the order of arrival, and whoever comes while
@@ -17,7 +17,8 @@
 // One that was served before the cancel arrived succeeds, and so does one that need not wait.
 // Threads: any, at once; what came before a Send is visible after the Receive of its item.
 // Lifetime: the channel outlives every call, and whoever waits (CHECK), until that has gone on. T
-// moves without exceptions. A capacity of 0 is a programming error (CHECK). Cost: two locked
+// moves without exceptions, and its moves, which may be made under the channel's lock, do not use
+// that channel. A capacity of 0 is a programming error (CHECK). Cost: two locked
 // instructions an item when nobody waits, and none while one thread alone has the channel and has
 // used it some thousand times (runtime/core/biased_lock.h); memory for all `capacity` items from
 // the beginning, and nothing allocated after.
