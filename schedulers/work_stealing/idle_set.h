@@ -44,6 +44,9 @@
 //     whose push is sequentially consistent, and whose look is. If the load reads what was there
 //     before the worker's modification, it is before that in the order S of such operations, and
 //     so is the push before the look. If not, it acquires, as above.
+//   - SomebodyIsIdle reads it so too, after a push that need not be ordered at all: who parks
+//   brings
+//     the barrier (work_lane.h).
 //   - A parked bit is set before that modification and so is visible to whoever acquires it: the
 //     load of the bits needs no order, nor does the count's increase, as a read-modify-write goes
 //     on with the release sequence of the one before it.
@@ -90,8 +93,13 @@ class IdleSet {
   // The same after a push that is sequentially consistent to a queue that workers look at so
   // (WorkStealingDeque). As cheap as can be while all are busy.
   [[nodiscard]] int ClaimForOrderedWork() noexcept {
-    if (searching_.load(kSeqCst) > 0 || NobodyOfFewIsParked()) return kNobody;
+    if (searching_.load(kSeqCst) > 0 || NobodyIsParked()) return kNobody;
     return ClaimAny();
+  }
+  // After a push that is to be made visible to all only where somebody wants it (WorkLane, which
+  // see for the rest of what makes it right). False while all are busy.
+  [[nodiscard]] bool SomebodyIsIdle() const noexcept {
+    return searching_.load(kSeqCst) > 0 || !NobodyIsParked();
   }
   // After work was made visible to this worker alone, or all are to end. True: it was parked, and
   // the caller must wake it; it searches, as if claimed for work. False: it is awake and sees the
@@ -133,9 +141,8 @@ class IdleSet {
 
   Atomic<uint64_t>& Bits(int worker) noexcept { return parked_[worker / 64].bits; }
   static uint64_t Bit(int worker) noexcept { return uint64_t{1} << (worker % 64); }
-  // ClaimAny's look, where it has one word to look at: mostly that is all there is to do.
-  bool NobodyOfFewIsParked() const noexcept {
-    return workers_ <= 64 && parked_[0].bits.load(kRelaxed) == 0;
+  bool NobodyIsParked() const noexcept {
+    return workers_ <= 64 ? parked_[0].bits.load(kRelaxed) == 0 : parked() == 0;
   }
   int ClaimAny() noexcept;
 

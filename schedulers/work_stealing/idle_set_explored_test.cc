@@ -14,6 +14,7 @@
 #include "plait/runtime/testing/explorer/explorer.h"
 #include "plait/schedulers/work_stealing/deque.h"
 #include "plait/schedulers/work_stealing/idle_set.h"
+#include "plait/schedulers/work_stealing/work_lane.h"
 
 namespace plait::internal {
 namespace {
@@ -66,7 +67,8 @@ class OrderedQueue {
 class DequeOfAnother {
  public:
   static constexpr bool kOrdered = true;
-  void Push() { deque_.Push(items_[pushed_++]); }
+  void Push() { Push(items_[pushed_++]); }
+  void Push(WorkItem& item) { deque_.Push(item); }
   bool HasItems() { return deque_.HasItems(); }
   bool Take() {
     for (;;) {
@@ -81,6 +83,40 @@ class DequeOfAnother {
   int pushed_ = 0;
 };
 
+// The lane of such a worker, and its deque; open before it pushes, or opened for that.
+template <bool open>
+class LaneOfAnother {
+ public:
+  static constexpr bool kOrdered = true;
+  LaneOfAnother() {
+    if (open) lane_.Open();
+  }
+  void Push() {
+    if (!lane_.open()) lane_.Open();
+    Require(lane_.Push(item_, /*lone=*/false), "nobody has taken anything");
+  }
+  void Close() {
+    while (WorkItem* const item = lane_.Pop()) deque_.Push(*item);
+    lane_.Close();
+  }
+  bool HasItems() {
+    static_cast<void>(lane_.Reveal());
+    return deque_.HasItems() || lane_.HasItems();
+  }
+  bool Take() {
+    if (deque_.Take()) return true;
+    if (!lane_.HasItems()) return false;
+    WorkQueue taken;
+    lane_.TakeHalf(taken);
+    return !taken.empty();
+  }
+
+ private:
+  DequeOfAnother deque_;
+  WorkLane lane_;
+  WorkItem item_;
+};
+
 template <class Queue>
 class Pool {
  public:
@@ -88,6 +124,10 @@ class Pool {
 
   void Post() {
     queue_.Push();
+    if constexpr (requires { queue_.Close(); }) {
+      if (!idle_.SomebodyIsIdle()) return;
+      queue_.Close();
+    }
     WakeForWork();
   }
   void PostTo(int worker) {
@@ -198,6 +238,8 @@ void ItWakesByItselfBeforeItsOwn() {
 std::vector<Scenario> Scenarios() {
   return {{"one worker", OneWorker<WeakQueue>},
           {"one worker, ordered", OneWorker<OrderedQueue>},
+          {"one worker, a lane", OneWorker<LaneOfAnother<true>>, {.preemptions = 2}},
+          {"one worker, a lane that opens", OneWorker<LaneOfAnother<false>>, {.preemptions = 2}},
           {"it wakes by itself", ItWakesByItself},
           {"it wakes by itself before its own", ItWakesByItselfBeforeItsOwn},
           {"two posters", TwoPosters},
@@ -209,7 +251,14 @@ std::vector<Scenario> Scenarios() {
 TEST(IdleSetExploredTest, NoWakeUpIsLost) { ExpectAllExecutionsPass(Scenarios()); }
 
 TEST(IdleSetExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
-  ExpectMutantsKilled("work_stealing/idle_set.", Scenarios(), 9);
+  ExpectMutantsKilled("work_stealing/idle_set.", Scenarios(), 10);
+}
+
+TEST(IdleSetExploredTest, WeakeningWhatShowsALaneIsNoticed) {
+  ExpectMutantsKilled("work_stealing/work_lane.",
+                      {{"a lane", OneWorker<LaneOfAnother<true>>, {.preemptions = 2}},
+                       {"a lane that opens", OneWorker<LaneOfAnother<false>>, {.preemptions = 2}}},
+                      3);
 }
 
 // What IdleSet asks of a queue so that ClaimForOrderedWork may be used.

@@ -40,9 +40,10 @@ void PoolShared::TakeOver(PoolWorker& stuck, uint64_t turns) noexcept {
   // Under the lock, as what is on its way is nowhere that Drained looks.
   const std::lock_guard<std::mutex> hold(mutex_);
   while (stuck.turns() == turns) {
-    WorkItem* const item = stuck.TakeForOthers();
-    if (item == nullptr) return;
-    PostFromOutside(*item);
+    WorkQueue taken;
+    stuck.TakeForOthers(taken);
+    if (taken.empty()) return;
+    while (WorkItem* const item = taken.Pop()) PostFromOutside(*item);
   }
 }
 
@@ -55,6 +56,13 @@ void PoolShared::Wake(int worker) noexcept {
 bool PoolShared::HasWork() const noexcept {
   return HasPosted() || std::any_of(workers.begin(), workers.end(),
                                     [](const auto& worker) { return worker->HasItems(); });
+}
+
+bool PoolShared::HasWorkForOneThatParks() const noexcept {
+  // One barrier shows what is in all lanes.
+  static_cast<void>(std::any_of(workers.begin(), workers.end(),
+                                [](const auto& worker) { return worker->RevealLane(); }));
+  return HasWork();
 }
 
 bool PoolShared::AllAsleepWithoutWork() const noexcept {

@@ -75,6 +75,9 @@ class PoolShared {
   bool HasPosted() const noexcept { return !posts_.empty(); }
   // Whether there is anything that any worker may do.
   bool HasWork() const noexcept;
+  // The same for a worker that has just said that it parks: misses nothing of which nobody will
+  // tell it.
+  bool HasWorkForOneThatParks() const noexcept;
   // A worker is asleep now: tells who waits for that, and lets virtual time pass if all are.
   void OnAsleep() noexcept;
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/thread_state.h"
 
 namespace plait::internal {
@@ -48,9 +49,10 @@ bool PoolWorker::StartSpare(const std::string& name) noexcept {
   return StartThread(name, /*pinned=*/false).ok();
 }
 
-WorkItem* PoolWorker::TakeForOthers() noexcept {
-  if (WorkItem* const item = slot_.Steal()) return item;
-  return TakeOldest();
+void PoolWorker::TakeForOthers(WorkQueue& taken) noexcept {
+  if (WorkItem* const item = slot_.Steal()) return taken.Push(*item);
+  if (WorkItem* const item = TakeOldest()) return taken.Push(*item);
+  if (!lane_.empty()) lane_.TakeHalf(taken);
 }
 
 void PoolWorker::JoinThread() {
@@ -98,6 +100,35 @@ inline WorkItem* PoolWorker::TakeOldest() noexcept {
   return nullptr;
 }
 
+inline WorkItem* PoolWorker::TakeQueued() noexcept {
+  if (WorkItem* const item = TakeOldest()) {
+    if (--takes_before_lane_ <= 0) [[unlikely]]
+      OpenLane();
+    return item;
+  }
+  WorkItem* const item = lane_.Pop();
+  // Who looks for work is to find it where it can be stolen.
+  if (!lane_.empty() && shared_.idle.searching() > 0) [[unlikely]] {
+    CloseLane();
+    shared_.WakeForDeque();
+  }
+  return item;
+}
+
+void PoolWorker::OpenLane() noexcept {
+  takes_before_lane_ = kTakesBeforeLane;
+  // Where much waits it would be closed at once.
+  if (lane_.open() || deque_.size() > static_cast<int64_t>(WorkLane::kMostItems / 2)) return;
+  if (HeavyBarrierWorks()) lane_.Open();
+}
+
+void PoolWorker::CloseLane() noexcept {
+  if (!lane_.open()) return;
+  takes_before_lane_ = kTakesBeforeLane;
+  while (WorkItem* const item = lane_.Pop()) deque_.Push(*item);
+  lane_.Close();
+}
+
 WorkItem* PoolWorker::Next() noexcept {
   if (WorkItem* const item = TakeSlot()) return item;
   slot_runs_ = 0;
@@ -110,12 +141,18 @@ WorkItem* PoolWorker::Next() noexcept {
   if (ready_turn_) {
     if (WorkItem* const item = ready_.Pop()) return item;
   }
-  if (WorkItem* const item = TakeOldest()) return item;
+  if (WorkItem* const item = TakeQueued()) return item;
   return ready_.Pop();
 }
 
+void PoolWorker::GiveBack() noexcept {
+  CloseLane();
+  if (WorkItem* const item = slot_.Take()) shared_.PostFromOutside(*item);
+  while (WorkItem* const item = TakeOldest()) shared_.PostFromOutside(*item);
+}
+
 bool PoolWorker::HasLocalWork() const noexcept {
-  return !ready_.empty() || !deque_.empty() || !slot_.empty();
+  return !ready_.empty() || !deque_.empty() || !lane_.empty() || !slot_.empty();
 }
 
 // --- others' work ---
@@ -126,9 +163,9 @@ WorkItem* PoolWorker::TakePosted() noexcept {
   shared_.TakePosted(posted);
   WorkItem* const first = posted.Pop();
   if (posted.empty()) return first;
-  while (WorkItem* const item = posted.Pop()) deque_.Push(*item);
+  while (WorkItem* const item = posted.Pop()) Queue(*item);
   // On their way they were nowhere that others look: who has parked meanwhile has missed them.
-  shared_.WakeForDeque();
+  WakeForQueue();
   return first;
 }
 
@@ -137,20 +174,34 @@ WorkItem* PoolWorker::StealFrom(PoolWorker& victim) noexcept {
   do {
     stolen = victim.deque_.Steal();
   } while (stolen.outcome == WorkStealingDeque::Stolen::kLost);
-  if (stolen.item == nullptr) return nullptr;
+  if (stolen.item == nullptr) return StealFromLane(victim);
   // Half of the rest comes along: where many small items wait, each look for more would cost more
   // than the items. What is forked is not affected: of it only the oldest is ever in a deque.
   uint64_t count = 1;
   for (int64_t left = std::min(victim.deque_.size() / 2, kMostStolen - 1); left > 0; --left) {
     const WorkStealingDeque::Stolen more = victim.deque_.Steal();
     if (more.item == nullptr) break;
-    deque_.Push(*more.item);
+    Queue(*more.item);
     ++count;
   }
   // As in TakePosted.
-  if (count > 1) shared_.WakeForDeque();
+  if (count > 1) WakeForQueue();
   steals_.store(steals_.load(kRelaxed) + count, kRelaxed);
   return stolen.item;
+}
+
+WorkItem* PoolWorker::StealFromLane(PoolWorker& victim) noexcept {
+  if (!victim.lane_.HasItems()) return nullptr;
+  WorkQueue taken;
+  victim.lane_.TakeHalf(taken);
+  WorkItem* const first = taken.Pop();
+  if (first == nullptr) return nullptr;
+  uint64_t count = 1;
+  for (; WorkItem* const item = taken.Pop(); ++count) Queue(*item);
+  // As in TakePosted.
+  if (count > 1) WakeForQueue();
+  steals_.store(steals_.load(kRelaxed) + count, kRelaxed);
+  return first;
 }
 
 WorkItem* PoolWorker::Steal() noexcept {
@@ -189,7 +240,8 @@ void PoolWorker::AskOthers() noexcept {
 void PoolWorker::NoteTurns() noexcept {
   for (size_t i = 0; i < noted_turns_.size(); ++i) {
     const PoolWorker& worker = *shared_.workers[i];
-    noted_turns_[i] = worker.slot_.empty() ? ~uint64_t{0} : worker.turns();
+    const bool empty = worker.slot_.empty() && worker.lane_.empty();
+    noted_turns_[i] = empty ? ~uint64_t{0} : worker.turns();
   }
 }
 
@@ -197,7 +249,13 @@ WorkItem* PoolWorker::StealSlots() noexcept {
   for (size_t i = 0; i < noted_turns_.size(); ++i) {
     PoolWorker& victim = *shared_.workers[i];
     if (&victim == this || victim.turns() != noted_turns_[i]) continue;
-    WorkItem* const item = victim.slot_.Steal();
+    WorkQueue taken;
+    if (WorkItem* const item = victim.slot_.Steal()) {
+      taken.Push(*item);
+    } else if (victim.lane_.size() == 1) {
+      victim.lane_.TakeHalf(taken);
+    }
+    WorkItem* const item = taken.Pop();
     if (item == nullptr) continue;
     steals_.store(steals_.load(kRelaxed) + 1, kRelaxed);
     return item;

@@ -8,6 +8,9 @@
 //            others. Others take it only when it has been left lying (a worker that is stuck).
 //   deque    what the slot was full for, what gives others a turn, what was posted to the pool:
 //            first in, first out. Others steal from the same end, where it is oldest.
+//   lane     its newest end, after a while in which the worker itself has taken all that was there:
+//            for as long as nobody else has nothing to do, the same without locked instructions
+//            (work_lane.h).
 //   ready    what must run on this very thread: timers that are due, operations that have
 //            completed, what was posted to this worker. Takes turns with the deque. What these
 //            make ready goes to the slot and the deque.
@@ -46,6 +49,7 @@
 #include "plait/schedulers/work_stealing/pool_forks.h"
 #include "plait/schedulers/work_stealing/pool_shared.h"
 #include "plait/schedulers/work_stealing/spinner.h"
+#include "plait/schedulers/work_stealing/work_lane.h"
 #include "plait/schedulers/work_stealing/work_slot.h"
 #include "plait/schedulers/work_stealing/worker_sleep.h"
 
@@ -58,8 +62,11 @@ class PoolWorker final : public Worker {
   // What was posted to the pool from outside is looked at after so many items, also where there is
   // enough to do. (A prime, so that it does not beat with what programs do.)
   static constexpr int kItemsPerPostedLook = 61;
-  // The most that is stolen at once.
+  // The most that is stolen at once from a deque.
   static constexpr int64_t kMostStolen = 32;
+  // The lane is opened when so many items were taken from the deque. What it costs when others come
+  // for what is in it, and each that parks, is then less than what they have paid.
+  static constexpr int kTakesBeforeLane = 1024;
 
   // `reactor` may be null. `seed` is not 0.
   PoolWorker(PoolShared& shared, int number, uint64_t seed, IdlePolicy idle_policy,
@@ -85,15 +92,11 @@ class PoolWorker final : public Worker {
 
   // Work that any worker may do. The slot's, while it is open.
   void Schedule(WorkItem& item) noexcept {
-    if (!slot_open_) {
-      // What runs here may go on for long.
-      deque_.Push(item);
-      return shared_.WakeForDeque();
-    }
-    WorkItem* const displaced = slot_.Put(item);
-    if (displaced == nullptr) return;
-    deque_.Push(*displaced);
-    shared_.WakeForDeque();
+    // Where it is not, what runs here may go on for long.
+    WorkItem* const last = slot_open_ ? slot_.Put(item) : &item;
+    if (last == nullptr) return;
+    Queue(*last);
+    WakeForQueue();
   }
   // See Executor.
   bool TakeIfNext(const WorkItem& item) noexcept {
@@ -102,14 +105,19 @@ class PoolWorker final : public Worker {
     return true;
   }
   void ScheduleLast(WorkItem& item) noexcept {
-    // What will be the only work here is run here next, soon: nobody is woken for it.
-    const bool more = !deque_.empty() || !ready_.empty() || !slot_.empty();
-    deque_.Push(item);
-    if (more) shared_.WakeForDeque();
+    // What will be the only work here is run here next, soon: nobody is woken for it. (But where
+    // something else goes on below, which has begun it.)
+    const bool lone = lane_.empty() && deque_.empty() && ready_.empty() && slot_.empty() &&
+                      thread_state.nested == 0;
+    Queue(item, lone);
+    if (!lone) WakeForQueue();
   }
 
-  // For its PoolForks.
-  void PushForked(WorkItem& job) noexcept { deque_.Push(job); }
+  // For its PoolForks: what others have asked for.
+  void PushForked(WorkItem& job) noexcept {
+    CloseLane();
+    deque_.Push(job);
+  }
   void WakeForForked() noexcept { shared_.WakeForDeque(); }
   // Whether more of the pool's workers have nothing to do than what waits here, `calls` with it.
   bool MoreAreIdleThan(int64_t calls) const noexcept {
@@ -132,10 +140,14 @@ class PoolWorker final : public Worker {
   // How many it has taken from other workers.
   uint64_t steals() const noexcept { return steals_.load(kRelaxed); }
   // Whether there is something that others may take at once.
-  bool HasItems() const noexcept { return deque_.HasItems() || forks_.calls().HasItems(); }
+  bool HasItems() const noexcept {
+    return deque_.HasItems() || forks_.calls().HasItems() || lane_.HasItems();
+  }
+  // See WorkLane.
+  bool RevealLane() const noexcept { return lane_.Reveal(); }
   size_t queued() const noexcept {
-    return static_cast<size_t>(deque_.size() + forks_.calls().size()) + (slot_.empty() ? 0 : 1) +
-           (inbox_.has_items() ? 1 : 0);
+    return static_cast<size_t>(deque_.size() + forks_.calls().size()) + lane_.size() +
+           (slot_.empty() ? 0 : 1) + (inbox_.has_items() ? 1 : 0);
   }
   bool has_work() const noexcept { return queued() > 0; }
 
@@ -152,9 +164,9 @@ class PoolWorker final : public Worker {
   // It has found some to run meanwhile, which may block.
   void NoteForkedFound() noexcept { waited_in_turn_.store(~uint64_t{0}, kRelaxed); }
   bool waits_for_forked() const noexcept { return waited_in_turn_.load(kRelaxed) == turns(); }
-  // The monitor, and the worker itself: something that others can do as well, from its slot or its
-  // deque; or null.
-  WorkItem* TakeForOthers() noexcept;
+  // The monitor: some of what others can do as well, from its slot, its deque or its lane; none if
+  // there is none.
+  void TakeForOthers(WorkQueue& taken) noexcept;
 
   // While it is asleep, and time is virtual: its first deadline, and the pool's rests when it asked
   // its reactor last.
@@ -179,15 +191,42 @@ class PoolWorker final : public Worker {
   inline WorkItem* TakeSlot() noexcept;
   // One item from the deque, the oldest; or null.
   inline WorkItem* TakeOldest() noexcept;
+  // One item from the deque or the lane, the oldest; or null.
+  inline WorkItem* TakeQueued() noexcept;
+  // Behind all that waits in deque and lane. `lone`: see WorkLane.
+  void Queue(WorkItem& item, bool lone = false) noexcept {
+    if (lane_.open()) {
+      if (!lane_.Push(item, lone)) [[unlikely]]
+        CloseLane();
+    } else {
+      deque_.Push(item);
+    }
+  }
+  // After that.
+  void WakeForQueue() noexcept {
+    if (lane_.open()) {
+      if (!shared_.idle.SomebodyIsIdle()) [[likely]]
+        return;
+      CloseLane();
+    }
+    shared_.WakeForDeque();
+  }
+  void OpenLane() noexcept;
+  // What is in it goes to the deque.
+  void CloseLane() noexcept;
   bool HasLocalWork() const noexcept;
+  // Of a spare that is not needed any more: what others can do.
+  void GiveBack() noexcept;
   // Posts to the pool: the first is to be run next, the rest goes to the deque. Null: none.
   WorkItem* TakePosted() noexcept;
   // One item to be run next; where there are more, half of them go to the deque.
   WorkItem* StealFrom(PoolWorker& victim) noexcept;
+  // The same from what it keeps to itself.
+  WorkItem* StealFromLane(PoolWorker& victim) noexcept;
   WorkItem* Steal() noexcept;
   // All others for what they have forked, or will fork.
   void AskOthers() noexcept;
-  // What others' slots hold since they were seen in NoteTurns.
+  // What others' slots hold, and a lone item in a lane, since they were seen in NoteTurns.
   WorkItem* StealSlots() noexcept;
   void NoteTurns() noexcept;
   uint64_t Random() noexcept;
@@ -203,8 +242,6 @@ class PoolWorker final : public Worker {
   void NoteResumed(const PromiseBase& coroutine) noexcept {
     resumed_.store(coroutine.context->task, kRelaxed);
   }
-  // Of a spare that is not needed any more: what others can do.
-  void GiveBack() noexcept;
   // False when there was nothing left.
   bool RunItems() noexcept;
   // Asks inbox, reactor and timers what has become ready, without waiting.
@@ -231,6 +268,7 @@ class PoolWorker final : public Worker {
   bool ready_turn_ = false;
   int slot_runs_ = 0;
   int items_to_posted_look_ = kItemsPerPostedLook;
+  int takes_before_lane_ = kTakesBeforeLane;
   int turn_limit_ = 64;
   bool full_turn_ = false;
   Deadline last_look_;
@@ -254,6 +292,7 @@ class PoolWorker final : public Worker {
   Atomic<int64_t> wake_at_;
   Atomic<uint64_t> asked_reactor_at_{0};
   WorkStealingDeque deque_;
+  WorkLane lane_;
   PoolForks forks_{*this};
   ResumeNotes resume_notes_{*this};
 

@@ -61,10 +61,6 @@ inline void PoolWorker::RunItem(WorkItem& item) noexcept {
   }
 }
 
-void PoolWorker::GiveBack() noexcept {
-  while (WorkItem* const item = TakeForOthers()) shared_.PostFromOutside(*item);
-}
-
 bool PoolWorker::RunItems() noexcept {
   full_turn_ = false;
   for (int i = 0; i < turn_limit_; ++i) {
@@ -104,6 +100,7 @@ void PoolWorker::AdaptTurn(Deadline now) noexcept {
 // --- without work ---
 
 bool PoolWorker::FindWork() noexcept {
+  CloseLane();
   idle_.store(true, kRelaxed);
   while (!Search()) {
     if (shared_.closed()) return false;
@@ -174,7 +171,7 @@ void PoolWorker::Park() noexcept {
   if (inbox_.PrepareToSleep()) {
     const bool helping = helps();  // and to be woken for work
     if (helping) shared_.idle.PreparePark(number_);
-    if (!(helping && shared_.HasWork()) && !shared_.closed()) slept = Sleep(before);
+    if (!(helping && shared_.HasWorkForOneThatParks()) && !shared_.closed()) slept = Sleep(before);
     by_work = inbox_.has_items();
     // Where it was claimed, it searches; either way it looks now.
     if (helping && !shared_.idle.CancelPark(number_)) by_work = true;

@@ -1,21 +1,27 @@
-// WorkSlot: a worker's own place for the one item that it runs next. Others only ever empty it.
+// WorkSlot: a worker's own place for the one item that it runs next. Others only ever empty it, and
+// seldom: what has been left lying, as its worker is stuck.
 //
 //                 Put                          Put, which gives back what was there
 //   empty  ------------------->  an item  ---------------------+
 //     ^                            |   ^                       |
 //     +---- Take (its worker) -----+   +-----------------------+
-//     +---- Steal (any thread) ----+
+//     +---- Steal (any other) -----+
 //
-// Orderings: Put releases, and Steal acquires, the item's contents. The worker's own operations
-// need no more, as what it takes, or displaces, it has put there itself; and who steals tells the
-// worker nothing. work_slot_explored_test weakens each.
+// What empties it, or displaces what is there, goes through the gate that is between its worker and
+// the others (owner_gate.h). A Put into the empty slot does without: nobody else writes there while
+// it is empty.
 //
-// Cost: a Put into an empty slot is a store, as nobody else fills it; a Take of nothing is a load.
+// Orderings: that Put releases, and Steal acquires, the item's contents; the gate does the rest.
+// work_slot_explored_test weakens each.
+//
+// Cost: its worker's operations are a few loads and stores, without locked instructions where the
+// system has a HeavyBarrier.
 #ifndef PLAIT_SCHEDULERS_WORK_STEALING_WORK_SLOT_H_
 #define PLAIT_SCHEDULERS_WORK_STEALING_WORK_SLOT_H_
 
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/schedulers/work_stealing/owner_gate.h"
 
 namespace plait::internal {
 
@@ -29,29 +35,44 @@ class WorkSlot {
 
   // What it displaces, or null.
   [[nodiscard]] WorkItem* Put(WorkItem& item) noexcept {
-    if (item_.load(kRelaxed) == nullptr) {
+    if (empty()) {
       item_.store(&item, kRelease);
       return nullptr;
     }
-    return item_.exchange(&item, kRelease);
+    const OwnerHold hold(gate_);
+    WorkItem* const displaced = item_.load(kRelaxed);
+    item_.store(&item, kRelaxed);
+    return displaced;
   }
   [[nodiscard]] WorkItem* Take() noexcept {
-    return empty() ? nullptr : item_.exchange(nullptr, kRelaxed);
+    if (empty()) return nullptr;
+    const OwnerHold hold(gate_);
+    WorkItem* const item = item_.load(kRelaxed);
+    item_.store(nullptr, kRelaxed);
+    return item;
   }
   // `item`, if that is what is there.
   [[nodiscard]] bool Take(const WorkItem& item) noexcept {
     // Others only ever empty it: what comes out is the item, or nothing.
-    return item_.load(kRelaxed) == &item && item_.exchange(nullptr, kRelaxed) != nullptr;
+    return item_.load(kRelaxed) == &item && Take() != nullptr;
+  }
+
+  // --- any other thread ---
+
+  [[nodiscard]] WorkItem* Steal() noexcept {
+    if (empty()) return nullptr;
+    const OthersHold hold(gate_);
+    WorkItem* const item = item_.load(kAcquire);
+    if (item != nullptr) item_.store(nullptr, kRelaxed);
+    return item;
   }
 
   // --- any thread ---
 
-  [[nodiscard]] WorkItem* Steal() noexcept {
-    return empty() ? nullptr : item_.exchange(nullptr, kAcquire);
-  }
   bool empty() const noexcept { return item_.load(kRelaxed) == nullptr; }
 
  private:
+  OwnerGate gate_;
   Atomic<WorkItem*> item_{nullptr};
 };
 
