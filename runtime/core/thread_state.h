@@ -17,6 +17,7 @@ struct TaskContext;
 namespace internal {
 
 class ForkStack;
+struct CalledJoin;
 struct PromiseBase;
 
 // Is told of each coroutine that the thread resumes from a queue.
@@ -48,6 +49,9 @@ struct ThreadState {
   // The coroutine that was called last on this stack and has not ended or returned suspended, or
   // null. See runtime/task/promise.h.
   PromiseBase* called = nullptr;
+  // The join that has called the task that it awaits last on this stack, and has not had it end or
+  // wait; or null. See runtime/task/stop_token.h.
+  CalledJoin* joins = nullptr;
   // How many coroutines that this thread runs wait for it to return from one that they started.
   int nested = 0;
   // The executor's thread that this is, or null.

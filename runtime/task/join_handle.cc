@@ -79,13 +79,18 @@ bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
   SetAwaitNote(waiter, note_);
   stop_.self = this;
   stop_.run = [](WorkItem& item) noexcept { static_cast<Stop&>(item).self->state_.Cancel(); };
-  StopState* stop = waiter.context->stop;
-  if (stop != nullptr && !stop->Register(stop_)) state_.Cancel();
+  StopState* const stop = waiter.context->stop;
+  // Then it may end without running.
+  if (stop != nullptr && stop->stop_requested_here()) [[unlikely]]
+    state_.Cancel();
+  StopNode* link = stop == nullptr ? nullptr : &stop_;
   const bool called = state_.TakeIfNext(waiter);
-  if (called && state_.RunCalled(waiter, sole_)) {
+  if (called && RunCalled(waiter, link)) {
     waiter.next = nullptr;
+    if (link == &stop_) waiter_ = nullptr;
     return false;
   }
+  if (link != nullptr && !stop->Register(*link)) state_.Cancel();
   done_.self = this;
   done_.run = [](WorkItem& item) noexcept { static_cast<Done&>(item).self->waiter_->Schedule(); };
   // From here on the task's end may resume, and free, the waiter on another thread.
@@ -97,6 +102,20 @@ bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
   }
   waiter.next = nullptr;
   return YieldIfSpent(waiter);
+}
+
+bool JoinAwaiterBase::RunCalled(PromiseBase& waiter, StopNode*& link) noexcept {
+  if (link == nullptr) return state_.RunCalled(waiter, sole_);
+  ThreadState& thread = thread_state;
+  CalledJoin join{.inner = *state_.context().stop,
+                  .outer = *waiter.context->stop,
+                  .link = link,
+                  .below = thread.joins};
+  thread.joins = &join;
+  const bool ended = state_.RunCalled(waiter, sole_);
+  thread.joins = join.below;
+  link = join.link;
+  return ended;
 }
 
 void JoinAwaiterBase::Resume() noexcept {

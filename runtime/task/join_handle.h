@@ -128,6 +128,9 @@ class JoinAwaiterBase {
 
  private:
   bool Suspend(PromiseBase& waiter) noexcept;
+  // Runs the task as one that was called. True if it has ended. `link`, if any, passes a stop of
+  // the waiter's on to it; null once it is registered.
+  bool RunCalled(PromiseBase& waiter, StopNode*& link) noexcept;
 
   const bool sole_;
 
@@ -140,7 +143,7 @@ class JoinAwaiterBase {
   struct Stop : StopNode {
     JoinAwaiterBase* self = nullptr;
   } stop_;
-  PromiseBase* waiter_ = nullptr;  // null: did not suspend
+  PromiseBase* waiter_ = nullptr;  // null: did not suspend, and nothing is registered
 };
 
 template <class T>
@@ -231,8 +234,8 @@ class JoinHandle : public TaskHandle {
 TaskHandle CurrentTask();
 
 // The tasks of this task's executor that are not done, the children of their groups included: each
-// before its children, oldest first. From any thread with an executor named; empty outside of
-// tasks.
+// before its children, oldest first, and those that were spawned from outside before the others.
+// From any thread with an executor named; empty outside of tasks.
 std::vector<TaskHandle> AllTasks();
 std::vector<TaskHandle> AllTasks(Executor& executor);
 

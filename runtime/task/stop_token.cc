@@ -1,5 +1,7 @@
 #include "plait/runtime/task/stop_token.h"
 
+#include <utility>
+
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
 
@@ -28,7 +30,7 @@ void StopState::Unlink(StopNode*& first, StopNode& node) noexcept {
   node.previous = nullptr;
 }
 
-bool StopState::Register(StopNode& node) noexcept {
+bool StopState::RegisterHere(StopNode& node) noexcept {
   const uint32_t flags = Lock();
   if ((flags & kRequested) != 0) {
     Unlock(flags);
@@ -93,6 +95,35 @@ bool StopState::RequestStop() noexcept {
   running_ = nullptr;
   Unlock(flags);
   return true;
+}
+
+bool StopState::AnyJoinRequested() const noexcept {
+  const StopState* state = this;
+  // What awaits the task may itself have been called by a join, which then is the one below.
+  for (const CalledJoin* join = thread_state.joins; join != nullptr && &join->inner == state;
+       join = join->below) {
+    state = &join->outer;
+    if (state->stop_requested_here()) return true;
+  }
+  return false;
+}
+
+void PassOn(CalledJoin& join) noexcept {
+  StopNode* const link = std::exchange(join.link, nullptr);
+  if (link != nullptr && !join.outer.RegisterHere(*link)) join.inner.RequestStop();
+}
+
+void StopState::PassJoins() noexcept {
+  const StopState* state = this;
+  for (CalledJoin* join = thread_state.joins; join != nullptr && &join->inner == state;
+       join = join->below) {
+    PassOn(*join);
+    state = &join->outer;
+  }
+}
+
+void PassAllJoins() noexcept {
+  for (CalledJoin* join = thread_state.joins; join != nullptr; join = join->below) PassOn(*join);
 }
 
 }  // namespace plait::internal

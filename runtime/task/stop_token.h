@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/work_item.h"
 
 namespace plait {
@@ -48,15 +49,28 @@ class StopState {
     if (Running* const running = RunningIn(flags_.load(kRelaxed))) running->state_gone = true;
   }
 
-  // Acquire: what came before the request is visible to whoever sees it.
-  bool stop_requested() const noexcept { return (flags_.load(kAcquire) & kRequested) != 0; }
+  // Whether it was stopped, or is as good as that (CalledJoin).
+  bool stop_requested() const noexcept {
+    return stop_requested_here() || (thread_state.joins != nullptr && AnyJoinRequested());
+  }
+  // Whether RequestStop was called. Acquire: what came before the request is visible to whoever
+  // sees it.
+  bool stop_requested_here() const noexcept { return (flags_.load(kAcquire) & kRequested) != 0; }
 
   // Runs the callbacks, unless that was done before; returns whether this call made the request.
   // The state may be gone then, see above.
   bool RequestStop() noexcept;
 
   // False, and nothing registered, when a stop was requested already.
-  [[nodiscard]] bool Register(StopNode& node) noexcept;
+  [[nodiscard]] bool Register(StopNode& node) noexcept {
+    if (thread_state.joins != nullptr) [[unlikely]]
+      PassJoins();
+    return RegisterHere(node);
+  }
+
+  // From now on a stop request of those that await the task, whose state this is, is passed on to
+  // it, whether it looks or not: before others are told of this state (CalledJoin).
+  void PassJoins() noexcept;
 
   // After this the callback does not run and has not begun to, or has ended, or this is its own
   // thread.
@@ -66,6 +80,10 @@ class StopState {
   [[nodiscard]] bool TryUnregister(StopNode& node) noexcept;
 
  private:
+  bool AnyJoinRequested() const noexcept;
+  bool RegisterHere(StopNode& node) noexcept;
+  friend void PassOn(CalledJoin& join) noexcept;
+
   struct Running {
     StopNode* first;       // those whose callbacks are still to run
     const StopNode* node;  // whose callback runs now; only compared, never followed
@@ -97,6 +115,22 @@ class StopState {
     Running* running_;           // from then on: while RequestStop runs callbacks; on its stack
   };
 };
+
+// A join that has called the task it awaits (join_handle.h), which runs on the stack of this
+// thread, above the join. A stop of who awaits it is to reach the task; but while it runs nobody
+// but itself asks whether it has, and mostly it ends before anybody has to know. So the join
+// registers nothing with the outer state. Instead the task, on this thread, looks at the outer
+// state too when it looks at its own; and the join is registered after all when something wants to
+// be told of a stop of the task's, when others get its token, and when it waits.
+struct CalledJoin {
+  StopState& inner;   // of the task that is called
+  StopState& outer;   // of the coroutine that awaits it
+  StopNode* link;     // stops `inner`; null once it is registered with `outer`
+  CalledJoin* below;  // the one that was called before, on this stack
+};
+
+// Registers all of this thread's: before work that was begun in them is given to another.
+void PassAllJoins() noexcept;
 
 }  // namespace internal
 

@@ -34,7 +34,11 @@ struct TaskContext {
 // its scope lasts.
 inline StopToken CurrentStopToken() noexcept {
   const TaskContext* context = TaskContext::Current();
-  return context == nullptr ? StopToken() : StopToken(context->stop);
+  if (context == nullptr) return StopToken();
+  // Others may get it.
+  if (internal::thread_state.joins != nullptr && context->stop != nullptr) [[unlikely]]
+    context->stop->PassJoins();
+  return StopToken(context->stop);
 }
 
 }  // namespace plait

@@ -17,6 +17,7 @@
 #include "plait/runtime/task/join_handle.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/spawn.h"
+#include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_context.h"
 #include "plait/runtime/task/task_state.h"
@@ -43,6 +44,7 @@ class Later final : public Executor {
     return std::exchange(item_, nullptr) != nullptr;
   }
   void Run() { item_->run(*item_); }
+  const WorkItem* next() const { return item_; }
 
  private:
   WorkItem* item_ = nullptr;
@@ -215,6 +217,126 @@ void TheAwaiterCallsItAndAnotherLooks() {
   });
 }
 
+// A coroutine that awaits `task` at once, as its only handle is given up to that, is asked to stop
+// meanwhile. The stop is there, with its reason, before `go_on` sees to what the task has waited
+// for, if it has. Returns the task's result.
+int AwaitAtOnceAndStop(Task<int> task, int& reason, absl::FunctionRef<void()> go_on) {
+  struct Awaiter : PromiseBase {};
+  Later executor;
+  StopState stop;
+  TaskContext context;
+  context.executor = &executor;
+  context.stop = &stop;
+  Awaiter promise;
+  promise.context = &context;
+  TaskRef<TaskStateOf<int>> state = MakeTaskState(std::move(task), "");
+  StartSpawned(*state, {.executor = &executor});
+  JoinHandle<int> handle(std::move(state));
+  JoinAwaiter<int> awaiter = std::move(handle).operator co_await();
+  bool suspended = false;
+  Parallel({[&] {
+              thread_state.budget = kReadyAwaits;
+              suspended =
+                  awaiter.await_suspend(std::coroutine_handle<Awaiter>::from_promise(promise));
+            },
+            [&] {
+              reason = 1;
+              stop.RequestStop();
+            }});
+  if (suspended) {
+    go_on();
+    executor.Run();
+    if (executor.next() != &promise) {
+      // It was cancelled before it began, and only now has come to its wait.
+      go_on();
+      executor.Run();
+    }
+    Require(executor.next() == &promise, "who awaits it goes on");
+  }
+  return awaiter.await_resume();
+}
+
+Task<int> LookForStop(const int& reason) {
+  if (!TaskContext::Current()->stop_requested()) co_return 0;
+  Require(reason == 1, "who sees the stop sees its reason");
+  co_return 1;
+}
+
+void TheAwaiterIsStoppedWhileItsTaskLooks() {
+  int reason = 0;
+  static_cast<void>(AwaitAtOnceAndStop(LookForStop(reason), reason, [] {}));
+}
+
+Task<int> CallbackOnStop(const int& reason) {
+  int calls = 0;
+  {
+    const StopCallback on_stop(CurrentStopToken(), [&] {
+      Require(reason == 1, "who is told of the stop sees its reason");
+      ++calls;
+    });
+  }
+  Require(calls <= 1, "it is told once");
+  co_return calls;
+}
+
+void TheAwaiterIsStoppedWhileItsTaskHasACallback() {
+  int reason = 0;
+  static_cast<void>(AwaitAtOnceAndStop(CallbackOnStop(reason), reason, [] {}));
+}
+
+struct [[nodiscard]] UntilStopped : StopNode {
+  PromiseBase* waiter = nullptr;
+
+  bool await_ready() const noexcept { return false; }
+  template <PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> suspended) noexcept {
+    waiter = &suspended.promise();
+    run = [](WorkItem& item) noexcept {
+      static_cast<UntilStopped&>(static_cast<StopNode&>(item)).waiter->Schedule();
+    };
+    return waiter->context->stop->Register(*this);
+  }
+  void await_resume() const noexcept {}
+};
+
+Task<int> WaitForStop() {
+  co_await UntilStopped();
+  co_return 1;
+}
+
+void TheAwaiterIsStoppedWhileItsTaskWaitsForThat() {
+  int reason = 0;
+  const int value = AwaitAtOnceAndStop(WaitForStop(), reason, [] {});
+  Require(value == 1, "it has been told");
+}
+
+struct [[nodiscard]] Pause {
+  PromiseBase*& waiter;
+
+  bool await_ready() const noexcept { return false; }
+  template <PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> suspended) const noexcept {
+    waiter = &suspended.promise();
+    return true;
+  }
+  void await_resume() const noexcept {}
+};
+
+Task<int> PauseAndLook(PromiseBase*& paused) {
+  co_await Pause{paused};
+  co_return TaskContext::Current()->stop_requested() ? 1 : 0;
+}
+
+// It has asked for nothing when it is suspended: the join has to tell it.
+void TheAwaiterIsStoppedWhileItsTaskPauses() {
+  int reason = 0;
+  PromiseBase* paused = nullptr;
+  const int value = AwaitAtOnceAndStop(PauseAndLook(paused), reason, [&] {
+    if (paused != nullptr) std::exchange(paused, nullptr)->Schedule();
+  });
+  Require(value == 1, "it has been told");
+}
+
 std::vector<Scenario> Scenarios() {
   return {{"one looks", OneLooks},
           {"one waits", OneWaits},
@@ -223,7 +345,13 @@ std::vector<Scenario> Scenarios() {
           {"two cancel and one asks why", TwoCancelAndOneAsksWhy},
           {"a name and a cancel", ANameAndACancel},
           {"the awaiter calls it and another waits", TheAwaiterCallsItAndAnotherWaits},
-          {"the awaiter calls it and another looks", TheAwaiterCallsItAndAnotherLooks}};
+          {"the awaiter calls it and another looks", TheAwaiterCallsItAndAnotherLooks},
+          {"the awaiter is stopped while its task looks", TheAwaiterIsStoppedWhileItsTaskLooks},
+          {"the awaiter is stopped while its task has a callback",
+           TheAwaiterIsStoppedWhileItsTaskHasACallback},
+          {"the awaiter is stopped while its task waits for that",
+           TheAwaiterIsStoppedWhileItsTaskWaitsForThat},
+          {"the awaiter is stopped while its task pauses", TheAwaiterIsStoppedWhileItsTaskPauses}};
 }
 
 TEST(TaskStateExploredTest, EachIsToldOnceAndSeesTheResult) {

@@ -178,6 +178,58 @@ TEST_P(TaskSuite, ACancelOfTheAwaitingTaskReachesTheOneThatItAwaitsAtOnce) {
   });
 }
 
+// What is awaited at once and never waits may see a cancel of the others on its stack only if it
+// looks itself.
+Task<void> CancelAndLook(TaskHandle whom, std::vector<bool>* seen) {
+  seen->push_back(TaskContext::Current()->stop_requested());
+  whom.Cancel();
+  seen->push_back(TaskContext::Current()->stop_requested());
+  co_return;
+}
+
+Task<void> SpawnOneThatCancels(TaskHandle whom, std::vector<bool>* seen) {
+  JoinHandle<void> child = Spawn(CancelAndLook(whom, seen));
+  co_await child;
+  EXPECT_TRUE(child.cancelled());
+  seen->push_back(CurrentStopToken().stop_requested());
+}
+
+TEST_P(TaskSuite, ACancelReachesThoseThatAreAwaitedAtOnceOneByAnother) {
+  // Elsewhere they may run before they are awaited.
+  if (GetParam().inlined || !GetParam().ordered) GTEST_SKIP() << "another thread may be faster";
+  Await([]() -> Task<void> {
+    std::vector<bool> seen;
+    auto outermost = [&seen]() -> Task<void> {
+      JoinHandle<void> child = Spawn(SpawnOneThatCancels(CurrentTask(), &seen));
+      co_await child;
+      EXPECT_TRUE(child.cancelled());
+    };
+    JoinHandle<void> handle = Spawn(outermost());
+    co_await handle;
+    EXPECT_TRUE(handle.cancelled());
+    EXPECT_EQ(seen, (std::vector<bool>{false, true, true}));
+  });
+}
+
+// It has forgotten nothing when it is cancelled long after the join that has called it.
+TEST_P(TaskSuite, ACancelReachesATaskThatWasAwaitedAtOnceAndWaits) {
+  Await([]() -> Task<void> {
+    Atomic<bool> begun{false};
+    auto child = [&begun]() -> Task<absl::Status> {
+      co_await Yield();  // asks for no stop
+      begun.store(true, internal::kRelaxed);
+      while (!TaskContext::Current()->stop_requested()) co_await Yield();
+      co_return absl::CancelledError("as was asked");
+    };
+    auto parent = [&child]() -> Task<absl::Status> { co_return co_await Spawn(child()); };
+    JoinHandle<absl::Status> handle = Spawn(parent());
+    while (!begun.load(internal::kRelaxed)) co_await Yield();
+    EXPECT_TRUE(handle.Cancel());
+    const absl::Status status = co_await handle;
+    EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  });
+}
+
 #if defined(__cpp_exceptions)
 TEST_P(TaskSuite, AnExceptionOfATaskThatIsAwaitedAtOnceIsRethrown) {
   Await([]() -> Task<void> {

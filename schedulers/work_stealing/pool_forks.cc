@@ -1,12 +1,17 @@
 #include "plait/schedulers/work_stealing/pool_forks.h"
 
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/parallel/forked_call.h"
+#include "plait/runtime/task/stop_token.h"
 #include "plait/schedulers/work_stealing/pool_worker.h"
 
 namespace plait::internal {
 
 void PoolForks::Publish(ForkJob& job) noexcept {
+  // It runs elsewhere, and looks whether the task is stopped.
+  if (thread_state.joins != nullptr) [[unlikely]]
+    PassAllJoins();
   if (job.run == &ForkedCallBase::Run) {
     calls_.Push(job);
   } else {
