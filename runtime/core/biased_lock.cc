@@ -25,13 +25,25 @@ void BiasedLock::Learn() noexcept {
 
 void BiasedLock::GiveToThisThread() noexcept {
   if (shared_ || owned_) return;
+  const uint64_t self = ThreadSerial();
+  const uint64_t owner = owner_.load(kRelaxed);
+  if (owner != kNobody && owner != TakenFrom(self)) {
+    shared_ = true;
+    return;
+  }
   owned_ = true;
-  owner_.store(ThreadSerial(), kRelaxed);
+  owner_.store(self, kRelaxed);
+}
+
+void BiasedLock::ForgetThis() noexcept {
+  if (owner_.load(kRelaxed) == ThreadSerial()) return;
+  shared_ = owned_ = false;
+  changes_ = 0;
 }
 
 void BiasedLock::TakeAway() noexcept {
   // Relaxed: the barrier orders it before the look at inside_.
-  owner_.store(kNobody, kRelaxed);
+  owner_.store(TakenFrom(owner_.load(kRelaxed)), kRelaxed);
   HeavyBarrier();
   // Acquire: what the owner wrote while it was in is visible here.
   for (int round = 0; inside_.load(kAcquire); ++round) SpinWait(round);

@@ -8,6 +8,9 @@
 //     nobody's --kUses times the same thread--> that thread's --another thread--> shared
 //        \-----------kMaxChanges times another thread-----------------------------^
 //
+// Who comes seldom may have it forget that (ForgetThis): then the thread whose it was can earn it
+// again.
+//
 // It is spin_ that is held, but by its owner, while it belongs to a thread:
 //
 //     its owner                              another thread
@@ -74,8 +77,13 @@ class BiasedLock {
     }
   }
 
-  // Under the lock: several threads use it, and it will never belong to one again.
+  // Under the lock: several threads use it, and it will never belong to one again, unless one of
+  // them calls ForgetThis.
   bool shared() const noexcept { return shared_; }
+
+  // Under the lock: that others than its owner use it is forgotten, unless that is the calling
+  // thread. It may belong to a thread again, but never to a second one.
+  void ForgetThis() noexcept;
 
   // Under the lock: makes it the calling thread's, where it is nobody's.
   void GiveToThisThread() noexcept;
@@ -100,6 +108,10 @@ class BiasedLock {
   // Holds spin_.
   void Learn() noexcept;
   void TakeAway() noexcept;
+
+  // What it says once it was taken away from `owner`. Nobody else may have it after that: the
+  // owner may still be about to tell that it is not inside, which would be taken for the other's.
+  static constexpr uint64_t TakenFrom(uint64_t owner) { return owner ^ kNobody; }
 
   // Changes under spin_ only; its owner looks at it without.
   Atomic<uint64_t> owner_{kNobody};

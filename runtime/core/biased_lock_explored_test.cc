@@ -47,8 +47,30 @@ void TwoTakeItAway() {
   Require(program.count == 4, "an addition was lost");
 }
 
+// It is forgotten that it was taken away: then its owner may have it again, and the other one must
+// not, as the owner may still be about to say that it is not inside.
+void OneTakesItAwayAndForgets() {
+  Program program;
+  Parallel({[&] {
+              program.OwnAndAdd(1);
+              program.OwnAndAdd(1);
+            },
+            [&] {
+              {
+                const BiasedLockHolder hold(program.lock);
+                ++program.count;
+                program.lock.ForgetThis();
+              }
+              program.OwnAndAdd(1);
+            },
+            [&] { program.Add(); }});
+  Require(program.count == 5, "an addition was lost");
+}
+
 std::vector<Scenario> Scenarios() {
-  return {{"one takes it away", OneTakesItAway}, {"two take it away", TwoTakeItAway}};
+  return {{"one takes it away", OneTakesItAway},
+          {"two take it away", TwoTakeItAway},
+          {"one takes it away and forgets", OneTakesItAwayAndForgets}};
 }
 
 TEST(BiasedLockExploredTest, OneThreadAtATimeIsIn) { ExpectAllExecutionsPass(Scenarios()); }

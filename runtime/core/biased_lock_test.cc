@@ -61,6 +61,36 @@ TEST(BiasedLockTest, AnotherThreadTakesItAwayForGood) {
   EXPECT_EQ(LockOften(lock), BiasedLock::Hold::kSpin);
 }
 
+TEST(BiasedLockTest, WhenAVisitIsForgottenItsOwnerEarnsItAgainAndNobodyElseDoes) {
+  if (!HeavyBarrierWorks()) GTEST_SKIP() << "without HeavyBarrier it never belongs to a thread";
+  BiasedLock lock;
+  const auto visit_elsewhere = [&] {
+    StartThread("visitor", [&] {
+      const BiasedLockHolder hold(lock);
+      lock.ForgetThis();
+    }).join();
+  };
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(LockOften(lock), BiasedLock::Hold::kOwner);
+    visit_elsewhere();
+    EXPECT_EQ(LockOnce(lock), BiasedLock::Hold::kSpin);
+  }
+  BiasedLock::Hold hold{};
+  StartThread("another", [&] { hold = LockOften(lock); }).join();
+  EXPECT_EQ(hold, BiasedLock::Hold::kSpin);
+}
+
+TEST(BiasedLockTest, ItsOwnerForgetsNothing) {
+  if (!HeavyBarrierWorks()) GTEST_SKIP() << "without HeavyBarrier it never belongs to a thread";
+  BiasedLock lock;
+  LockOften(lock);
+  {
+    const BiasedLockHolder hold(lock);
+    lock.ForgetThis();
+  }
+  EXPECT_EQ(LockOnce(lock), BiasedLock::Hold::kOwner);
+}
+
 TEST(BiasedLockTest, TheThreadThatMakesItNeedNotBeTheOneThatUsesIt) {
   BiasedLock lock;
   LockElsewhere(lock);

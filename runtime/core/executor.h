@@ -52,7 +52,7 @@ class Executor {
   virtual Executor& blocking() noexcept { return *this; }
 
   // The tasks spawned on this executor that have not ended.
-  internal::TaskRegistry& tasks() noexcept { return tasks_; }
+  internal::ExecutorTasks& tasks() noexcept { return tasks_; }
   // The parts of other executors' tasks that run here (runtime/task/visit.h).
   internal::TaskRegistry& visits() noexcept { return visits_; }
 
@@ -63,7 +63,7 @@ class Executor {
   explicit Executor(ExecutorHooks hooks) : hooks_(std::move(hooks)) {}
 
  private:
-  internal::TaskRegistry tasks_;
+  internal::ExecutorTasks tasks_;
   internal::TaskRegistry visits_;
   const ExecutorHooks hooks_;
 };

@@ -1,13 +1,14 @@
 // TaskRegistry: the list of an owner's live tasks, so that a scope or an executor can cancel, join
-// and show them.
+// and show them. ExecutorTasks: an executor's, of which most are begun and ended on its own thread.
 //
-// Intrusive: a task embeds a TaskLink and is in one registry from its spawn to its end. Any thread;
+// Intrusive: a task embeds a TaskLink and is in one list from its spawn to its end. Any thread;
 // each operation holds a spin lock for a few instructions.
 #ifndef PLAIT_RUNTIME_CORE_TASK_REGISTRY_H_
 #define PLAIT_RUNTIME_CORE_TASK_REGISTRY_H_
 
 #include <cstddef>
 
+#include "plait/runtime/core/biased_lock.h"
 #include "plait/runtime/core/spin_lock.h"
 
 namespace plait::internal {
@@ -17,16 +18,17 @@ struct TaskLink {
   TaskLink* next_task = nullptr;
 };
 
-class TaskRegistry {
+template <class Lock, class Holder>
+class TaskList {
  public:
-  TaskRegistry() noexcept { ends_.previous = ends_.next_task = &ends_; }
-  TaskRegistry(const TaskRegistry&) = delete;
-  TaskRegistry& operator=(const TaskRegistry&) = delete;
+  TaskList() noexcept { ends_.previous = ends_.next_task = &ends_; }
+  TaskList(const TaskList&) = delete;
+  TaskList& operator=(const TaskList&) = delete;
 
-  // Adds `link` at the end; returns false when the registry is closing, and the new task is to be
+  // Adds `link` at the end; returns false when the list is closing, and the new task is to be
   // cancelled.
   bool Add(TaskLink& link) noexcept {
-    SpinLockHolder hold(lock_);
+    Holder hold(lock_);
     link.previous = ends_.previous;
     link.next_task = &ends_;
     ends_.previous->next_task = &link;
@@ -35,9 +37,9 @@ class TaskRegistry {
     return !closing_;
   }
 
-  // Removes `link`, which is in this registry; returns how many are left.
+  // Removes `link`, which is in this list; returns how many are left.
   size_t Remove(TaskLink& link) noexcept {
-    SpinLockHolder hold(lock_);
+    Holder hold(lock_);
     link.previous->next_task = link.next_task;
     link.next_task->previous = link.previous;
     return --size_;
@@ -45,12 +47,12 @@ class TaskRegistry {
 
   // From now on Add returns false.
   void Close() noexcept {
-    SpinLockHolder hold(lock_);
+    Holder hold(lock_);
     closing_ = true;
   }
 
   size_t size() const noexcept {
-    SpinLockHolder hold(lock_);
+    Holder hold(lock_);
     return size_;
   }
 
@@ -58,15 +60,72 @@ class TaskRegistry {
   // come back here.
   template <class Visit>
   void ForEach(Visit visit) {
-    SpinLockHolder hold(lock_);
+    Holder hold(lock_);
     for (TaskLink* link = ends_.next_task; link != &ends_; link = link->next_task) visit(*link);
   }
 
  private:
-  mutable SpinLock lock_;
+  friend class ExecutorTasks;
+
+  mutable Lock lock_;
   bool closing_ = false;
   size_t size_ = 0;
   TaskLink ends_;  // the ring's anchor
+};
+
+using TaskRegistry = TaskList<SpinLock, SpinLockHolder>;
+
+// In two lists: what the executor's own threads have begun, and what came from elsewhere. Where it
+// has one thread, the first is that thread's alone, mostly, and its lock costs it nothing
+// (biased_lock.h); the others, who seldom look, give it back.
+class ExecutorTasks {
+ public:
+  // `own`: this is a thread of the executor, at its work. As in TaskRegistry.
+  bool Add(TaskLink& link, bool own) noexcept { return own ? own_.Add(link) : others_.Add(link); }
+  // `own` as in its Add.
+  void Remove(TaskLink& link, bool own) noexcept {
+    if (own) [[likely]] {
+      own_.Remove(link);
+    } else {
+      others_.Remove(link);
+    }
+  }
+
+  void Close() noexcept {
+    own_.Close();
+    others_.Close();
+  }
+
+  // Of one moment: one task may begin another in the other list and end.
+  size_t size() const noexcept {
+    const Visitor hold(own_.lock_);
+    return own_.size_ + others_.size();
+  }
+
+  // Those from elsewhere, oldest first, and then the own, oldest first. As in TaskRegistry.
+  template <class Visit>
+  void ForEach(Visit visit) {
+    others_.ForEach(visit);
+    const Visitor hold(own_.lock_);
+    for (TaskLink* link = own_.ends_.next_task; link != &own_.ends_; link = link->next_task) {
+      visit(*link);
+    }
+  }
+
+ private:
+  // Holds the lock, and leaves no trace.
+  class [[nodiscard]] Visitor {
+   public:
+    explicit Visitor(BiasedLock& lock) noexcept : hold_(lock), lock_(lock) {}
+    ~Visitor() { lock_.ForgetThis(); }
+
+   private:
+    BiasedLockHolder hold_;
+    BiasedLock& lock_;
+  };
+
+  TaskList<BiasedLock, BiasedLockHolder> own_;
+  TaskRegistry others_;
 };
 
 }  // namespace plait::internal

@@ -3,7 +3,9 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/spin_lock.h"
 
 namespace plait::internal {
 namespace {
@@ -39,6 +41,56 @@ TEST(TaskRegistryTest, AClosedRegistryStillTakesTasksButSaysThatTheyAreToBeCance
   EXPECT_FALSE(registry.Add(link));
   EXPECT_EQ(registry.size(), 1u);
   EXPECT_EQ(registry.Remove(link), 0u);
+}
+
+TEST(ExecutorTasksTest, ThoseFromElsewhereComeFirstAndEachKindInItsOrder) {
+  ExecutorTasks tasks;
+  TaskLink own[2];
+  TaskLink others[2];
+  EXPECT_TRUE(tasks.Add(own[0], /*own=*/true));
+  EXPECT_TRUE(tasks.Add(others[0], /*own=*/false));
+  EXPECT_TRUE(tasks.Add(own[1], /*own=*/true));
+  EXPECT_TRUE(tasks.Add(others[1], /*own=*/false));
+  EXPECT_EQ(tasks.size(), 4u);
+  std::vector<TaskLink*> links;
+  tasks.ForEach([&](TaskLink& link) { links.push_back(&link); });
+  EXPECT_EQ(links, (std::vector<TaskLink*>{&others[0], &others[1], &own[0], &own[1]}));
+  tasks.Close();
+  tasks.Remove(own[0], /*own=*/true);
+  tasks.Remove(others[0], /*own=*/false);
+  EXPECT_EQ(tasks.size(), 2u);
+  EXPECT_FALSE(tasks.Add(own[0], /*own=*/true));
+  EXPECT_FALSE(tasks.Add(others[0], /*own=*/false));
+  for (TaskLink& link : own) tasks.Remove(link, /*own=*/true);
+  for (TaskLink& link : others) tasks.Remove(link, /*own=*/false);
+  EXPECT_EQ(tasks.size(), 0u);
+}
+
+// Enough that the own list's lock belongs to its thread, again and again.
+TEST(ExecutorTasksStressTest, AnotherThreadMayLookWhileItsOwnAddsAndRemoves) {
+  ExecutorTasks tasks;
+  constexpr int kVisits = 50;
+  constexpr int kRounds = 1'500;
+  Atomic<int> rounds{0};
+  Thread visitor = StartThread("visitor", [&] {
+    for (int i = 0; i < kVisits; ++i) {
+      for (int round = 0; rounds.load(kAcquire) < i; ++round) SpinWait(round);
+      size_t seen = 0;
+      tasks.ForEach([&](TaskLink&) { ++seen; });
+      EXPECT_LE(seen, 2u);
+      EXPECT_LE(tasks.size(), 2u);
+    }
+  });
+  TaskLink links[2];
+  for (int i = 0; i < kVisits; ++i) {
+    for (int j = 0; j < kRounds; ++j) {
+      for (TaskLink& link : links) EXPECT_TRUE(tasks.Add(link, /*own=*/true));
+      for (TaskLink& link : links) tasks.Remove(link, /*own=*/true);
+    }
+    rounds.store(i + 1, kRelease);
+  }
+  visitor.join();
+  EXPECT_EQ(tasks.size(), 0u);
 }
 
 TEST(TaskRegistryStressTest, ManyThreadsMayAddRemoveAndLook) {

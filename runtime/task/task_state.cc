@@ -59,23 +59,37 @@ TaskState::~TaskState() {
   delete ExtrasIn(extras_.load(kRelaxed));
 }
 
-void TaskState::Adopt(Executor& executor, TaskGroup* group, const TaskLocalNode* locals) noexcept {
+inline void TaskState::AdoptAs(bool own, Executor& executor, TaskGroup* group,
+                               const TaskLocalNode* locals) noexcept {
   context_.executor = &executor;
   if (locals != nullptr) [[unlikely]]
     context_.locals = RefLocals(locals);
-  in_group_ = group != nullptr;
-  registry_ = in_group_ ? &group->children() : &executor.tasks();
   // The only reference so far is the caller's, so this need not be atomic.
   references_.store(2, kRelaxed);
-  if (!registry_->Add(*this)) stop_.RequestStop();
+  bool open = false;
+  if (group == nullptr) {
+    own_ = own;
+    open = executor.tasks().Add(*this, own);
+  } else {
+    siblings_ = &group->children();
+    open = siblings_->Add(*this);
+  }
+  if (!open) [[unlikely]]
+    stop_.RequestStop();
   if (TaskObserver* observer = executor.hooks().observer) [[unlikely]] {
     const TaskContext* parent = TaskContext::Current();
     observer->OnStart({.id = id_, .name = name()}, parent == nullptr ? 0 : parent->task->id());
   }
 }
 
+void TaskState::Adopt(Executor& executor, TaskGroup* group, const TaskLocalNode* locals) noexcept {
+  const TaskContext* const spawner = TaskContext::Current();
+  const bool own = spawner != nullptr && spawner->executor == &executor;
+  AdoptAs(own, executor, group, locals);
+}
+
 void TaskState::StartIn(const TaskContext& spawner) noexcept {
-  Adopt(*spawner.executor, nullptr, spawner.locals);
+  AdoptAs(/*own=*/true, *spawner.executor, nullptr, spawner.locals);
   if (spawner.executor == thread_state.list_executor) {
     thread_state.local_ready->Push(*this);
   } else {
@@ -136,10 +150,10 @@ void TaskState::NoteEnding() noexcept {
 void TaskState::Finish() noexcept {
   NoteEnding();
   MarkDone();
-  if (in_group_) {
-    TaskGroup::ChildDone(*registry_, *this);
+  if (siblings_ != nullptr) {
+    TaskGroup::ChildDone(*siblings_, *this);
   } else {
-    registry_->Remove(*this);
+    context_.executor->tasks().Remove(*this, own_);
   }
   Unref();
 }
@@ -148,7 +162,7 @@ void TaskState::FinishForSole() noexcept {
   NoteEnding();
   // First, as the others who may have come to know of it found it there. The executor is not gone
   // by this: the awaiter is a part of a task of its own.
-  registry_->Remove(*this);
+  context_.executor->tasks().Remove(*this, own_);
   // Acquire: what those who found it, and gave up their references, have left. Two: the task's own,
   // and the handle of who awaits it.
   if (references_.load(kAcquire) == 2 && waiters_.load(kRelaxed) == nullptr) [[likely]] {
@@ -193,7 +207,7 @@ bool TaskState::RunCalled(PromiseBase& awaiter, bool sole) noexcept {
   const bool ended = Call(*promise_);
   if (ended) [[likely]] {
     promise_ = nullptr;
-    if (sole && !in_group_) {
+    if (sole && siblings_ == nullptr) {
       FinishForSole();
     } else {
       Finish();
@@ -339,7 +353,10 @@ bool TaskState::AddWaiter(WorkItem& waiter) noexcept {
   }
 }
 
-std::vector<TaskRef<TaskState>> TasksIn(TaskRegistry& registry) {
+namespace {
+
+template <class Registry>
+std::vector<TaskRef<TaskState>> RefAll(Registry& registry) {
   std::vector<TaskRef<TaskState>> tasks;
   tasks.reserve(registry.size());  // so that mostly nothing is allocated under the lock
   registry.ForEach([&](TaskLink& link) {
@@ -350,8 +367,16 @@ std::vector<TaskRef<TaskState>> TasksIn(TaskRegistry& registry) {
   return tasks;
 }
 
+}  // namespace
+
+std::vector<TaskRef<TaskState>> TasksIn(TaskRegistry& registry) { return RefAll(registry); }
+std::vector<TaskRef<TaskState>> TasksIn(ExecutorTasks& tasks) { return RefAll(tasks); }
+
 void CancelAll(TaskRegistry& registry) {
-  for (const auto& task : TasksIn(registry)) task->Cancel();
+  for (const auto& task : RefAll(registry)) task->Cancel();
+}
+void CancelAll(ExecutorTasks& tasks) {
+  for (const auto& task : RefAll(tasks)) task->Cancel();
 }
 
 std::string Describe(const TaskState& task) {

@@ -164,6 +164,9 @@ class TaskState : public WorkItem, public TaskLink {
   virtual TaskObserver::Ending HowItEnded() = 0;
 
  private:
+  // Adopt, by `group`, or by the executor.
+  inline void AdoptAs(bool own, Executor& executor, TaskGroup* group,
+                      const TaskLocalNode* locals) noexcept;
   static void RunStart(WorkItem& item) noexcept;
   static void RunDone(WorkItem& item) noexcept;
   void Take(PromiseBase& coroutine) noexcept;
@@ -201,14 +204,14 @@ class TaskState : public WorkItem, public TaskLink {
   WorkItem* TakeWaiters(WorkItem& now) noexcept;
 
   Atomic<uint32_t> references_{1};
-  bool in_group_ = false;
+  bool own_ = false;  // begun on a thread of its executor
   TaskObserver::Ending ending_ = TaskObserver::Ending::kOk;
   Atomic<bool> retrieved_{false};
   TaskContext context_;
   StopState stop_;
   Atomic<WorkItem*> waiters_{nullptr};  // newest first
-  TaskRegistry* registry_ = nullptr;
-  PromiseBase* promise_ = nullptr;  // the coroutine, until it ends
+  TaskRegistry* siblings_ = nullptr;    // in its group; null where it is the executor's
+  PromiseBase* promise_ = nullptr;      // the coroutine, until it ends
   uint64_t id_;
   Atomic<uintptr_t> extras_{0};
 };
@@ -289,9 +292,13 @@ class TaskRef {
 
 // The tasks in `registry`, oldest first. Any thread.
 std::vector<TaskRef<TaskState>> TasksIn(TaskRegistry& registry);
+// The same, but that those which came from elsewhere are before those that the executor's threads
+// have begun.
+std::vector<TaskRef<TaskState>> TasksIn(ExecutorTasks& tasks);
 
 // Cancels every task in `registry`, oldest first. Any thread.
 void CancelAll(TaskRegistry& registry);
+void CancelAll(ExecutorTasks& tasks);
 
 // "task 7 "fetch"".
 std::string Describe(const TaskState& task);
