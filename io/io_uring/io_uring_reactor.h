@@ -13,11 +13,13 @@
 // A kPoll takes the kernel's word, which may come after what it is about was read; see
 // io/ops/operations.h.
 //
-// Threads: the thread that first submits or polls is the ring's; another may take over where
-// nothing is in flight (CHECK). Operations of one kind on one descriptor are with the kernel one at
-// a time, so that they are served in order. A descriptor that was used here is closed through
-// kClose. There are no linked timeouts: each would be a second request in the kernel, where a timer
-// of ours costs 40 ns and no system call.
+// Threads: the thread that first submits or polls is the ring's; another may take over, or destroy
+// it, where nothing is in flight (CHECK). What the first leaves behind the kernel then ends, soon
+// if Flush was its last word, and else when that thread ends: until then sockets that it received
+// from stay open. Operations of one kind on one descriptor are with the kernel one at a time, so
+// that they are served in order. A descriptor that was used here is closed through kClose. There
+// are no linked timeouts: each would be a second request in the kernel, where a timer of ours costs
+// 40 ns and no system call.
 #ifndef PLAIT_IO_IO_URING_IO_URING_REACTOR_H_
 #define PLAIT_IO_IO_URING_IO_URING_REACTOR_H_
 

@@ -206,7 +206,10 @@ void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion
   // To accept the kernel takes none of our buffers: it is out of its own then.
   const bool no_buffer = result == -ENOBUFS && !shots.accepts();
   const bool goes_on = result >= 0 || no_buffer || result == -ECANCELED || result == -EINTR;
-  if (end_of_stream || !goes_on) return End(shots, result);
+  if (end_of_stream || !goes_on) {
+    // The kernel was given no number then.
+    return End(shots, result == -EBADF && shots.descriptor_gone_ ? -ECANCELED : result);
+  }
   if (result == -ECANCELED && !asked) return End(shots, result);
   // Its owner may have taken enough meanwhile. If not he is slow, or gone: it has had its share.
   const uint32_t most = asked ? Multishot::kMaxUntaken / 2 : Multishot::kMaxUntaken - 1;

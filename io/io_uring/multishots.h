@@ -35,6 +35,7 @@ class UringMultishot final : public Multishot {
   UringMultishot() = default;
   int fd() const noexcept { return fd_; }
   bool accepts() const noexcept { return opcode_ == IoOpcode::kAccept; }
+  bool descriptor_gone() const noexcept { return descriptor_gone_; }
 
  private:
   friend class Multishots;

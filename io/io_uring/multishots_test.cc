@@ -1,10 +1,12 @@
 // Multishots against a kernel that the test plays: every way in which a completion can end a
 // request or leave it going (data, the end, an error, no buffer, a cancel, an interrupt; with
 // IORING_CQE_F_MORE and without), at every position, in every order with what the owner does (take,
-// return, stop) and with a move to another thread. Traps: buffer, race.
+// return, stop), with a move to another thread and with a close of the descriptor by one that
+// cannot stop it. Traps: buffer, race, reuse.
 //
 // Whatever comes: a request is with the kernel once at most, and is not asked to be cancelled after
-// its last completion; one that has neither ended nor was stopped is with the kernel; the owner
+// its last completion, nor given to it under a number that may be another's; one that has neither
+// ended nor was stopped is with the kernel; the owner
 // gets what came in its order, each once, and the end once, behind it; and when it was stopped, all
 // that was lent is the kernel's again, and what nobody took is closed.
 #include "plait/io/io_uring/multishots.h"
@@ -46,6 +48,7 @@ enum Step : int {
   kStop,           // the owner stops it
   kMove,           // another thread goes on: what the kernel has is cancelled
   kMoveUnseen,     // the same, and the old ring did not say so
+  kGone,           // its descriptor is closed where it cannot be stopped
   kSteps,
 };
 
@@ -95,6 +98,11 @@ class World final : public MultishotHost, public MultishotOwner, private sys::Sy
       case kMove:
       case kMoveUnseen:
         MoveToAnotherRing(step == kMove);
+        return true;
+      case kGone:
+        // It is its owner who says so.
+        if (stopped_ || shots_->descriptor_gone()) return false;
+        shots_->DescriptorGone();
         return true;
       case kSteps:
         break;
@@ -187,6 +195,7 @@ class World final : public MultishotHost, public MultishotOwner, private sys::Sy
   // --- the reactor ---
   void Arm(UringMultishot& shots) noexcept override {
     EXPECT_FALSE(with_kernel_) << "it is with the kernel already";
+    EXPECT_FALSE(shots.descriptor_gone()) << "its number may be another's";
     io_uring_sqe entry{};
     multishots_.Prepare(entry, shots);
     EXPECT_EQ(entry.fd, 5);

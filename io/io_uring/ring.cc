@@ -8,6 +8,7 @@
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/thread_state.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define PLAIT_TSAN 1
@@ -104,7 +105,7 @@ absl::Status Ring::Open(const IoUringOptions& options) {
   // Entry i is always slot i, so that submitting is moving the tail.
   for (unsigned i = 0; i < ring_.sq.ring_entries; ++i) ring_.sq.array[i] = i;
   enter_flags_ = 0;
-  register_ring_ = !options.without.registered_ring;
+  may_register_ = !options.without.registered_ring;
   absl::Status probed = Probe();
   if (!probed.ok()) Close();
   return probed;
@@ -153,28 +154,37 @@ absl::Status Ring::Probe() {
 
 absl::Status Ring::Enable() {
   const int enabled = sys::Calls().IoUringRegister(fd(), IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-  if (enabled < 0) return ErrnoToStatus(enabled, "io_uring reactor: io_uring_register");
-  if (!register_ring_) return absl::OkStatus();
-  // Saves looking up the descriptor at each call. Belongs to this thread.
+  return ErrnoToStatus(enabled, "io_uring reactor: io_uring_register");
+}
+
+void Ring::Register() noexcept {
+  if (!may_register_ || (enter_flags_ & IORING_ENTER_REGISTERED_RING) != 0) return;
   io_uring_rsrc_update update{};
   update.offset = ~0U;
   update.data = static_cast<uint64_t>(fd());
   if (sys::Calls().IoUringRegister(fd(), IORING_REGISTER_RING_FDS, &update, 1) == 1) {
     enter_fd_ = static_cast<int>(update.offset);
     enter_flags_ |= IORING_ENTER_REGISTERED_RING;
+    registered_by_ = ThreadSerial();
   }
-  return absl::OkStatus();
+}
+
+void Ring::Unregister() noexcept {
+  if ((enter_flags_ & IORING_ENTER_REGISTERED_RING) == 0) return;
+  // Another thread's table has another ring under this number; the system clears that of its own
+  // thread when it ends.
+  if (registered_by_ == ThreadSerial()) {
+    io_uring_rsrc_update update{};
+    update.offset = static_cast<unsigned>(enter_fd_);
+    sys::Calls().IoUringRegister(fd(), IORING_UNREGISTER_RING_FDS, &update, 1);
+  }
+  enter_fd_ = fd();
+  enter_flags_ = 0;
 }
 
 void Ring::Close() {
   if (!is_open()) return;
-  if ((enter_flags_ & IORING_ENTER_REGISTERED_RING) != 0) {
-    // Fails on a thread that is not the ring's, whose table the system clears when it ends.
-    io_uring_rsrc_update update{};
-    update.offset = static_cast<unsigned>(enter_fd_);
-    sys::Calls().IoUringRegister(fd(), IORING_UNREGISTER_RING_FDS, &update, 1);
-    enter_flags_ = 0;
-  }
+  Unregister();
   Submitted();
   io_uring_queue_exit(&ring_);
   ring_.ring_fd = -1;

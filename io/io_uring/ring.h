@@ -8,6 +8,7 @@
 #include <liburing.h>
 
 #include <cstdint>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "plait/io/io_uring/io_uring_reactor.h"
@@ -31,6 +32,10 @@ class Ring {
   // Makes the queues, disabled: the thread that calls Enable owns them.
   absl::Status Open(const IoUringOptions& options);
   absl::Status Enable();
+  // Saves looking up the descriptor at each Enter. The ring then lives until its thread has
+  // unregistered it, or ends, and with it what it has armed: whoever closes it.
+  void Register() noexcept;
+  void Unregister() noexcept;
   void Close();
   bool is_open() const { return ring_.ring_fd >= 0; }
 
@@ -56,11 +61,13 @@ class Ring {
 
   // The kernel has all that is new; it may take only some of it at a time.
   bool submitted_all() const noexcept { return ring_.sq.sqe_tail == *ring_.sq.khead; }
-  // What is new and names `fd` ends with -EBADF, whoever has that number by then.
-  void ForgetDescriptor(int fd) noexcept {
+  // What is new and `names(entry)` is true of ends with -EBADF, whoever has its descriptor's number
+  // by then.
+  template <class Names>
+  void ForgetDescriptors(Names names) noexcept {
     for (unsigned at = *ring_.sq.khead; at != ring_.sq.sqe_tail; ++at) {
       io_uring_sqe& entry = ring_.sq.sqes[at & ring_.sq.ring_mask];
-      if (entry.fd == fd) entry.fd = -1;
+      if (names(std::as_const(entry))) entry.fd = -1;
     }
   }
 
@@ -101,7 +108,8 @@ class Ring {
   uint64_t supported_ = 0;
   unsigned enter_flags_ = 0;
   int enter_fd_ = -1;
-  bool register_ring_ = true;
+  bool may_register_ = true;
+  uint64_t registered_by_ = 0;  // the thread
 };
 
 }  // namespace plait::internal

@@ -230,7 +230,13 @@ void RingReactor::PutStalled() noexcept {
   for (IoOperation* const operation : std::exchange(stalled_operations_, {})) {
     PutAgain(*operation, FlagsOf(*operation));
   }
-  for (UringMultishot* const shots : std::exchange(stalled_multishots_, {})) Arm(*shots);
+  for (UringMultishot* const shots : std::exchange(stalled_multishots_, {})) {
+    if (shots->descriptor_gone()) {
+      EndUnarmed(*shots);
+    } else {
+      Arm(*shots);
+    }
+  }
   for (const uintptr_t user_data : std::exchange(stalled_cancels_, {})) AskToCancel(user_data);
 }
 
@@ -363,7 +369,10 @@ void RingReactor::FinishClose(IoOperation& operation) noexcept {
     return std::find(changed.begin(), changed.end(), operation.fd) == changed.end();
   };
   for (int i = 0; i < kPatience && !is_known(); ++i) Enter(0, nullptr);
-  if (!is_known()) ring_.ForgetDescriptor(operation.fd);
+  if (!is_known()) {
+    ring_.ForgetDescriptors(
+        [&operation](const io_uring_sqe& entry) { return entry.fd == operation.fd; });
+  }
   const int result = sys::Calls().Close(operation.fd);
   // Linux has closed it when close is interrupted; to try again would hit another's descriptor.
   Complete(operation, result == -EINTR ? 0 : result);

@@ -17,11 +17,13 @@ namespace plait::internal {
 RingReactor::~RingReactor() {
   PLAIT_CHECK(in_flight() == 0, "a reactor was destroyed with operations in flight");
   blocking_.Retire();
-  multishots_.Abandon();
   // Multishots that were stopped, and cancels: nobody waits for them, but their buffers are ours.
-  // On another thread than the ring's the kernel is left to end them.
+  // On another thread than the ring's the kernel is left to end them, which it does without
+  // receiving anything more.
   constexpr int kMoments = 1000;
   const bool owned = owner_ == ThreadSerial();
+  if (!owned) ring_.Unregister();  // what follows may try to enter it
+  multishots_.Abandon();
   for (int i = 0; owned && i < kMoments && (multishots_.armed() > 0 || with_kernel_ > 0); ++i) {
     const timespec moment{.tv_sec = 0, .tv_nsec = 10'000'000};
     Enter(1, &moment);
@@ -73,7 +75,20 @@ void RingReactor::ArmWake() noexcept {
   wake_armed_ = true;
 }
 
+// Before the kernel looks their numbers up, which may be others' by now.
+void RingReactor::ForgetWhatIsGone() noexcept {
+  some_may_be_gone_ = false;
+  ring_.ForgetDescriptors([](const io_uring_sqe& entry) {
+    const auto data = static_cast<uintptr_t>(entry.user_data);
+    if ((data & kTags) != kMultishot) return false;
+    // The address that went in with the request, without its tag.
+    return reinterpret_cast<UringMultishot*>(data & ~uintptr_t{kTags})->descriptor_gone();
+  });
+}
+
 int RingReactor::Enter(unsigned wait_for, const timespec* timeout) noexcept {
+  if (some_may_be_gone_) [[unlikely]]
+    ForgetWhatIsGone();
   const auto enter = [&]() noexcept { return ring_.Enter(wait_for, timeout); };
   // The kernel raises SIGPIPE in this thread for a pipe that nobody reads.
   const int entered = pipe_writes_ == 0 ? enter() : sys::WithoutSigpipe(enter);
@@ -116,6 +131,8 @@ void RingReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexce
   ServeBlocking();
   if (!wake_armed_) ArmWake();
   PutStalled();
+  if (turns_before_registered_ > 0 && --turns_before_registered_ == 0) [[unlikely]]
+    ring_.Register();
   Reap();
   const bool must_not_block = !completed_.empty() || deadline == Deadline::Immediate() ||
                               !wake_armed_ || !blocking_.PrepareToSleep();
@@ -137,6 +154,10 @@ void RingReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexce
 void RingReactor::Flush() noexcept {
   // Operations hold their descriptors, whose owners wait for them; multishots do not.
   for (int i = 0; i < kPatience && !changed_descriptors_.empty(); ++i) Enter(0, nullptr);
+  some_may_be_gone_ = !changed_descriptors_.empty();
+  // Another thread may go on, or destroy it, while this one does something else.
+  ring_.Unregister();
+  turns_before_registered_ = kTurnsBeforeRegistered;
 }
 
 // --- multishots ---
@@ -169,6 +190,10 @@ void RingReactor::Disarm(UringMultishot& shots) noexcept {
     return;
   }
   stalled_multishots_.erase(stalled);
+  EndUnarmed(shots);
+}
+
+void RingReactor::EndUnarmed(UringMultishot& shots) noexcept {
   io_uring_cqe cancelled{};
   cancelled.res = -ECANCELED;
   multishots_.Completed(shots, cancelled);

@@ -123,6 +123,7 @@ class RingReactor final : public Reactor, private MultishotHost {
   io_uring_sqe* NextEntry() noexcept;
   void ArmWake() noexcept;
   int Enter(unsigned wait_for, const timespec* timeout) noexcept;
+  void ForgetWhatIsGone() noexcept;
   void Reap() noexcept;
   void Handle(const io_uring_cqe& completion) noexcept;
 
@@ -157,6 +158,7 @@ class RingReactor final : public Reactor, private MultishotHost {
   // MultishotHost.
   void Arm(UringMultishot& shots) noexcept override;
   void Disarm(UringMultishot& shots) noexcept override;
+  void EndUnarmed(UringMultishot& shots) noexcept;
   void Deliver(UringMultishot& shots) noexcept override { completed_.Push(shots); }
 
   const IoUringOptions options_;
@@ -176,6 +178,12 @@ class RingReactor final : public Reactor, private MultishotHost {
   size_t with_kernel_ = 0;  // completions that will come: operations and cancels
   size_t pipe_writes_ = 0;  // with the kernel, and might raise SIGPIPE
   bool wake_armed_ = false;
+  // Some descriptors of multishots that the kernel does not know yet may have been closed.
+  bool some_may_be_gone_ = false;
+  // The ring is registered with its thread when that has polled it so many times without a pause:
+  // for a few turns it would not pay.
+  static constexpr int kTurnsBeforeRegistered = 64;
+  int turns_before_registered_ = kTurnsBeforeRegistered;
 
   // What found the queue full and the kernel unwilling to empty it: goes again with the next Poll.
   std::vector<IoOperation*> stalled_operations_;

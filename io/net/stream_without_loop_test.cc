@@ -1,7 +1,9 @@
 // Connections that outlive the run of their loop, or the loop: what they promise is the same on
 // every reactor. Traps: a buffer (the reactor's) that goes before who uses it.
 #include <fcntl.h>
+#include <poll.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -16,6 +18,7 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/thread_that_stays.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
@@ -97,6 +100,27 @@ TEST_P(StreamShotsTest, ItGoesOnWhenAnotherThreadRunsTheLoop) {
     EXPECT_TRUE(read.ok() && *read == "between") << read.status();
   }
   BlockOn(loop(), stream.Close()).IgnoreError();
+}
+
+// The system must not take what that thread has begun for its own: the connection ends when it is
+// closed.
+TEST_P(StreamShotsTest, ItsPeerIsToldOfTheEndThoughTheThreadThatRanItsLoopIsStillThere) {
+  for (const bool goes_on : {true, false}) {
+    FdPair pair = MakeTcpPair();
+    Stream stream = MakeStream(pair.first);
+    std::optional<EventLoop> own(std::in_place, GetParam().make(nullptr));
+    const ThreadThatStays one([&] { BlockOn(*own, WaitOften(&stream, pair.second.get())); });
+    if (goes_on) {
+      BlockOn(*own, WaitOften(&stream, pair.second.get()));
+      EXPECT_TRUE(BlockOn(*own, stream.Close()).ok());
+    } else {
+      own.reset();
+      stream.Abort();
+    }
+    pollfd wanted = {.fd = pair.second.get(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(::poll(&wanted, 1, /*timeout=*/60'000), 1) << "the connection is still there";
+    EXPECT_EQ(ReadExactly(pair.second.get(), 1), "");
+  }
 }
 
 // Drops `stream`, whose number `next` has then.
