@@ -2,12 +2,12 @@
 // instruction where nobody stole.
 //
 //   class Sum : public ForkJoin { ... };      // its `run` does what a new strand does, see below
-//   bool alone = sum.Begin(3);
+//   bool alone = sum.Begin(parts);
 //   prepare part 0;
 //   if (!alone) sum.Offer(forks);
 //   do part 0;
 //   for (; !alone; do part `step.part`) {
-//     const ForkJoin::Step step = sum.AfterPart(forks);
+//     const ForkJoin::Step step = sum.AfterPart(forks, parts);
 //     if (step.what == ForkJoin::kWait) return;             // somebody else will find kJoined
 //     if (step.what == ForkJoin::kJoined) break;            // all parts have been done
 //     prepare part `step.part`;
@@ -17,15 +17,18 @@
 //
 // Parts are done by strands. The first does part 0 and then, while it finds the rest where it
 // pushed it, the next; whoever is given the rest by the executor (`run`) becomes another strand:
-// BeginStrand gives its first part. While a strand has the rest it may prepare the part that it has
-// taken, by itself, and others' parts are prepared before or after that: it gives the rest up by
-// Offer, from when on others may have it. So parts are prepared one at a time, in the order of the
-// numbers, and what a part needs can be made then.
+// BeginStrand gives its first part. `parts` is the same in each call: mostly a constant of who
+// forks, which is nothing to keep, and to keep count of where it is 2. While a strand has the rest
+// it may prepare the part that it has taken, by itself, and others' parts are prepared before or
+// after that: it gives the rest up by Offer, from when on others may have it. So parts are prepared
+// one at a time, in the order of the numbers, and what a part needs can be made then.
 //
 // Counted are the strands, and the rest until its last part is taken:
 //
 //   2 (one strand, and the rest)
-//     --AfterPart takes the last part, and count is 2--> nobody else is there to know: kAlone
+//     --AfterPart takes the last part, and count is 2--> nobody else is there to know: kAlone; of
+//     two
+//       parts this is always so, as nobody else has ever had the rest
 //     --AfterPart takes the last part otherwise--> - 1
 //     --BeginStrand, and more parts are left: what will be offered again counts too--> + 1
 //     --BeginStrand takes the last part: what counted the rest counts the strand--> the same
@@ -66,7 +69,7 @@ class ForkJoin : public ForkJob {
 
   // The first strand, which does part 0 of `parts`, 1 or more. True: it is alone with it.
   bool Begin(size_t parts) noexcept {
-    parts_ = parts;
+    if (parts > 2) next_ = 1;
     return parts == 1;
   }
 
@@ -74,11 +77,12 @@ class ForkJoin : public ForkJob {
   void Offer(ForkStack& forks) { forks.Push(*this); }
 
   // A strand has done a part, on the thread of `forks`.
-  Step AfterPart(ForkStack& forks) noexcept {
+  Step AfterPart(ForkStack& forks, size_t parts) noexcept {
     if (!forks.Pop(*this)) [[unlikely]]
       return {EndStrand() ? kJoined : kWait, 0};
+    if (parts == 2) return {kAlone, 1};
     const size_t part = next_;
-    if (part + 1 < parts_) {
+    if (part + 1 < parts) {
       next_ = part + 1;
       return {kPart, part};
     }
@@ -90,9 +94,10 @@ class ForkJoin : public ForkJob {
   }
 
   // A new strand, which was given the rest.
-  Step BeginStrand() noexcept {
+  Step BeginStrand(size_t parts) noexcept {
+    if (parts == 2) return {kLast, 1};
     const size_t part = next_++;
-    if (next_ == parts_) return {kLast, part};
+    if (next_ == parts) return {kLast, part};
     count_.fetch_add(1, kRelaxed);
     return {kPart, part};
   }
@@ -104,8 +109,7 @@ class ForkJoin : public ForkJob {
   }
 
   Atomic<int> count_{2};
-  size_t next_ = 1;
-  size_t parts_ = 0;
+  size_t next_;  // the first part of the rest; not kept where there are two parts
 };
 
 }  // namespace plait::internal

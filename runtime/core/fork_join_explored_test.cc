@@ -75,7 +75,7 @@ class Program : public ForkJoin {
   }
   // As a thread does that has returned to its queue.
   void TakeAll(Forks& forks, bool& joined) {
-    while (!joined && queue_.Take() != nullptr) joined = Strand(forks, BeginStrand());
+    while (!joined && queue_.Take() != nullptr) joined = Strand(forks, BeginStrand(parts_));
   }
   bool Strand(Forks& forks, Step step) {
     for (;;) {
@@ -84,7 +84,7 @@ class Program : public ForkJoin {
       if (step.what == kPart) Offer(forks);
       ++done_[step.part];
       if (alone) return Joined();
-      step = AfterPart(forks);
+      step = AfterPart(forks, parts_);
       if (step.what == kWait) return false;
       if (step.what == kJoined) return Joined();
     }

@@ -42,7 +42,7 @@ namespace plait::internal {
 
 // Work that was forked. `run` is called where it is not its joiner who does it.
 struct ForkJob : WorkItem {
-  using WorkItem::WorkItem;
+  explicit ForkJob(RunFunction f) noexcept : WorkItem(f, Unlinked()) {}
 };
 
 class ForkStack {

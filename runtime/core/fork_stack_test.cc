@@ -184,7 +184,7 @@ TEST(ForkJoinTest, AloneTheFirstStrandDoesAllPartsInOrder) {
     EXPECT_EQ(alone, parts == 1);
     if (!alone) fork.Offer(forks);
     while (!alone) {
-      const ForkJoin::Step step = fork.AfterPart(forks);
+      const ForkJoin::Step step = fork.AfterPart(forks, parts);
       EXPECT_EQ(step.part, ++part);
       alone = step.what == ForkJoin::kAlone;
       EXPECT_TRUE(alone || step.what == ForkJoin::kPart);
@@ -202,12 +202,12 @@ TEST(ForkJoinTest, WhoeverEndsLastJoins) {
   here.Ask();
   fork.Offer(here);
   EXPECT_EQ(here.published, Published({&fork}));
-  const ForkJoin::Step first = fork.BeginStrand();
+  const ForkJoin::Step first = fork.BeginStrand(3);
   EXPECT_EQ(first.part, 1u);
   ASSERT_EQ(first.what, ForkJoin::kPart);
   fork.Offer(there);
-  EXPECT_EQ(fork.AfterPart(here).what, ForkJoin::kWait) << "the rest is elsewhere";
-  const ForkJoin::Step last = fork.AfterPart(there);
+  EXPECT_EQ(fork.AfterPart(here, 3).what, ForkJoin::kWait) << "the rest is elsewhere";
+  const ForkJoin::Step last = fork.AfterPart(there, 3);
   EXPECT_EQ(last.what, ForkJoin::kAlone) << "the first strand has ended";
   EXPECT_EQ(last.part, 2u);
   EXPECT_TRUE(there.empty());
@@ -219,13 +219,13 @@ TEST(ForkJoinTest, TheFirstStrandJoinsWhereAThiefWasFaster) {
   EXPECT_FALSE(fork.Begin(3));
   here.Ask();
   fork.Offer(here);
-  ASSERT_EQ(fork.BeginStrand().what, ForkJoin::kPart);
+  ASSERT_EQ(fork.BeginStrand(3).what, ForkJoin::kPart);
   fork.Offer(there);
-  const ForkJoin::Step last = fork.AfterPart(there);
+  const ForkJoin::Step last = fork.AfterPart(there, 3);
   EXPECT_EQ(last.what, ForkJoin::kLast) << "the first strand has not ended";
   EXPECT_EQ(last.part, 2u);
-  EXPECT_EQ(fork.AfterPart(there).what, ForkJoin::kWait);
-  EXPECT_EQ(fork.AfterPart(here).what, ForkJoin::kJoined);
+  EXPECT_EQ(fork.AfterPart(there, 3).what, ForkJoin::kWait);
+  EXPECT_EQ(fork.AfterPart(here, 3).what, ForkJoin::kJoined);
 }
 
 // --- two real threads, one of which always asks ---
@@ -255,7 +255,7 @@ struct Fork : ForkJoin {
       if (step.what == kPart) Offer(forks);
       results[step.part] = static_cast<int>(step.part) + 1;
       if (alone) return true;
-      step = AfterPart(forks);
+      step = AfterPart(forks, kParts);
       if (step.what == kWait || step.what == kJoined) return step.what == kJoined;
     }
   }
@@ -285,7 +285,7 @@ TEST(ForkJoinTest, WithAThiefThatAlwaysAsksEveryForkIsJoinedOnceAndSeesAllResult
         continue;
       }
       auto& fork = static_cast<Fork&>(*job);
-      if (fork.Strand(thiefs, fork.BeginStrand())) {
+      if (fork.Strand(thiefs, fork.BeginStrand(Fork::kParts))) {
         joined_by_thief.fetch_add(1, kRelaxed);
         fork.joined.store(true, kRelease);
       }
@@ -299,7 +299,7 @@ TEST(ForkJoinTest, WithAThiefThatAlwaysAsksEveryForkIsJoinedOnceAndSeesAllResult
       // The job may still be where it was published.
       if (ForkJob* const job = mine.Steal()) {
         ASSERT_EQ(job, &fork);
-        joined = fork.Strand(mine, fork.BeginStrand());
+        joined = fork.Strand(mine, fork.BeginStrand(Fork::kParts));
       }
     }
     for (int round = 0; !joined; ++round) {

@@ -17,13 +17,17 @@ namespace plait {
 struct WorkItem {
   using RunFunction = void (*)(WorkItem&) noexcept;
 
-  constexpr WorkItem() = default;
-  constexpr explicit WorkItem(RunFunction f) : run(f) {}
+  // With `next` left as it is, for who queues it to set: where a store is worth saving.
+  struct Unlinked {};
+
+  constexpr WorkItem() : WorkItem(nullptr) {}
+  constexpr explicit WorkItem(RunFunction f) : next(nullptr), run(f) {}
+  WorkItem(RunFunction f, Unlinked) : run(f) {}
   WorkItem(const WorkItem&) = delete;
   WorkItem& operator=(const WorkItem&) = delete;
 
-  WorkItem* next = nullptr;
-  RunFunction run = nullptr;
+  WorkItem* next;
+  RunFunction run;
 };
 
 // A first-in, first-out list of items that it does not own. One thread at a time. Every operation

@@ -71,90 +71,106 @@ namespace internal {
 
 // What an awaiter of children needs to know of them: `D` has Child(i), which gives the coroutine of
 // child i, with its result's place, or, where kMayLackChildren, null where that could not be made
-// and the result says why; Begins(), called before any of these; count(); and Visit. Child is
-// called for each i once, in order, by whoever has the rest of the fork.
+// and the result says why; count(), a constant where it can be; and Visit. Child is called for each
+// i once, in order, by whoever has the rest of the fork.
 //
 // As a proxy this is the continuation of a child whose end others may have to be told of: what goes
-// on then is the next child, the awaiting coroutine, or nothing.
+// on then is the next child, the awaiting coroutine, or nothing. The proxy's own continuation is
+// the awaiting coroutine; its context is not used.
+//
+// It is made once a fork: each store that is not needed shows in what a fork costs.
 template <class D>
-class ForkAwaiter : private ProxyPromise, private AwaitNote {
+class ForkAwaiter : private ForkJoin, private ProxyPromise, private AwaitNote {
  public:
-  ForkAwaiter() noexcept : AwaitNote{&kKind}, join_(*this) { resolve = &ChildEnded; }
+  ForkAwaiter() noexcept : ForkJoin(&NewStrand), AwaitNote{&kKind} { resolve = &ChildEnded; }
   // Before it is awaited.
   ForkAwaiter(ForkAwaiter&&) noexcept : ForkAwaiter() {}
   ForkAwaiter& operator=(ForkAwaiter&&) = delete;
 
   bool await_ready() const noexcept { return derived().count() == 0; }
 
+  // In line: g++ 12 would not, and a fork would save and restore all registers once more.
   template <PlaitPromise P>
-  bool await_suspend(std::coroutine_handle<P> handle) noexcept {
+  [[gnu::always_inline]] bool await_suspend(std::coroutine_handle<P> handle) noexcept {
     PromiseBase& parent = handle.promise();
-    context = parent.context;
     continuation = &parent;
     SetAwaitNote(parent, *this);
-    derived().Begins();
-    ForkStack& forks = ForkStack::Current();
-    const bool single = join_.Begin(derived().count());
-    for (ForkJoin::Step step{single ? ForkJoin::kAlone : ForkJoin::kPart, 0};;) {
-      const bool alone = step.what == ForkJoin::kAlone;
-      PromiseBase* const child = derived().Child(step.part);
-      if (step.what == ForkJoin::kPart) join_.Offer(forks);
-      if (!D::kMayLackChildren || child != nullptr) [[likely]] {
-        child->context = parent.context;
-        child->continuation = alone ? static_cast<WorkItem*>(&parent) : this;
-        // Where it was suspended, the rest is for ForkStack::Drain, and nothing may be touched
-        // here.
-        if (!Call(*child)) return true;
-      }
-      if (alone) break;
-      step = join_.AfterPart(forks);
-      if (step.what == ForkJoin::kWait) [[unlikely]]
-        return true;
-      if (step.what == ForkJoin::kJoined) [[unlikely]]
-        break;
-    }
+    if (!CallChildren(parent)) return true;
     parent.next = nullptr;  // it waits for nothing now
     return false;
   }
 
  private:
-  struct Join : ForkJoin {
-    explicit Join(ForkAwaiter& awaiter) noexcept : ForkJoin(&NewStrand), self(awaiter) {}
-    ForkAwaiter& self;
-  };
-
   D& derived() noexcept { return static_cast<D&>(*this); }
   const D& derived() const noexcept { return static_cast<const D&>(*this); }
+  PromiseBase& proxy() noexcept { return static_cast<ProxyPromise&>(*this); }
+  PromiseBase& awaiting() noexcept { return static_cast<PromiseBase&>(*continuation); }
+
+  // The strand on the awaiting coroutine's stack. True if all children have ended; else nothing may
+  // be touched any more. The last part stands apart, so that of a fork of two no loop is left.
+  [[gnu::always_inline]] bool CallChildren(PromiseBase& parent) noexcept {
+    const size_t count = derived().count();
+    ForkStack& forks = ForkStack::Current();
+    Caller caller;
+    bool alone = Begin(count);
+    size_t part = 0;
+    while (part + 1 < count) {
+      PromiseBase* const child = derived().Child(part);
+      Offer(forks);
+      // Where one is suspended, the rest is for ForkStack::Drain.
+      if (!CallChild(caller, child, parent, proxy())) return false;
+      const Step step = AfterPart(forks, count);
+      if (step.what == kWait) [[unlikely]]
+        return false;
+      if (step.what == kJoined) [[unlikely]]
+        return true;
+      alone = step.what == kAlone;
+      part = step.part;
+    }
+    PromiseBase& next = alone ? parent : proxy();
+    if (!CallChild(caller, derived().Child(part), parent, next)) return false;
+    return alone || AfterPart(forks, count).what == kJoined;
+  }
+  [[gnu::always_inline]] static bool CallChild(Caller& caller, PromiseBase* child,
+                                               const PromiseBase& parent,
+                                               PromiseBase& next) noexcept {
+    if (D::kMayLackChildren && child == nullptr) [[unlikely]]
+      return true;
+    child->context = parent.context;
+    child->continuation = &next;
+    return caller.Call(*child);
+  }
 
   // Of a strand that is not on the awaiting coroutine's stack: what it goes on with.
-  WorkItem& GoOn(ForkStack& forks, ForkJoin::Step step) noexcept {
+  WorkItem& GoOn(ForkStack& forks, Step step) noexcept {
     for (;;) {
-      if (step.what == ForkJoin::kWait) return kNothing;
-      if (step.what == ForkJoin::kJoined) return *continuation;
-      thread_state.context = context;  // for what makes the child
-      WorkItem& parent = *continuation;
+      if (step.what == kWait) return kNothing;
+      PromiseBase& parent = awaiting();
+      if (step.what == kJoined) return parent;
+      thread_state.context = parent.context;  // for what makes the child
       PromiseBase* const child = derived().Child(step.part);
-      const bool alone = step.what == ForkJoin::kAlone;
+      const bool alone = step.what == kAlone;
       if (child != nullptr) [[likely]] {
-        child->context = context;
-        child->continuation = alone ? &parent : this;
+        child->context = parent.context;
+        child->continuation = alone ? &parent : &proxy();
       }
       // From here on others may do all that is left but this part.
-      if (step.what == ForkJoin::kPart) join_.Offer(forks);
+      if (step.what == kPart) Offer(forks);
       if (child != nullptr) [[likely]]
         return *child;
       if (alone) return parent;
-      step = join_.AfterPart(forks);
+      step = AfterPart(forks, derived().count());
     }
   }
   static WorkItem& ChildEnded(ProxyPromise& proxy) noexcept {
     auto& self = static_cast<ForkAwaiter&>(proxy);
     ForkStack& forks = ForkStack::Current();
-    return self.GoOn(forks, self.join_.AfterPart(forks));
+    return self.GoOn(forks, self.AfterPart(forks, self.derived().count()));
   }
   static void NewStrand(WorkItem& job) noexcept {
-    auto& self = static_cast<Join&>(static_cast<ForkJob&>(job)).self;
-    WorkItem& next = self.GoOn(ForkStack::Current(), self.join_.BeginStrand());
+    auto& self = static_cast<ForkAwaiter&>(static_cast<ForkJoin&>(static_cast<ForkJob&>(job)));
+    const Step first = self.BeginStrand(self.derived().count());
+    WorkItem& next = self.GoOn(ForkStack::Current(), first);
     next.run(next);
     thread_state.context = nullptr;
   }
@@ -162,8 +178,6 @@ class ForkAwaiter : private ProxyPromise, private AwaitNote {
     static_cast<const ForkAwaiter&>(note).derived().Visit(visitor);
   }
   static constexpr AwaitKind kKind{"Fork", &VisitChildren};
-
-  Join join_;
 };
 
 // The first error or exception of `results`, in order; the latter is rethrown.
@@ -189,35 +203,34 @@ class [[nodiscard]] ForkTuple : public ForkAwaiter<ForkTuple<T...>> {
   using R = GatherResult<Values, (kCarriesStatus<T> || ...),
                          (sizeof...(T) == 0 || (kGathersValue<T> || ...))>;
 
-  explicit ForkTuple(Task<T>&&... tasks) noexcept : children_{tasks.Release()...} {
-    for (PromiseBase* child : children_) {
-      PLAIT_CHECK(child != nullptr, "forking a Task that was moved from or awaited before");
-    }
-    TakeResults();
-  }
-  ForkTuple(ForkTuple&& other) noexcept
-      : ForkAwaiter<ForkTuple>(std::move(other)),
-        children_(other.children_),
-        begun_(std::exchange(other.begun_, true)) {
-    TakeResults();
-  }
+  explicit ForkTuple(Task<T>&&... tasks) noexcept : results_(Release(tasks)...) {}
+  ForkTuple(ForkTuple&& other) noexcept : ForkTuple(other, std::index_sequence_for<T...>()) {}
   ~ForkTuple() {
-    if (begun_) [[likely]]
-      return;
-    for (PromiseBase* child : children_) child->handle().destroy();
+    std::apply([](auto&... result) { (DestroyUnstarted(result), ...); }, results_);
   }
 
   static constexpr bool kMayLackChildren = false;
   static constexpr size_t count() noexcept { return sizeof...(T); }
-  void Begins() noexcept { begun_ = true; }
-  PromiseBase* Child(size_t i) noexcept { return children_[i]; }
-  void Visit(AwaitVisitor& visitor) const {
-    const PromiseBase* const* child = children_.data();
-    const auto visit = [&](bool running) {
-      if (running) visitor.OnCoroutine(**child);
-      ++child;
+  PromiseBase* Child(size_t i) noexcept {
+    PromiseBase* child = nullptr;
+    size_t at = 0;
+    const auto look = [&]<class U>(Result<U>& result) {
+      if (at++ != i) return false;
+      auto* const promise = static_cast<TaskPromise<U>*>(result.known_pending());
+      promise->result = &result;
+      child = promise;
+      return true;
     };
-    std::apply([&](const auto&... result) { (visit(result.empty()), ...); }, results_);
+    std::apply([&](auto&... result) { static_cast<void>((look(result) || ...)); }, results_);
+    return child;
+  }
+  void Visit(AwaitVisitor& visitor) const {
+    const auto look = [&]<class U>(const Result<U>& result) {
+      if (const void* const child = result.pending()) {
+        visitor.OnCoroutine(*static_cast<const TaskPromise<U>*>(child));
+      }
+    };
+    std::apply([&](const auto&... result) { (look(result), ...); }, results_);
   }
 
   R await_resume() {
@@ -236,17 +249,26 @@ class [[nodiscard]] ForkTuple : public ForkAwaiter<ForkTuple<T...>> {
   }
 
  private:
-  // Lets the children leave their results here.
-  void TakeResults() noexcept {
-    [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
-      ((static_cast<TaskPromise<T>*>(children_[kIndex])->result = &std::get<kIndex>(results_)),
-       ...);
-    }(std::index_sequence_for<T...>());
+  template <size_t... kIndex>
+  ForkTuple(ForkTuple& other, std::index_sequence<kIndex...>) noexcept
+      : results_(std::get<kIndex>(other.results_).TakePending()...) {}
+
+  template <class U>
+  static void* Release(Task<U>& task) noexcept {
+    TaskPromise<U>* const child = task.Release();
+    PLAIT_CHECK(child != nullptr, "forking a Task that was moved from or awaited before");
+    return child;
+  }
+  // Where the fork was awaited, it has ended, and so have all children.
+  template <class U>
+  static void DestroyUnstarted(Result<U>& result) noexcept {
+    if (result.has_value()) [[likely]]
+      return;
+    if (void* const child = result.pending())
+      static_cast<TaskPromise<U>*>(child)->handle().destroy();
   }
 
-  std::array<PromiseBase*, sizeof...(T)> children_;
-  bool begun_ = false;
-  std::tuple<Result<T>...> results_;
+  std::tuple<Result<T>...> results_;  // each names its child until that has ended
 };
 
 // Where the results of a ForkEach are kept until all are there.
@@ -289,7 +311,6 @@ class [[nodiscard]] ForkEachAwaiter : public ForkAwaiter<ForkEachAwaiter<Make, k
 
   static constexpr bool kMayLackChildren = true;
   size_t count() const noexcept { return count_; }
-  void Begins() noexcept {}
   PromiseBase* Child(size_t i) noexcept {
     TaskPromise<T>* child = nullptr;
 #if defined(__cpp_exceptions)
@@ -309,7 +330,7 @@ class [[nodiscard]] ForkEachAwaiter : public ForkAwaiter<ForkEachAwaiter<Make, k
   }
   void Visit(AwaitVisitor& visitor) const {
     for (size_t i = 0; i < count_; ++i) {
-      if (const void* child = results_[i].pending()) {
+      if (const void* const child = results_[i].pending()) {
         visitor.OnCoroutine(*static_cast<const TaskPromise<T>*>(child));
       }
     }

@@ -95,10 +95,11 @@ struct PromiseBase : WorkItem {
     }
   }
 
-  const TaskContext* context = nullptr;
+  // These are set by what starts the coroutine, and not before.
+  const TaskContext* context;
   union {
-    WorkItem* continuation = nullptr;  // what goes on when this coroutine ends
-    ResultCheck* check;                // while one is attached, which keeps the continuation
+    WorkItem* continuation;  // what goes on when this coroutine ends
+    ResultCheck* check;      // while one is attached, which keeps the continuation
   };
 };
 
@@ -119,21 +120,37 @@ struct PromiseBase : WorkItem {
   return next.handle();
 }
 
-// For await_suspend: starts `child`, whose continuation is the awaiter, in the context that this
-// thread is in. True if it has ended: then the awaiter goes on as if it had not been suspended.
-// Else nothing of the awaiter may be touched any more.
-[[gnu::always_inline]] inline bool Call(PromiseBase& child) noexcept {
-  ThreadState& thread = thread_state;
-  if (StackIsUsedUp(thread)) [[unlikely]] {
-    thread.bounced = &child;
-    return false;
+// For await_suspend: calls coroutines, one after the other, while it lives.
+class [[nodiscard]] Caller {
+ public:
+  [[gnu::always_inline]] Caller() noexcept
+      : stack_is_used_up_(StackIsUsedUp(thread_state)), outer_(thread_state.called) {}
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+  [[gnu::always_inline]] ~Caller() { thread_state.called = outer_; }
+
+  // Starts `child`, whose continuation is the awaiter or stands in for it, in the context that this
+  // thread is in. True if it has ended: then the awaiter goes on as if it had not been suspended.
+  // Else nothing of the awaiter may be touched any more.
+  [[gnu::always_inline]] bool Call(PromiseBase& child) noexcept {
+    ThreadState& thread = thread_state;
+    if (stack_is_used_up_) [[unlikely]] {
+      thread.bounced = &child;
+      return false;
+    }
+    thread.called = &child;
+    child.handle().resume();
+    return thread.called == nullptr;
   }
-  PromiseBase* const outer = thread.called;
-  thread.called = &child;
-  child.handle().resume();
-  const bool ended = thread.called == nullptr;
-  thread.called = outer;
-  return ended;
+
+ private:
+  const bool stack_is_used_up_;
+  PromiseBase* const outer_;
+};
+
+// The same for one child.
+[[gnu::always_inline]] inline bool Call(PromiseBase& child) noexcept {
+  return Caller().Call(child);
 }
 
 // Of a coroutine that ends: whether its caller is waiting for it to return. If so, that is told: it

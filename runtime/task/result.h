@@ -27,6 +27,8 @@ template <class T>
 class Result {
  public:
   Result() noexcept {}
+  // Pending, see SetPending.
+  explicit Result(void* coroutine) noexcept : pending_(coroutine), kind_(Kind::kPending) {}
   Result(const Result&) = delete;
   Result& operator=(const Result&) = delete;
   ~Result() {
@@ -38,11 +40,19 @@ class Result {
   bool empty() const { return kind_ <= Kind::kPending; }
 
   // While it is empty: which coroutine will leave something here, for those who want to know.
-  void SetPending(const void* coroutine) noexcept {
+  void SetPending(void* coroutine) noexcept {
     pending_ = coroutine;
     kind_ = Kind::kPending;
   }
-  const void* pending() const noexcept { return kind_ == Kind::kPending ? pending_ : nullptr; }
+  void* pending() const noexcept { return kind_ == Kind::kPending ? pending_ : nullptr; }
+  // The same, which from then on leaves nothing here.
+  void* TakePending() noexcept {
+    void* const coroutine = pending();
+    if (coroutine != nullptr) kind_ = Kind::kEmpty;
+    return coroutine;
+  }
+  // The same as pending() where one is known to be.
+  void* known_pending() const noexcept { return pending_; }
 
   template <class... Args>
   void Emplace(Args&&... args) {
@@ -120,7 +130,7 @@ class Result {
   union {
     Stored<T> value_;
     std::exception_ptr exception_;
-    const void* pending_;
+    void* pending_;
   };
   Kind kind_ = Kind::kEmpty;
 };

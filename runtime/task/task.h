@@ -42,10 +42,11 @@ namespace internal {
 
 // The end of a coroutine: back to its caller, or on with its continuation.
 struct FinalAwaiter {
-  bool returns_to_caller;
+  const PromiseBase& ending;
 
-  // Ready: the coroutine destroys itself and returns.
-  bool await_ready() const noexcept { return returns_to_caller; }
+  // Ready: the coroutine destroys itself and returns. (Here and not in final_suspend: g++ 12 would
+  // keep the answer in the frame and look at it again.)
+  bool await_ready() const noexcept { return ReturnsToCaller(ending); }
   template <PlaitPromise P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
     WorkItem& continuation = *ended.promise().continuation;
@@ -72,7 +73,7 @@ struct AwaitInPlace {
 template <class T>
 struct TaskPromiseBase : PromiseBase {
   std::suspend_always initial_suspend() const noexcept { return {}; }
-  FinalAwaiter final_suspend() const noexcept { return {ReturnsToCaller(*this)}; }
+  FinalAwaiter final_suspend() const noexcept { return {*this}; }
 
   // Plait's own awaitables as they are; foreign ones so that the task resumes on its executor.
   template <class A>
@@ -89,7 +90,7 @@ struct TaskPromiseBase : PromiseBase {
   }
   void unhandled_exception() noexcept { result->SetException(std::current_exception()); }
 
-  Result<T>* result = nullptr;  // the awaiter's
+  Result<T>* result;  // the awaiter's; set by what starts the coroutine
 };
 
 template <class T>
