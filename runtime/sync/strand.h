@@ -14,7 +14,8 @@
 // Lifetime: the base outlives the strand, and the strand its tasks: join them before it dies
 // (CHECK), not from inside it. Run does not know of a strand's tasks, and does not cancel them.
 // Cost: a Schedule from the strand itself is a list append, from elsewhere one locked instruction,
-// and a Schedule of the base when it was idle; nothing allocates.
+// and a Schedule of the base when it was idle; nothing allocates. A task of it that awaits one that
+// it has just spawned on it, with nothing else ready, calls that, on any base.
 #ifndef PLAIT_RUNTIME_SYNC_STRAND_H_
 #define PLAIT_RUNTIME_SYNC_STRAND_H_
 

@@ -9,6 +9,9 @@
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/sync/strand.h"
+#include "plait/runtime/task/join_handle.h"
+#include "plait/runtime/task/spawn.h"
+#include "plait/runtime/task/task.h"
 #include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
 
@@ -82,8 +85,33 @@ void WhoWaitedDestroysIt() {
             }});
 }
 
+// A task of the strand calls the one that it spawns on it and awaits, inside its own turn, while
+// another thread schedules.
+void ATaskCallsAnotherWhileOneSchedules() {
+  Here base;
+  int shared = 0;
+  Item item;
+  {
+    Strand strand(base);
+    auto inner = [](int* at) -> Task<void> {
+      ++*at;
+      co_return;
+    };
+    auto outer = [](auto* make, int* at) -> Task<void> {
+      ++*at;
+      co_await Spawn((*make)(at));
+      ++*at;
+    };
+    Parallel({[&] { Spawn(outer(&inner, &shared), {.executor = &strand}); },
+              [&] { ScheduleOn(strand, item, shared); }});
+  }
+  Require(shared == 4, "each ran once, one at a time");
+}
+
 std::vector<Scenario> Scenarios() {
-  return {{"two schedule", TwoSchedule}, {"who waited destroys it", WhoWaitedDestroysIt}};
+  return {{"two schedule", TwoSchedule},
+          {"who waited destroys it", WhoWaitedDestroysIt},
+          {"a task calls another while one schedules", ATaskCallsAnotherWhileOneSchedules}};
 }
 
 TEST(StrandExploredTest, ItemsRunOneAtATimeAndNoneIsForgotten) {

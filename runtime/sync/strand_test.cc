@@ -1,6 +1,7 @@
 #include "plait/runtime/sync/strand.h"
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -9,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/task_programs.h"
@@ -16,6 +18,7 @@
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
+#include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
 namespace {
@@ -110,6 +113,31 @@ TEST(StrandTest, ABusyStrandLetsTheOtherWorkOfItsBaseHaveATurn) {
     stop = true;
     co_await busy;
   }());
+}
+
+TEST(StrandTest, ATaskOfItThatIsAwaitedAtOnceIsCalledOnAPoolOfThreadsToo) {
+  auto pool = WorkStealingPool::Create({.threads = 2});
+  ASSERT_TRUE(pool.ok()) << pool.status();
+  auto was_called = []() -> Task<bool> { co_return internal::thread_state.called != nullptr; };
+  auto joins = [](auto* child, Strand* strand) -> Task<void> {
+    EXPECT_TRUE(co_await Spawn((*child)()));
+    EXPECT_TRUE(strand->running_here());
+    // Not before its turn.
+    std::vector<int> order;
+    JoinHandle<void> first = Spawn(Note(1, &order));
+    JoinHandle<bool> second = Spawn((*child)());
+    EXPECT_FALSE(co_await second);
+    EXPECT_EQ(order, std::vector<int>{1});
+    co_await first;
+    // One that waits.
+    co_await Spawn([]() -> Task<void> { co_await Turns(3); }());
+    EXPECT_TRUE(strand->running_here());
+  };
+  Strand strand(**pool);
+  auto run = [](Task<void> task, Strand* on) -> Task<void> {
+    co_await Spawn(std::move(task), {.executor = on});
+  };
+  BlockOn(**pool, run(joins(&was_called, &strand), &strand));
 }
 
 TEST(StrandTest, ATaskOfItIsCancelledLikeAnyOther) {

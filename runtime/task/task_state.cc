@@ -184,9 +184,8 @@ bool TaskState::TakeIfNext(const PromiseBase& awaiter) noexcept {
     return false;
   }
   if (executor == thread.list_executor) {
-    // With a watcher it is in debug mode, where each item's time is told; or it is a Strand's turn
-    // on a pool.
-    if (thread.watcher != nullptr || !thread.local_ready->PopOnly(*this)) return false;
+    // In debug mode each item's time is told. (A Strand's turn is one item, whatever runs in it.)
+    if (executor->hooks().debug || !thread.local_ready->PopOnly(*this)) return false;
   } else if (!executor->TakeIfNext(*this)) {
     return false;
   }
