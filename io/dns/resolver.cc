@@ -27,20 +27,6 @@ using internal::DnsAnswer;
 using internal::Quoted;
 using Addresses = std::vector<SocketAddress>;
 
-class UnderWay {
- public:
-  explicit UnderWay(internal::Atomic<size_t>& count) : count_(count) {
-    count_.fetch_add(1, internal::kRelaxed);
-  }
-  UnderWay(const UnderWay&) = delete;
-  UnderWay& operator=(const UnderWay&) = delete;
-  // Release pairs with the acquire of the Resolver's end.
-  ~UnderWay() { count_.fetch_sub(1, internal::kRelease); }
-
- private:
-  internal::Atomic<size_t>& count_;
-};
-
 Deadline Now() {
   Worker* const worker = Worker::Current();
   return (worker == nullptr ? Clock::Real() : worker->clock()).Now();
@@ -170,7 +156,7 @@ Resolver::Resolver(ResolverOptions options, std::unique_ptr<internal::AresChanne
       slots_(options_.max_in_flight) {}
 
 Resolver::~Resolver() {
-  PLAIT_CHECK(lookups_.load(internal::kAcquire) == 0,
+  PLAIT_CHECK(lookups_.empty(),
               "a Resolver was destroyed with lookups under way: cancel and join them first");
 }
 
@@ -182,7 +168,7 @@ Task<absl::StatusOr<Addresses>> Resolver::Resolve(Endpoint endpoint, ResolveOpti
 
 Task<absl::StatusOr<Addresses>> Resolver::Resolve(std::string host, uint16_t port,
                                                   ResolveOptions options) {
-  const UnderWay under_way(lookups_);
+  const internal::GateVisit under_way(lookups_);
   const absl::StatusOr<SocketAddress> numeric = SocketAddress::ParseIp(host, port);
   if (numeric.ok()) {
     Addresses selected = Select(absl::MakeConstSpan(&*numeric, 1), options.family);
@@ -235,7 +221,7 @@ Task<absl::StatusOr<Addresses>> Resolver::Find(const std::string& host, AddressF
 
 Task<absl::StatusOr<std::string>> Resolver::ReverseLookup(SocketAddress address,
                                                           absl::Duration timeout) {
-  const UnderWay under_way(lookups_);
+  const internal::GateVisit under_way(lookups_);
   if (!address.is_ip()) {
     co_return absl::InvalidArgumentError(
         absl::StrCat(What(address), ": only IP addresses have names"));

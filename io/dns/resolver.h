@@ -48,7 +48,7 @@
 #include "absl/time/time.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/endpoint.h"
-#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/gate.h"
 #include "plait/runtime/sync/semaphore.h"
 #include "plait/runtime/task/task.h"
 
@@ -136,7 +136,7 @@ class Resolver {
   const std::unique_ptr<internal::AresChannel> channel_;
   const std::unique_ptr<internal::HostsFile> hosts_;
   Semaphore slots_;
-  internal::Atomic<size_t> lookups_{0};  // under way
+  internal::Gate lookups_;  // inside while under way
 };
 
 // Resolves with a Resolver of its own, made for this lookup with the system's configuration, which

@@ -1,7 +1,6 @@
 #include "plait/io/reactor/blocking_operations.h"
 
 #include "plait/io/reactor/try_operation.h"
-#include "plait/runtime/core/spin_lock.h"
 
 namespace plait::internal {
 
@@ -20,19 +19,13 @@ void BlockingOperations::Run(WorkItem& item) noexcept {
   auto& operation = static_cast<IoOperation&>(item);
   auto& self = *static_cast<BlockingOperations*>(operation.reactor_slot[1]);
   operation.result = static_cast<int32_t>(TryOperation(operation, /*socket=*/false));
-  // Counted, so that the reactor is not destroyed before Wake has returned. See
-  // EventLoop::PostFromOutside.
-  self.posters_.fetch_add(1, kAcquire);
+  // The reactor, which may deliver the operation and be destroyed, waits until Wake has returned.
+  const GateVisit visit(self.posts_);
   if (self.ended_.Push(operation)) self.reactor_.Wake();
-  self.posters_.fetch_sub(1, kRelease);
 }
 
 void BlockingOperations::Restore(IoOperation& operation) noexcept {
   operation.run = reinterpret_cast<WorkItem::RunFunction>(operation.reactor_slot[0]);
-}
-
-void BlockingOperations::Retire() noexcept {
-  for (int round = 0; posters_.load(kAcquire) != 0; ++round) SpinWait(round);
 }
 
 }  // namespace plait::internal

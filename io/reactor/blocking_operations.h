@@ -3,8 +3,8 @@
 #ifndef PLAIT_IO_REACTOR_BLOCKING_OPERATIONS_H_
 #define PLAIT_IO_REACTOR_BLOCKING_OPERATIONS_H_
 
-#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/gate.h"
 #include "plait/runtime/core/inbox.h"
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/core/reactor.h"
@@ -41,7 +41,7 @@ class BlockingOperations {
   [[nodiscard]] bool PrepareToSleep() noexcept { return ended_.PrepareToSleep(); }
 
   // Returns when no other thread is inside of Reactor::Wake on behalf of this.
-  void Retire() noexcept;
+  void Retire() noexcept { posts_.AwaitEmpty(); }
 
  private:
   static void Run(WorkItem& item) noexcept;
@@ -50,7 +50,7 @@ class BlockingOperations {
   Executor* const executor_;
   Reactor& reactor_;
   Inbox ended_;
-  Atomic<int> posters_{0};
+  Gate posts_;
 };
 
 }  // namespace plait::internal

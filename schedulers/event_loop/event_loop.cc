@@ -22,8 +22,6 @@ namespace plait {
 using internal::Atomic;
 using internal::kAcquire;
 using internal::kRelaxed;
-using internal::kRelease;
-using internal::kSeqCst;
 using internal::thread_state;
 
 namespace {
@@ -154,7 +152,7 @@ absl::Status EventLoop::Refusal(const char* what) const {
   const char* why = nullptr;
   if (generation_ != internal::ProcessGeneration()) {
     why = "it belongs to the parent process; make a new one after fork";
-  } else if (closed_.load(kRelaxed)) {
+  } else if (posts_.shut()) {
     why = "it was closed";
   } else if (running_.load(kRelaxed)) {
     why = "it is running already";
@@ -176,15 +174,12 @@ void EventLoop::Schedule(WorkItem& item) noexcept {
 void EventLoop::Post(WorkItem& item) noexcept { EventLoop::Schedule(item); }
 
 void EventLoop::PostFromOutside(WorkItem& item) noexcept {
-  // Counted, so that the loop, which may run the item and end before Wake returns, waits for this
-  // thread to be out.
-  posters_.fetch_add(1, kSeqCst);
-  PLAIT_CHECK(!closed_.load(kSeqCst), "work was scheduled on an EventLoop that was closed");
+  // The loop, which may run the item and end before Wake returns, waits for this thread to be out.
+  PLAIT_CHECK(posts_.Enter(), "work was scheduled on an EventLoop that was closed");
   PLAIT_CHECK(generation_ == internal::ProcessGeneration(),
               "work was scheduled, in a forked child, on an EventLoop of the parent process");
   if (inbox_.Push(item)) reactor_->Wake();
-  // Release: the destructor sees that we are done with the reactor.
-  posters_.fetch_sub(1, kRelease);
+  posts_.Leave();
 }
 
 void EventLoop::AddTimer(Timer& timer) noexcept {
@@ -216,7 +211,7 @@ absl::StatusOr<EventLoop::Handle> EventLoop::PostAfter(absl::Duration delay,
     return absl::FailedPreconditionError(
         "EventLoop::PostAfter: the loop runs on another thread: Post a callback that calls it");
   }
-  PLAIT_CHECK(!closed_.load(kRelaxed), "work was scheduled on an EventLoop that was closed");
+  PLAIT_CHECK(!posts_.shut(), "work was scheduled on an EventLoop that was closed");
   auto posted = std::make_shared<Callback>(*this, std::move(callback));
   posted->self = posted;
   posted->deadline = clock_.Now() + delay;
@@ -486,7 +481,7 @@ absl::Status EventLoop::CancelTasks() {
 }
 
 absl::Status EventLoop::Close() {
-  if (closed_.load(kRelaxed)) return absl::OkStatus();
+  if (posts_.shut()) return absl::OkStatus();
   if (absl::Status refusal = Refusal("Close"); !refusal.ok()) return refusal;
   std::optional<Running> running(std::in_place, *this);
   internal::BeginClosing(*this);
@@ -494,14 +489,12 @@ absl::Status EventLoop::Close() {
   blocking_.Drain();  // what runs there may still spawn here, and that may still use it
   for (;;) {
     AwaitTasks();
-    // A thread that is still inside a post may be about to wake the reactor. Sequentially
-    // consistent: either it sees that the loop is closed, or it is seen here, and so is what it has
-    // posted.
-    closed_.store(true, kSeqCst);
-    for (int round = 0; posters_.load(kSeqCst) != 0; ++round) internal::SpinWait(round);
+    // A thread that is still inside a post may be about to wake the reactor.
+    posts_.Shut();
+    posts_.AwaitEmpty();
     if (!internal::HasTasks(*this)) break;
     // One that came with the last posts. What it waits for may come by a post.
-    closed_.store(false, kSeqCst);
+    posts_.Open();
   }
   // Outside of the loop, which takes nothing up any more: a Stream that goes with a callback closes
   // its descriptor itself, and leaves the reactor nothing to do.

@@ -32,6 +32,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
+#include "plait/runtime/core/gate.h"
 #include "plait/runtime/core/inbox.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/worker.h"
@@ -188,8 +189,7 @@ class EventLoop final : public Executor, private Worker {
 
   // Shared. On a line of their own, as other threads write them.
   alignas(64) internal::Inbox inbox_;
-  internal::Atomic<int> posters_{0};  // threads inside a post from outside
-  internal::Atomic<bool> closed_{false};
+  internal::Gate posts_;  // from outside; shut when the loop is closed
   internal::Atomic<bool> running_{false};
 };
 

@@ -19,9 +19,7 @@
 
 namespace plait {
 
-using internal::kAcquire;
 using internal::kRelaxed;
-using internal::kRelease;
 using internal::thread_state;
 
 class ThreadPool::PoolWorker final : public Worker {
@@ -148,12 +146,10 @@ void ThreadPool::Unpark(PoolWorker& worker) {
 
 void ThreadPool::Wake(std::unique_lock<std::mutex> lock, PoolWorker* worker) {
   if (worker == nullptr) return;
-  // Counted, so that the pool, which may run the item and end before this returns, waits for this
-  // thread to be out.
-  wakers_.fetch_add(1, kRelaxed);
+  // The pool, which may run the item and end before this returns, waits for this thread to be out.
+  const internal::GateVisit visit(wakes_);
   lock.unlock();
   worker->wake_.notify_one();
-  wakers_.fetch_sub(1, kRelease);
 }
 
 void ThreadPool::Schedule(WorkItem& item) noexcept {
@@ -370,8 +366,7 @@ void ThreadPool::JoinThreads() {
   for (const auto& worker : workers_) {
     if (worker->thread_.joinable()) worker->thread_.join();
   }
-  // Acquire pairs with the waker's release.
-  for (int round = 0; wakers_.load(kAcquire) != 0; ++round) internal::SpinWait(round);
+  wakes_.AwaitEmpty();
 }
 
 ThreadPool::~ThreadPool() {

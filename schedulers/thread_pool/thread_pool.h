@@ -46,6 +46,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/executor_hooks.h"
+#include "plait/runtime/core/gate.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/schedulers/blocking/blocking_pool.h"
@@ -153,7 +154,7 @@ class ThreadPool final : public Executor {
 
   // Read without the lock by those who spin.
   internal::Atomic<bool> hint_{false};  // the queue is not empty
-  internal::Atomic<int> wakers_{0};     // threads that are about to notify a worker
+  internal::Gate wakes_;                // inside are threads that are about to notify a worker
 };
 
 }  // namespace plait
