@@ -33,9 +33,10 @@ bool CompareExchange(void* at, size_t size, uint64_t& expected, uint64_t desired
 // std::atomic_thread_fence. The runtime does without; the explorer's own tests do not.
 void Fence(MemoryOrder order, const Site& site = Site::current()) noexcept;
 
-// runtime/core/heavy_barrier.h's. Counts as a sequentially consistent fence, which a mutant leaves
-// out.
+// runtime/core/heavy_barrier.h's. Each counts as a fence, which a mutant leaves out; without the
+// light one the compiler may move the accesses around it, and the heavy one orders nothing there.
 void HeavyBarrier(const Site& site = Site::current()) noexcept;
+void LightBarrier(const Site& site = Site::current()) noexcept;
 
 // A step of a loop that waits for another thread's store: others run, until there is one.
 void Spin(const Site& site = Site::current()) noexcept;

@@ -32,13 +32,14 @@ void PrepareHeavyBarrier() noexcept;
 
 #if defined(PLAIT_EXPLORE)
 using explored::HeavyBarrier;
+using explored::LightBarrier;
 #else
 // Only where it works.
 void HeavyBarrier() noexcept;
-#endif
 
 // The accesses before and after stay in their order in the program that the processor gets.
 [[gnu::always_inline]] inline void LightBarrier() noexcept { asm volatile("" ::: "memory"); }
+#endif
 
 }  // namespace plait::internal
 

@@ -258,7 +258,7 @@ TEST(IdleSetExploredTest, WeakeningWhatShowsALaneIsNoticed) {
   ExpectMutantsKilled("work_stealing/work_lane.",
                       {{"a lane", OneWorker<LaneOfAnother<true>>, {.preemptions = 2}},
                        {"a lane that opens", OneWorker<LaneOfAnother<false>>, {.preemptions = 2}}},
-                      3);
+                      4);
 }
 
 // What IdleSet asks of a queue so that ClaimForOrderedWork may be used.

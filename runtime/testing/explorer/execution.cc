@@ -604,6 +604,15 @@ void Execution::HeavyBarrier(const Where& where) noexcept {
   CheckOverflow();
 }
 
+void Execution::LightBarrier(const Where& where) noexcept {
+  // No point: that a heavy barrier comes just before this, and not before the operation before it,
+  // makes no difference, and likewise after it.
+  thread(running_).quiet = false;
+  if (Order(SiteKind::kFence, kSeqCst, where) != kSeqCst) return;
+  model_.LightBarrier(running_);
+  if (settings_.traced) Trace(where, "light barrier");
+}
+
 // --- plain memory ---
 
 void Execution::FailRace(const PlainMemory::Clash& clash, const PlainMemory::Access& access,

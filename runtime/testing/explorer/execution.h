@@ -94,6 +94,7 @@ class Execution {
                        MemoryOrder success, MemoryOrder failure, const Where& where) noexcept;
   void Fence(MemoryOrder order, const Where* where) noexcept;
   void HeavyBarrier(const Where& where) noexcept;
+  void LightBarrier(const Where& where) noexcept;
 
   // Of the code's plain memory.
   void Access(const void* at, size_t size, PlainMemory::Kind kind, const void* code) noexcept;

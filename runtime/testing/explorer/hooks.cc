@@ -111,6 +111,11 @@ void HeavyBarrier(const Site& site) noexcept {
   InsideExplorer().execution().HeavyBarrier(site);
 }
 
+void LightBarrier(const Site& site) noexcept {
+  if (Execution::Current() == nullptr) return;
+  InsideExplorer().execution().LightBarrier(site);
+}
+
 void Spin(const Site& site) noexcept {
   if (Execution::Current() == nullptr) return;
   InsideExplorer().execution().Spin(site);

@@ -21,6 +21,7 @@ using internal::kSeqCst;
 using internal::MemoryOrder;
 using internal::explored::Fence;
 using internal::explored::HeavyBarrier;
+using internal::explored::LightBarrier;
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::Not;
@@ -71,43 +72,83 @@ TEST(StoreBufferingTest, OneSeesTheOthersStoreUnderSequentialConsistency) {
   EXPECT_THAT(Outcomes([] { return StoreBuffering(kRelaxed, kRelaxed, kSeqCst); }), some);
 }
 
-TEST(StoreBufferingTest, AHeavyBarrierOnOneSideOrdersBoth) {
-  const auto program = [](bool barrier) {
-    return Outcomes([barrier]() -> Outcome {
+enum class Barrier { kNone, kLight, kHeavy };
+
+void Do(Barrier barrier) {
+  if (barrier == Barrier::kLight) LightBarrier();
+  if (barrier == Barrier::kHeavy) HeavyBarrier();
+}
+
+TEST(StoreBufferingTest, AHeavyBarrierOrdersItsThreadWithThoseThatHaveALightOne) {
+  const auto program = [](Barrier first, Barrier second) {
+    return Outcomes([first, second]() -> Outcome {
       Atomic<int> x = 0, y = 0;
       int a = -1, b = -1;
       Parallel({[&] {
                   x.store(1, kRelaxed);
+                  Do(first);
                   a = y.load(kRelaxed);
                 },
                 [&] {
                   y.store(1, kRelaxed);
-                  if (barrier) HeavyBarrier();
+                  Do(second);
                   b = x.load(kRelaxed);
                 }});
       return {a, b};
     });
   };
-  EXPECT_THAT(program(true), UnorderedElementsAre(Outcome{0, 1}, Outcome{1, 0}, Outcome{1, 1}));
-  EXPECT_THAT(program(false), Contains(Outcome{0, 0}));
+  const auto some = UnorderedElementsAre(Outcome{0, 1}, Outcome{1, 0}, Outcome{1, 1});
+  EXPECT_THAT(program(Barrier::kLight, Barrier::kHeavy), some);
+  EXPECT_THAT(program(Barrier::kHeavy, Barrier::kLight), some);
+  EXPECT_THAT(program(Barrier::kHeavy, Barrier::kHeavy), some);
+  // Without the light one the compiler may do the load first.
+  EXPECT_THAT(program(Barrier::kNone, Barrier::kHeavy), Contains(Outcome{0, 0}));
+  EXPECT_THAT(program(Barrier::kLight, Barrier::kNone), Contains(Outcome{0, 0}));
+  EXPECT_THAT(program(Barrier::kLight, Barrier::kLight), Contains(Outcome{0, 0}));
 }
 
-TEST(MessagePassingTest, AHeavyBarrierOrdersWhatOthersReadToo) {
+TEST(StoreBufferingTest, AHeavyBarrierOrdersWhatIsBeforeTheLastLightOneAndAfterTheNext) {
+  // The light barriers are not between the accesses that are to be ordered.
   EXPECT_THAT(Outcomes([]() -> Outcome {
                 Atomic<int> x = 0, y = 0;
                 int a = -1, b = -1;
                 Parallel({[&] {
+                            LightBarrier();
                             x.store(1, kRelaxed);
-                            HeavyBarrier();
-                            y.store(1, kRelaxed);
+                            a = y.load(kRelaxed);
+                            LightBarrier();
                           },
                           [&] {
-                            a = y.load(kRelaxed);
+                            y.store(1, kRelaxed);
+                            HeavyBarrier();
                             b = x.load(kRelaxed);
                           }});
                 return {a, b};
               }),
+              Contains(Outcome{0, 0}));
+}
+
+TEST(MessagePassingTest, AHeavyBarrierOrdersWhatOthersReadToo) {
+  const auto program = [](Barrier reader) {
+    return Outcomes([reader]() -> Outcome {
+      Atomic<int> x = 0, y = 0;
+      int a = -1, b = -1;
+      Parallel({[&] {
+                  x.store(1, kRelaxed);
+                  HeavyBarrier();
+                  y.store(1, kRelaxed);
+                },
+                [&] {
+                  a = y.load(kRelaxed);
+                  Do(reader);
+                  b = x.load(kRelaxed);
+                }});
+      return {a, b};
+    });
+  };
+  EXPECT_THAT(program(Barrier::kLight),
               UnorderedElementsAre(Outcome{0, 0}, Outcome{0, 1}, Outcome{1, 1}));
+  EXPECT_THAT(program(Barrier::kNone), Contains(Outcome{1, 0}));
 }
 
 TEST(StoreBufferingTest, AFenceOnOneSideOrdersItWithSequentiallyConsistentAccessesOfTheOther) {

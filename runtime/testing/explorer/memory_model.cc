@@ -154,7 +154,7 @@ MemoryModel::Operation MemoryModel::Commit(int thread_number, const Location& lo
     overflown_ = true;
     return operation;
   }
-  around.before |= sc_.StronglyBefore(thread_number, before);
+  around.before |= sc_.StronglyBefore(thread_number, before) | before.fences;
   operation.itself =
       ScOrder::Bit(sc_.Add(thread_number, operation.index, around.before, around.after));
   return operation;
@@ -277,6 +277,33 @@ MemoryModel::Modified MemoryModel::Modify(int thread_number, Location& location,
   return result;
 }
 
+void MemoryModel::PlaceFence(const Clock& known, ScSet itself) noexcept {
+  for (size_t i = 0; i < used_; ++i) {
+    Location& location = *locations_[i];
+    if (location.at == nullptr) continue;
+    int newest = -1;  // twice the place, and one more for a load
+    for (size_t s = 0; s < location.stores.size(); ++s) {
+      StoreOperation& store = location.stores[s];
+      if (!known.Knows(store.thread, store.index)) continue;
+      store.fences_after |= itself;
+      newest = std::max(newest, 2 * location.place[s]);
+    }
+    for (LoadOperation& load : location.loads) {
+      if (!known.Knows(load.thread, load.index)) continue;
+      load.fences_after |= itself;
+      newest = std::max(newest, 2 * location.PlaceOf(load) + 1);
+    }
+    ScSet earlier = 0;
+    for (size_t s = 0; s < location.stores.size(); ++s) {
+      if (2 * location.place[s] < newest) earlier |= location.stores[s].sources();
+    }
+    for (const LoadOperation& load : location.loads) {
+      if (2 * location.PlaceOf(load) + 1 < newest) earlier |= load.sources();
+    }
+    sc_.Demand(earlier & ~itself, itself);
+  }
+}
+
 ScSet MemoryModel::Fence(int thread_number, MemoryOrder order) noexcept {
   Thread& self = thread(thread_number);
   const uint32_t index = Tick(thread_number);
@@ -291,31 +318,7 @@ ScSet MemoryModel::Fence(int thread_number, MemoryOrder order) noexcept {
     }
     itself = ScOrder::Bit(sc_.Add(thread_number, index,
                                   sc_.StronglyBefore(thread_number, before) | before.fences, 0));
-    // All that is coherence-ordered before something that happens before the fence comes before it.
-    for (size_t i = 0; i < used_; ++i) {
-      Location& location = *locations_[i];
-      if (location.at == nullptr) continue;
-      int newest = -1;  // twice the place, and one more for a load
-      for (size_t s = 0; s < location.stores.size(); ++s) {
-        StoreOperation& store = location.stores[s];
-        if (!self.now.Knows(store.thread, store.index)) continue;
-        store.fences_after |= itself;
-        newest = std::max(newest, 2 * location.place[s]);
-      }
-      for (LoadOperation& load : location.loads) {
-        if (!self.now.Knows(load.thread, load.index)) continue;
-        load.fences_after |= itself;
-        newest = std::max(newest, 2 * location.PlaceOf(load) + 1);
-      }
-      ScSet earlier = 0;
-      for (size_t s = 0; s < location.stores.size(); ++s) {
-        if (2 * location.place[s] < newest) earlier |= location.stores[s].sources();
-      }
-      for (const LoadOperation& load : location.loads) {
-        if (2 * location.PlaceOf(load) + 1 < newest) earlier |= load.sources();
-      }
-      sc_.Demand(earlier & ~itself, itself);
-    }
+    PlaceFence(self.now, itself);
     self.now.fences |= itself;
   }
   if (Releases(order)) self.released = self.now;
@@ -326,11 +329,30 @@ void MemoryModel::HeavyBarrier(int thread_number, int threads) noexcept {
   const ScSet before = Fence(thread_number, kSeqCst);
   ScSet others = 0;
   for (int i = 0; i < threads; ++i) {
-    if (i != thread_number) others |= Fence(i, kSeqCst);
+    if (i == thread_number) continue;
+    // An operation of the caller's, as where it is in the other thread is not known.
+    const uint32_t index = Tick(thread_number);
+    if (sc_.full()) {
+      overflown_ = true;
+      return;
+    }
+    Thread& other = thread(i);
+    const ScSet earlier = sc_.StronglyBefore(i, other.light) | other.light.fences | before;
+    const ScSet itself = ScOrder::Bit(sc_.Add(thread_number, index, earlier, 0));
+    PlaceFence(other.light, itself);
+    other.heavy |= itself;
+    Remember(i, NumberOf(thread_number, index));
+    others |= itself;
   }
-  const ScSet after = Fence(thread_number, kSeqCst);
-  sc_.Demand(before, others);
-  sc_.Demand(others, after);
+  sc_.Demand(others, Fence(thread_number, kSeqCst));
+}
+
+void MemoryModel::LightBarrier(int thread_number) noexcept {
+  Thread& self = thread(thread_number);
+  Tick(thread_number);
+  Remember(thread_number, 0);
+  self.now.fences |= std::exchange(self.heavy, 0);
+  self.light = self.now;
 }
 
 void MemoryModel::RememberRead(int thread_number, const Location& location,

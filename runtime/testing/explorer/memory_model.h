@@ -128,9 +128,13 @@ class MemoryModel {
                   MemoryOrder failure, Choose choose) noexcept;
   // Gives the fence itself, where it is sequentially consistent.
   ScSet Fence(int thread, MemoryOrder order) noexcept;
-  // As if each of the first `threads` threads had a sequentially consistent fence here: `thread`
-  // one before those of the others, and one after.
+  // A sequentially consistent fence of `thread`'s, and one of each other of the first `threads`,
+  // wherever those are: what such a thread did before its last light barrier comes before its
+  // fence, what it does after its next one comes after it, and of what is in between nothing is
+  // known, as a compiler may move that. The fences of two others are in no order. None of them
+  // makes anything happen before anything else: ThreadSanitizer does not know of them, either.
   void HeavyBarrier(int thread, int threads) noexcept;
+  void LightBarrier(int thread) noexcept;
 
   // The thread spins. Until now its loads may have read what was out of date; from now on they
   // read nothing that is older than the newest of now. (Stores become visible in finite time.)
@@ -157,6 +161,8 @@ class MemoryModel {
     Clock now;
     Clock released;           // at its last release fence
     Clock pending;            // what an acquire fence would acquire
+    Clock light;              // at its last light barrier
+    ScSet heavy = 0;          // of others' heavy barriers since then
     Fingerprint history = 0;  // of its operations and what they read
     uint64_t caught_up = 0;
     uint64_t stores = 0;
@@ -182,6 +188,8 @@ class MemoryModel {
   bool Allowed(int thread, const Location& location, int place, bool is_load, bool sc) noexcept;
   Operation Commit(int thread, const Location& location, int place, bool is_load, bool sc,
                    const Clock& before) noexcept;
+  // All that is coherence-ordered before something known there comes before the fence `itself`.
+  void PlaceFence(const Clock& known, ScSet itself) noexcept;
   void RememberRead(int thread, const Location& location, const StoreOperation& store) noexcept;
   void AcquireFrom(int thread, const StoreOperation& store, MemoryOrder order) noexcept;
   StoreOperation& Insert(int thread, Location& location, int place, uint64_t value,

@@ -6,8 +6,8 @@ ScSet ScOrder::StronglyBefore(int thread, const Clock& before) const noexcept {
   ScSet result = 0;
   for (int i = 0; i < size_; ++i) {
     const Operation& operation = operations_[static_cast<size_t>(i)];
-    if (operation.thread == thread ||
-        operation.index < before.at[static_cast<size_t>(operation.thread)]) {
+    const uint32_t known = before.at[static_cast<size_t>(operation.thread)];
+    if (operation.thread == thread ? operation.index <= known : operation.index < known) {
       result |= Bit(i);
     }
   }
