@@ -125,6 +125,8 @@ class BiasedLock {
   uint16_t uses_ : 12 = 0;
   uint16_t changes_ : 4 = 0;
 };
+
+// Has the lock for as long as it lives.
 class [[nodiscard]] BiasedLockHolder {
  public:
   explicit BiasedLockHolder(BiasedLock& lock) noexcept : lock_(lock), hold_(lock.Lock()) {}

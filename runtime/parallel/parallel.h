@@ -3,8 +3,9 @@
 //
 //   absl::StatusOr<std::vector<Thumbnail>> thumbnails =
 //       co_await plait::ParallelMap(pool, std::move(files), &MakeThumbnail, {.n_jobs = 4});
-//   absl::Status status = co_await plait::ParallelFor(pool, 0, n, [&](int64_t i) { out[i] = f(i);
-//   }); absl::StatusOr<double> sum = co_await plait::ParallelReduce(
+//   absl::Status status =
+//       co_await plait::ParallelFor(pool, 0, n, [&](int64_t i) { out[i] = f(i); });
+//   absl::StatusOr<double> sum = co_await plait::ParallelReduce(
 //       pool, 0, n, 0.0, [&](double sum, int64_t i) { return sum + x[i]; }, std::plus<>());
 //
 // How: the items are cut into chunks of neighbours; n_jobs jobs run on the executor, and each takes

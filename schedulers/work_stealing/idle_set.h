@@ -1,16 +1,18 @@
 // IdleSet: which workers of a pool look for work and which are parked, so that a post wakes one
 // worker where that is needed, none where it is not, and no wake-up is lost.
 //
-//   A post, once the work is where every worker looks     A worker without work
-//   -------------------------------------------------     ---------------------
-//   if (int w = idle.ClaimForWork(); w >= 0) Wake(w);     idle.BeginSearch(me);
-//                                                         ... look everywhere, spin, look again
-//                                                         found: if (idle.EndSearch(me) &&
-//                                                         AnyWork())
-//                                                                  as after a post
-//                                                         not:   idle.PreparePark(me);
-//                                                                if (!AnyWork()) sleep;
-//                                                                idle.CancelPark(me);
+//   A post, once the work is where every worker looks
+//   -------------------------------------------------
+//   if (int w = idle.ClaimForWork(); w >= 0) Wake(w);
+//
+//   A worker without work
+//   ---------------------
+//   idle.BeginSearch(me);
+//   ... look everywhere, spin, look again
+//   found:      if (idle.EndSearch(me) && AnyWork()) as after a post;
+//   not found:  idle.PreparePark(me);
+//               if (!AnyWork()) sleep;
+//               idle.CancelPark(me);
 //
 // What a worker is, and who makes it so (a claim is a poster's, all else is its own):
 //

@@ -87,10 +87,10 @@ class WorkerSleep {
 
 // Whether somebody waits for workers to fall asleep, or sleeps itself until one is awake.
 //
-//   who waits                                a worker
-//   ---------                                --------
-//   watch.Begin();                           sleep.Begin(), or sleep.End(); or another:
-//   sleep.Wake() sleep until sleep.asleep() is so;        if (watch.on()) wake who waits;
+//   who waits                         a worker; or another, who wakes it
+//   ---------                         ----------------------------------
+//   watch.Begin();                    sleep.Begin() or sleep.End(); or sleep.Wake()
+//   until sleep.asleep() is so;       if (watch.on()) wake who waits;
 //   watch.End();
 //
 // All of these are sequentially consistent: one of the two sees the other.
