@@ -9,14 +9,16 @@ namespace plait {
 
 // Where the standard output of a worker goes.
 enum class WorkerOutput : uint8_t {
-  kInherit,  // where the program's goes
+  // Where the program's goes. On a terminal with tostop set the system stops a worker that writes
+  // there, as everybody in the background, until it is told to go on (SIGCONT).
+  kInherit,
   kNull,
   kToError,  // where its standard error goes
 };
 
 // Where the standard error of a worker goes.
 enum class WorkerError : uint8_t {
-  kInherit,  // where the program's goes; nothing is kept
+  kInherit,  // where the program's goes, with the same about tostop; nothing is kept
   kNull,
   kKeep,         // the last 4 KiB are kept, and part of the error when the worker dies
   kShowAndKeep,  // where the program's goes as well
