@@ -10,9 +10,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "plait/examples/resolve/demo_server.h"
 #include "plait/examples/resolve/lookups.h"
@@ -27,13 +30,21 @@ using examples::Color;
 using plait::AddressFamily;
 using plait::SocketAddress;
 
-// "127.0.0.1:5353", or without the port, which is then 53.
-absl::StatusOr<SocketAddress> ParseServer(const std::string& text) {
-  absl::StatusOr<SocketAddress> alone = SocketAddress::ParseIp(text, 53);
-  if (alone.ok()) return alone;
-  absl::StatusOr<SocketAddress> address = SocketAddress::Parse(text);
-  if (!address.ok() || address->is_ip()) return address;
-  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is not an IP address"));
+// An IP address, with a port or without, which is then 53; an IPv6 address may stand in brackets in
+// both cases.
+absl::StatusOr<SocketAddress> ParseServer(absl::string_view text) {
+  absl::string_view ip = text;
+  if (absl::ConsumePrefix(&ip, "[") && !absl::ConsumeSuffix(&ip, "]")) ip = text;
+  absl::StatusOr<SocketAddress> server = SocketAddress::ParseIp(ip, 53);
+  const bool is_alone =
+      server.ok() && (ip == text || server->family() == SocketAddress::Family::kIpv6);
+  if (!is_alone) server = SocketAddress::Parse(text);
+  if (server.ok() && server->is_ip() && server->port() != 0) return server;
+  // A name would have to be looked up first, by this very server.
+  return absl::InvalidArgumentError(absl::StrCat(
+      "\"", absl::Utf8SafeCHexEscape(text),
+      "\" is not the address of a server: write an IP address, as 192.0.2.1 or 2001:db8::1, or one "
+      "with a port from 1 to 65535, as 192.0.2.1:5353 or [2001:db8::1]:5353"));
 }
 
 AddressFamily ParseFamily(const std::string& text) {
@@ -59,7 +70,8 @@ int main(int argc, char** argv) {
              "what to look up, with commas between; not given: names that every machine knows, or "
              "those of --demo");
   flags.Text("server", &server,
-             "the DNS server to ask, as IP or IP:PORT; not given: those of /etc/resolv.conf");
+             "the DNS server to ask, as IP, IP:PORT or [IPv6]:PORT; the port is 53 where there is "
+             "none; not given: those of /etc/resolv.conf");
   flags.Time("timeout", &timeout, "how long a lookup may take; not given: 5s, or 1s with --demo");
   flags.Choice("family", &family, {"any", "ipv4", "ipv6"}, "which addresses are wanted");
   flags.Bool("reverse", &plan.reverse, "looks up the names of the addresses that were found, too");

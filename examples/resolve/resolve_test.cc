@@ -62,6 +62,16 @@ TEST(ResolveTest, NamesOfAddressesAreLookedUpOnDemand) {
   EXPECT_THAT(run.lines(), Line("<- 2001:db8::10 is www\\.example"));
 }
 
+// What is looked up is known without them.
+TEST(ResolveTest, AServerIsAnIpAddressWithOrWithoutAPort) {
+  for (const std::string server :
+       {"127.0.0.1", "127.0.0.1:5353", "::1", "[::1]", "[::1]:5353", "2001:db8::1"}) {
+    const ProgramRun run = RunProgram(kProgram, {"--server=" + server, "--names=192.0.2.1"});
+    EXPECT_EQ(run.exit_status, 0) << server;
+    EXPECT_EQ(run.error, "") << server;
+  }
+}
+
 TEST(ResolveTest, ANameThatIsNotFoundShowsInTheExitStatus) {
   const ProgramRun run = RunProgram(kProgram, {"--names=localhost,not a name"});
   EXPECT_EQ(run.exit_status, 1);
@@ -75,8 +85,12 @@ TEST(ResolveTest, ItHasManners) {
   ExpectHelp(kProgram, {"--names=TEXT", "--server=TEXT", "--timeout=TIME", "--family=any|ipv4|ipv6",
                         "--reverse", "--demo", "--reactor=TEXT"});
   ExpectManners(kProgram);
-  ExpectRefusal(kProgram, {"--server=nowhere"}, "--server: ");
-  ExpectRefusal(kProgram, {"--server=unix:/run/dns"}, "is not an IP address");
+  for (const std::string server :
+       {"nowhere", "nowhere:53", "unix:/run/dns", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
+        "[127.0.0.1]", "[::1", "::1]", "[::1]53", "[]", "[", ":53"}) {
+    ExpectRefusal(kProgram, {"--server=" + server},
+                  "--server: \"" + server + "\" is not the address of a server: write ");
+  }
   ExpectRefusal(kProgram, {"--server=127.0.0.1", "--demo"}, "a server of its own");
   ExpectRefusal(kProgram, {"--family=ipv5"}, "is not one of any, ipv4, ipv6");
   ExpectRefusal(kProgram, {"--timeout=-1s"}, "is not a length of time");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -131,11 +132,13 @@ ProgramRun RunProgram(const std::string& path, const std::vector<std::string>& a
 
   const Channel out = options.terminal ? MakeTerminal() : MakePipe();
   const Channel err = MakePipe();
+  if (options.nobody_reads) close(out.read_end);
   const pid_t pid = fork();
   CheckOk(pid >= 0, "fork");
   if (pid == 0) {
     dup2(out.write_end, STDOUT_FILENO);
     dup2(options.terminal ? out.write_end : err.write_end, STDERR_FILENO);
+    signal(SIGPIPE, SIG_DFL);  // whatever it is to the test
     if (options.refused_system_call >= 0) Refuse(options.refused_system_call);
     execve(path.c_str(), argv.data(), envp.data());
     _exit(127);
@@ -144,8 +147,8 @@ ProgramRun RunProgram(const std::string& path, const std::vector<std::string>& a
   close(err.write_end);
 
   ProgramRun run;
-  ReadAll(out.read_end, &run.output, err.read_end, &run.error);
-  close(out.read_end);
+  ReadAll(options.nobody_reads ? -1 : out.read_end, &run.output, err.read_end, &run.error);
+  if (!options.nobody_reads) close(out.read_end);
   close(err.read_end);
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) CheckOk(errno == EINTR, "waitpid");

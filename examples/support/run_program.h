@@ -30,6 +30,8 @@ struct ProgramOptions {
   std::vector<std::string> environment;
   // Gives the program a terminal for standard output and standard error.
   bool terminal = false;
+  // Standard output is a pipe whose reader has gone, as that of "program | head" has.
+  bool nobody_reads = false;
   // The number of a system call (SYS_epoll_create1, say) that the kernel refuses the program with
   // EPERM, as sandboxes do; -1 for none.
   long refused_system_call = -1;

@@ -1,6 +1,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "plait/examples/support/manners.h"
 #include "plait/examples/support/run_program.h"
+#include "plait/examples/support/server_program.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/testing/test_folder.h"
 
@@ -21,6 +24,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 constexpr char kProgram[] = "examples/wordcount/wordcount";
@@ -87,6 +91,35 @@ TEST(WordcountTest, TheDemonstrationOverlapsDiskAndProcessorsAndLeavesNothingBeh
   EXPECT_GE(run.Figure("one_by_one"), 0.900);
   EXPECT_LT(run.Figure("overlapped"), run.Figure("one_by_one"));
   EXPECT_GT(run.Figure("gain"), 1.0);
+  EXPECT_THAT(folder.Names(), IsEmpty());
+}
+
+// On a disk on which it would never come to its end.
+TEST(WordcountTest, ADemonstrationThatIsEndedLeavesNothingBehind) {
+  const plait::TestFolder folder;
+  ASSERT_EQ(::setenv("TMPDIR", folder.path().c_str(), /*overwrite=*/1), 0);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    for (const std::string& reactor : plait::ReactorNames()) {
+      SCOPED_TRACE(absl::StrCat(signal, " ", reactor));
+      ServerProgram program(
+          kProgram, {"--demo-files=2", "--demo-kib=1", "--slow-disk=100h", "--reactor=" + reactor});
+      EXPECT_THAT(folder.Names(), SizeIs(1));
+      const ProgramRun run = program.Stop(signal);
+      EXPECT_EQ(run.exit_status, 1);
+      EXPECT_THAT(run.lines().back(), HasSubstr("told to end"));
+      EXPECT_THAT(folder.Names(), IsEmpty());
+    }
+  }
+  ASSERT_EQ(::unsetenv("TMPDIR"), 0);
+}
+
+TEST(WordcountTest, ADemonstrationThatNobodyReadsLeavesNothingBehind) {
+  const plait::TestFolder folder;
+  const ProgramRun run =
+      RunProgram(kProgram, {"--demo-files=2", "--demo-kib=1", "--slow-disk=100h"},
+                 {.environment = {"TMPDIR=" + folder.path()}, .nobody_reads = true});
+  EXPECT_EQ(run.signal, SIGPIPE) << run.exit_status;
+  EXPECT_EQ(run.error, "");
   EXPECT_THAT(folder.Names(), IsEmpty());
 }
 
