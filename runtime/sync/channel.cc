@@ -1,5 +1,11 @@
 #include "plait/runtime/sync/channel.h"
 
+#include <algorithm>
+
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/thread_state.h"
+
 namespace plait::internal {
 
 ChannelBase::~ChannelBase() {
@@ -15,12 +21,55 @@ size_t ChannelBase::CheckedCapacity(size_t capacity) {
   return capacity;
 }
 
-void ChannelBase::BecomeShared() noexcept {
-  senders_wait_.store(!senders_.empty(), kRelaxed);
-  receivers_wait_.store(!receivers_.empty(), kRelaxed);
-  // Release: the flags, and what was done alone, are visible to who sees it.
-  shared_.store(true, kRelease);
+#if defined(PLAIT_EXPLORE)
+// It is an explorer's business when the others run.
+bool ChannelBase::ChangesSoon(RingEnd&, const RingEnd&, uint64_t, uint64_t) const noexcept {
+  return false;
 }
+#else
+bool ChannelBase::ChangesSoon(RingEnd& mine, const RingEnd& other, uint64_t lead,
+                              uint64_t capacity) const noexcept {
+  // In pauses of the processor, of which one is some 20 ns. A look takes the line of the other
+  // end's count, and those of items, away from the other side's thread; so where items come one
+  // after another, the first look comes as late as it takes many of them to gather. Where they come
+  // one by one, it comes soon.
+  constexpr uint32_t kSoonest = 8;
+  constexpr uint32_t kLatest = 128;
+  constexpr uint64_t kOneByOne = 2;
+  const uint64_t many = std::min<uint64_t>(128, capacity / 4);
+  // All in all: so that it outlasts a HeavyBarrier of the other side.
+  constexpr uint32_t kAllPauses = 640;
+  // Where it was in vain, it is tried again after so many items, and then twice as many.
+  constexpr uint64_t kItemsBetween = 64;
+  constexpr uint32_t kMostDoublings = 8;
+  static const bool alone = HardwareThreads() == 1;
+
+  // Of this thread's own, nothing is to be expected while it looks.
+  const uint32_t thread = other.thread.load(kRelaxed);
+  if (alone || thread == 0 || thread == static_cast<uint32_t>(thread_serial)) return false;
+  if (closed_.load(kRelaxed)) return false;
+  // Others can go on here meanwhile.
+  if (thread_state.local_ready != nullptr && !thread_state.local_ready->empty()) return false;
+  const uint64_t passed = mine.passed.load(kRelaxed);
+  if (static_cast<int64_t>(passed - mine.next_look.load(kRelaxed)) < 0) return false;
+
+  const uint32_t in_vain = mine.in_vain.load(kRelaxed);
+  const uint32_t pauses = std::max(mine.pauses.load(kRelaxed), kSoonest);
+  for (uint32_t all = 0; all < kAllPauses; all += pauses) {
+    for (uint32_t i = 0; i < pauses; ++i) SpinWait(0);
+    const uint64_t gathered = other.passed.load(kRelaxed) + lead - passed;
+    if (gathered == 0) continue;
+    if (in_vain != 0) mine.in_vain.store(0, kRelaxed);
+    mine.pauses.store(gathered <= kOneByOne || gathered >= many ? std::max(pauses / 2, kSoonest)
+                                                                : std::min(pauses * 2, kLatest),
+                      kRelaxed);
+    return true;
+  }
+  mine.next_look.store(passed + (kItemsBetween << in_vain), kRelaxed);
+  mine.in_vain.store(std::min(in_vain + 1, kMostDoublings), kRelaxed);
+  return false;
+}
+#endif
 
 absl::Status ChannelBase::Closed() {
   return absl::FailedPreconditionError("the channel is closed");

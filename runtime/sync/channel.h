@@ -5,51 +5,47 @@
 //   absl::StatusOr<Order> next = co_await orders.Receive();        // waits while it is empty
 //
 // Queue is the one to choose for its orders, for Join and for being unbounded; Channel where items
-// go from thread to thread by the million: there an operation that need not wait takes no lock.
+// go from thread to thread by the million: there those who send and those who receive have nothing
+// in common but the items.
 //
 // Order: items come out in the order in which they went in, so those of one producer in the order
 // of its Sends. Fairness: who waits is served in the order of arrival, and whoever comes while
-// others wait goes behind them; only operations that are under way at the very moment somebody
-// begins to wait can come first. Backpressure: never more than `capacity` items are in. Closing:
+// others wait goes behind them. Backpressure: never more than `capacity` items are in. Closing:
 // after Close, Send gives FailedPrecondition, and Receive gives what is left, then
 // FailedPrecondition; whoever waits is released. Cancellation: a cancelled Send has not sent, a
 // cancelled Receive has not taken: they give absl::CancelledError, and no item is lost or doubled.
 // One that was served before the cancel arrived succeeds, and so does one that need not wait.
 // Threads: any, at once; what came before a Send is visible after the Receive of its item.
 // Lifetime: the channel outlives every call, and whoever waits (CHECK), until that has gone on. T
-// moves without exceptions, and its moves, which may be made under the channel's lock, do not use
-// that channel. A capacity of 0 is a programming error (CHECK). Cost: two locked
-// instructions an item when nobody waits, and none while one thread alone has the channel and has
-// used it some thousand times (runtime/core/biased_lock.h); memory for all `capacity` items from
-// the beginning, and nothing allocated after.
+// moves without exceptions, and its moves, which are made under locks of the channel, do not use
+// that channel. A capacity of 0 is a programming error (CHECK). Cost: a locked instruction for a
+// Send and one for a Receive when nobody waits, and none while one thread alone sends, or receives,
+// and has lately done so some thousand times (runtime/core/roving_lock.h); memory for all
+// `capacity` items from the beginning, and nothing allocated after. Where the other side is at work
+// on another thread, who finds the channel full or empty looks again for up to 15 microseconds
+// before it waits, as a wait costs more: ever more seldom where that is in vain, and not where its
+// executor shows that others are ready on its thread. It leaves the other side up to 3 microseconds
+// to go on in, where more than an item or two come in such a time.
 //
-// How it works. Until several threads have used it, all is done under the lock, which belongs to
-// the one thread, and an item goes straight to whoever waits for one. A thread that finds the lock
-// shared makes the channel shared, under the lock and for good (shared_). From then on items go
-// through a StampedRing, without a lock. Whoever finds it full or empty takes the lock, joins a
-// list, raises that side's flag and looks again; whoever has sent or received looks at the other
-// side's flag, and if it is up takes the lock and serves:
+// How it works. Items go through a TwoEndedRing. An operation that need not wait takes the lock of
+// its own end, moves its item, and touches nothing that the other side writes but once in a while.
+// All else is done under both locks, and is simple: the channel stands still meanwhile. Who waits
+// is in a list, which only a cancel changes without them, under a third lock, that of the lists; it
+// takes somebody out. So at the end of each operation
 //
-//     receiver                               sender
-//     waits for an item:                     sends:
-//       1 receivers_wait_ = true               1 claim a slot (the tail moves), publish the item
-//       2 look at the tail                     2 look at receivers_wait_
-//         moved: take it, do not wait            up: lock, and Serve
-//         not moved: wait
+//     receivers wait  =>  the ring is empty, nobody waits to send, and it is not closed
+//     senders wait    =>  the ring is full, nobody waits to receive, and it is not closed
 //
-// All four are sequentially consistent, so either the receiver sees the claim or the sender sees
-// the flag, and no wake-up is lost between check and park. The same with head and senders_wait_ the
-// other way round. Serve moves items between the ring and those who wait until it can do no more,
-// under the lock, so each waiter has one outcome: served, closed or cancelled. It may meet a slot
-// that is claimed and not yet published, and leaves it then: its claimer came after everyone in the
-// list had raised the flag, so it will see the flag and Serve itself. Only who is about to wait
-// itself must know for sure, and stays until the slot is through. A flag may be up while nobody
-// waits any more; the next Serve takes it down.
+// `detour`, of the end that the others use, says so to them: a sender sees it under the lock that
+// it has anyway, and hands its item over under both. No wake-up is lost between check and park, as
+// the check and the entry in the list are one step for everybody else. A detour may be up while
+// nobody waits any more; whoever takes it for nothing takes it down.
 #ifndef PLAIT_RUNTIME_SYNC_CHANNEL_H_
 #define PLAIT_RUNTIME_SYNC_CHANNEL_H_
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -58,8 +54,8 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/biased_lock.h"
 #include "plait/runtime/core/check.h"
-#include "plait/runtime/core/spin_lock.h"
-#include "plait/runtime/sync/stamped_ring.h"
+#include "plait/runtime/core/roving_lock.h"
+#include "plait/runtime/sync/two_ended_ring.h"
 #include "plait/runtime/sync/wait_notes.h"
 #include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
@@ -78,6 +74,13 @@ class ChannelBase {
   ChannelBase() = default;
   ~ChannelBase();
 
+  enum class Result : uint8_t {
+    kDone,
+    kBlocked,  // full, or empty
+    kDetour,   // to be done under both locks
+    kClosed,   // and, for a Receive, empty
+  };
+
   static size_t CheckedCapacity(size_t capacity);
   static absl::Status Closed();
   static absl::Status Full();
@@ -85,32 +88,21 @@ class ChannelBase {
   static absl::Status SendCancelled();
   static absl::Status ReceiveCancelled();
 
-  // Under lock_: whether the channel is still one thread's. If not, it is shared from here on.
-  bool StaysAlone() noexcept {
-    if (shared_.load(kRelaxed)) return false;
-    if (!lock_.shared()) [[likely]]
-      return true;
-    BecomeShared();
-    return false;
-  }
-  void BecomeShared() noexcept;
+  // `mine` was found at its limit, `lead` before the other end. Whether, within a moment, that
+  // changes, as the other side is at work on another thread.
+  bool ChangesSoon(RingEnd& mine, const RingEnd& other, uint64_t lead,
+                   uint64_t capacity) const noexcept;
 
-  // Read by everyone, seldom written: away from what is written all the time. The latter two mean
-  // something in a shared channel only.
-  alignas(64) Atomic<bool> shared_{false};
-  Atomic<bool> senders_wait_{false};
-  Atomic<bool> receivers_wait_{false};
-  alignas(64) BiasedLock lock_;  // guards what follows, and in a channel that is not shared, all
-  WaiterList senders_;           // the ring is full
-  WaiterList receivers_;         // the ring is empty
+  Atomic<bool> closed_{false};  // changes under both locks
+  BiasedLock waiting_lock_;     // taken last
+  WaiterList senders_;
+  WaiterList receivers_;
 };
 
 }  // namespace internal
 
 template <class T>
 class Channel : private internal::ChannelBase {
-  using Ring = internal::StampedRing<T>;
-  using RingResult = internal::RingResult;
   using Waiter = internal::Waiter;
 
   class SendAwaiter;
@@ -137,16 +129,11 @@ class Channel : private internal::ChannelBase {
   // Without waiting: ResourceExhausted when full, or when others wait to send; FailedPrecondition
   // when closed. `value` is untouched then.
   absl::Status TrySend(T&& value) {
-    RingResult result = RingResult::kBusy;
-    if (!Alone(result, SendStep{*this, value})) {
-      if (senders_wait_.load(internal::kRelaxed) && SendersAreAhead()) return Full();
-      for (int round = 0; (result = PushAndServe(value)) == RingResult::kBusy; ++round) {
-        internal::SpinWait(round);
-      }
-    }
-    if (result == RingResult::kDone) [[likely]]
+    bool sent = false;
+    const Result result = Now(SendStep{*this, value, sent});
+    if (sent) [[likely]]
       return absl::OkStatus();
-    return result == RingResult::kClosed ? Closed() : Full();
+    return result == Result::kClosed ? Closed() : Full();
   }
   absl::Status TrySend(const T& value) { return TrySend(T(value)); }
 
@@ -154,29 +141,26 @@ class Channel : private internal::ChannelBase {
   // when empty and closed.
   absl::StatusOr<T> TryReceive() {
     std::optional<T> value;
-    RingResult result = RingResult::kBusy;
-    if (!Alone(result, ReceiveStep{*this, value})) {
-      if (receivers_wait_.load(internal::kRelaxed) && ReceiversAreAhead()) return Empty();
-      for (int round = 0; (result = PopAndServe(value)) == RingResult::kBusy; ++round) {
-        internal::SpinWait(round);
-      }
-    }
-    if (result == RingResult::kDone) [[likely]]
+    const Result result = Now(ReceiveStep{*this, value});
+    if (value.has_value()) [[likely]]
       return *std::move(value);
-    return result == RingResult::kClosed ? Closed() : Empty();
+    return result == Result::kClosed ? Closed() : Empty();
   }
 
   // Closing again does nothing.
   void Close() {
     internal::WakeList woken;
     {
-      internal::BiasedLockHolder hold(lock_);
-      ring_.Close();
-      Serve(woken, nullptr, Patient::kNobody);
+      const internal::BothEndsHolder ends(ring_.in, ring_.out);
+      const internal::BiasedLockHolder hold(waiting_lock_);
+      closed_.store(true, internal::kRelaxed);
+      while (Waiter* sender = senders_.PopFront()) woken.Add(*sender);
+      while (Waiter* receiver = receivers_.PopFront()) woken.Add(*receiver);
+      ShowDetours();
     }
     woken.WakeAll();
   }
-  bool closed() const { return ring_.closed(); }
+  bool closed() const { return closed_.load(internal::kRelaxed); }
 
   // Exact when nobody else uses the channel.
   size_t size() const { return ring_.size(); }
@@ -185,167 +169,124 @@ class Channel : private internal::ChannelBase {
   size_t capacity() const { return ring_.capacity(); }
 
  private:
-  // Whose wait depends on what Serve finds, so that it must not leave a slot that is busy.
-  enum class Patient { kNobody, kSender, kReceiver };
-
-  // --- while it is one thread's ---
-
-  // Under lock_. What it hands to, or takes from, one that waits is that one's outcome.
+  // What a Send, and a Receive, does: at its own end alone, under that end's lock; or under both
+  // locks, and then it says whom to wake, whose outcome it has decided.
   struct SendStep {
     Channel& channel;
     T& value;
-    RingResult operator()(Waiter** woken) const {
-      if (!channel.senders_.empty()) return RingResult::kBlocked;  // behind them
-      // Who waits to receive has an empty ring, which is not closed.
-      if (auto* first = static_cast<ReceiveAwaiter*>(channel.receivers_.PopFront())) {
-        first->value_.emplace(std::move(value));
-        *woken = first;
-        return RingResult::kDone;
-      }
-      return channel.ring_.PushAlone(value);
+    bool& sent;
+
+    Result AtOwnEnd() const {
+      internal::RovingLockHolder hold(channel.ring_.in.lock);
+      if (channel.ring_.in.detour) [[unlikely]]
+        return Result::kDetour;
+      return Push();
+    }
+    Result UnderBoth(Waiter** woken) const {
+      if (channel.closed()) return Result::kClosed;
+      if (!channel.senders_.empty()) return Result::kBlocked;  // behind them
+      auto* const first = static_cast<ReceiveAwaiter*>(channel.receivers_.PopFront());
+      if (first == nullptr) return Push();
+      first->value_.emplace(std::move(value));
+      *woken = first;
+      sent = true;
+      return Result::kDone;
+    }
+    Result Push() const {
+      sent = channel.ring_.Push(value);
+      return sent ? Result::kDone : Result::kBlocked;
+    }
+    bool AllowedSoon() const {
+      return channel.ChangesSoon(channel.ring_.in, channel.ring_.out, channel.capacity(),
+                                 channel.capacity());
     }
   };
   struct ReceiveStep {
     Channel& channel;
     std::optional<T>& value;
-    RingResult operator()(Waiter** woken) const {
-      if (!channel.receivers_.empty()) return RingResult::kBlocked;  // behind them
-      const RingResult result = channel.ring_.PopAlone(value);
-      if (result != RingResult::kDone) return result;
-      if (auto* first = static_cast<SendAwaiter*>(channel.senders_.PopFront())) {
-        first->sent_ = channel.ring_.PushAlone(first->value_) == RingResult::kDone;
+
+    Result AtOwnEnd() const {
+      internal::RovingLockHolder hold(channel.ring_.out.lock);
+      if (channel.ring_.out.detour) [[unlikely]]
+        return Result::kDetour;
+      return channel.ring_.Pop(value) ? Result::kDone : Result::kBlocked;
+    }
+    Result UnderBoth(Waiter** woken) const {
+      if (!channel.receivers_.empty()) return Result::kBlocked;  // behind them
+      if (!channel.ring_.Pop(value)) return channel.closed() ? Result::kClosed : Result::kBlocked;
+      if (auto* const first = static_cast<SendAwaiter*>(channel.senders_.PopFront())) {
+        first->sent_ = channel.ring_.Push(first->value_);
         *woken = first;
       }
-      return result;
+      return Result::kDone;
+    }
+    bool AllowedSoon() const {
+      return channel.ChangesSoon(channel.ring_.out, channel.ring_.in, 0, channel.capacity());
     }
   };
 
-  // False, and nothing was done, where the channel is shared.
+  // Without waiting.
   template <class Step>
-  bool Alone(RingResult& result, const Step& step) {
-    // Acquire: what was done alone is visible to who goes without the lock from here on.
-    if (shared_.load(internal::kAcquire)) return false;
+  Result Now(const Step& step) {
+    const Result result = step.AtOwnEnd();
+    if (result == Result::kDone) [[likely]]
+      return result;
+    // What blocks may have been closed, and after the last item came at that.
+    return result == Result::kDetour || closed() ? Detour(step) : result;
+  }
+
+  template <class Step>
+  [[gnu::noinline]] Result Detour(const Step& step) {
     Waiter* woken = nullptr;
+    Result result = Result::kBlocked;
     {
-      internal::BiasedLockHolder hold(lock_);
-      if (!StaysAlone()) return false;
-      result = step(&woken);
+      const internal::BothEndsHolder ends(ring_.in, ring_.out);
+      const internal::BiasedLockHolder hold(waiting_lock_);
+      result = step.UnderBoth(&woken);
+      ShowDetours();
     }
     if (woken != nullptr) woken->Wake();
-    return true;
-  }
-
-  // --- shared ---
-
-  RingResult PushAndServe(T& value) {
-    const RingResult result = ring_.TryPush(value);
-    if (result == RingResult::kDone && receivers_wait_.load(internal::kSeqCst)) LockAndServe();
-    return result;
-  }
-  RingResult PopAndServe(std::optional<T>& value) {
-    const RingResult result = ring_.TryPop(value);
-    if (result == RingResult::kDone && senders_wait_.load(internal::kSeqCst)) LockAndServe();
     return result;
   }
 
-  [[gnu::noinline]] void LockAndServe() {
-    internal::WakeList woken;
-    {
-      internal::BiasedLockHolder hold(lock_);
-      Serve(woken, nullptr, Patient::kNobody);
-    }
-    woken.WakeAll();
+  // Under both locks.
+  void ShowDetours() {
+    ring_.in.detour = closed() || !receivers_.empty();
+    ring_.out.detour = !senders_.empty();
   }
 
-  // A flag is up: whether somebody really waits.
-  bool SendersAreAhead() {
-    LockAndServe();
-    internal::BiasedLockHolder hold(lock_);
-    return !senders_.empty();
-  }
-  bool ReceiversAreAhead() {
-    LockAndServe();
-    internal::BiasedLockHolder hold(lock_);
-    return !receivers_.empty();
-  }
-
-  // Under the lock: grants whom it can. `self`, who is about to wait, is not woken.
-  void Serve(internal::WakeList& woken, Waiter* self, Patient patient) {
-    do {
-      LetSend(woken, self, patient == Patient::kSender);
-    } while (LetReceive(woken, self, patient == Patient::kReceiver) && !senders_.empty());
-    // Relaxed: it is raised again under this lock, and only a flag that is up means anything.
-    if (senders_.empty()) senders_wait_.store(false, internal::kRelaxed);
-    if (receivers_.empty()) receivers_wait_.store(false, internal::kRelaxed);
-  }
-
-  // Moves items of waiting senders into the ring.
-  void LetSend(internal::WakeList& woken, Waiter* self, bool patient) {
-    int round = 0;
-    while (auto* first = static_cast<SendAwaiter*>(senders_.Front())) {
-      const RingResult result = ring_.TryPush(first->value_);
-      if (result == RingResult::kBusy && patient) {
-        internal::SpinWait(round++);
-        continue;
-      }
-      if (result == RingResult::kBlocked || result == RingResult::kBusy) break;
-      first->sent_ = result == RingResult::kDone;
-      senders_.PopFront();
-      if (first != self) woken.Add(*first);
-    }
-  }
-
-  // Gives items of the ring to waiting receivers. Whether it did.
-  bool LetReceive(internal::WakeList& woken, Waiter* self, bool patient) {
-    bool any = false;
-    int round = 0;
-    while (auto* first = static_cast<ReceiveAwaiter*>(receivers_.Front())) {
-      const RingResult result = ring_.TryPop(first->value_);
-      if (result == RingResult::kBusy && patient) {
-        internal::SpinWait(round++);
-        continue;
-      }
-      if (result == RingResult::kBlocked || result == RingResult::kBusy) break;
-      receivers_.PopFront();
-      if (first != self) woken.Add(*first);
-      any = true;
-    }
-    return any;
+  // For await_ready.
+  template <class Step>
+  bool Ready(const Step& step) {
+    if (!internal::SpendBudget()) return false;
+    const Result result = Now(step);
+    if (result != Result::kBlocked) [[likely]]
+      return true;
+    return step.AllowedSoon() && Now(step) != Result::kBlocked;
   }
 
   // For await_suspend: joins `list`, unless there is nothing to wait for, or a stop came before.
   template <class Step>
   bool Wait(Waiter& self, internal::PromiseBase& promise, internal::WaiterList& list,
-            internal::Atomic<bool>& flag, Patient patient, const Step& step) {
-    self.Prepare(
-        promise, lock_,
-        patient == Patient::kSender ? internal::kChannelSendNote : internal::kChannelReceiveNote);
-    internal::WakeList woken;
-    bool early = false;
-    bool waits = false;
-    {
-      internal::BiasedLockHolder hold(lock_);
-      if (StaysAlone()) {
-        Waiter* served = nullptr;
-        const RingResult result = step(&served);
-        if (served != nullptr) woken.Add(*served);
-        waits = result == RingResult::kBlocked;
-        if (!waits) self.Grant();
-        early = waits && self.CancelledEarly();
-        if (waits && !early) list.PushBack(self);
-      } else {
-        list.PushBack(self);
-        flag.store(true, internal::kSeqCst);
-        Serve(woken, &self, patient);
-        waits = !self.granted();
-        early = waits && self.CancelledEarly();
-        if (early) {
-          internal::WaiterList::Unlink(self);
-          if (list.empty()) flag.store(false, internal::kRelaxed);
-        }
-      }
+            const internal::AwaitNote& note, const Step& step) {
+    // It is here perhaps only for its budget.
+    if (Now(step) != Result::kBlocked || (step.AllowedSoon() && Now(step) != Result::kBlocked)) {
+      return internal::YieldIfSpent(promise);
     }
-    woken.WakeAll();
+    self.Prepare(promise, waiting_lock_, note);
+    Waiter* woken = nullptr;
+    bool waits = false;
+    bool early = false;
+    {
+      const internal::BothEndsHolder ends(ring_.in, ring_.out);
+      const internal::BiasedLockHolder hold(waiting_lock_);
+      waits = step.UnderBoth(&woken) == Result::kBlocked;
+      if (!waits) self.Grant();
+      early = waits && self.CancelledEarly();
+      if (waits && !early) list.PushBack(self);
+      ShowDetours();
+    }
+    if (woken != nullptr) woken->Wake();
     if (early)
       self.Wake();  // through the executor, so that a loop of cancelled waits lets others run
     return waits || internal::YieldIfSpent(promise);
@@ -355,24 +296,11 @@ class Channel : private internal::ChannelBase {
    public:
     SendAwaiter(Channel& channel, T value) : channel_(channel), value_(std::move(value)) {}
 
-    bool await_ready() {
-      if (!internal::SpendBudget()) return false;
-      RingResult result = RingResult::kBlocked;
-      if (!channel_.Alone(result, SendStep{channel_, value_})) {
-        if (channel_.senders_wait_.load(internal::kRelaxed)) return false;  // behind them
-        result = channel_.PushAndServe(value_);
-      }
-      sent_ = result == RingResult::kDone;
-      return sent_ || result == RingResult::kClosed;
-    }
+    bool await_ready() { return channel_.Ready(Step()); }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) {
-      return channel_.Wait(*this, waiter.promise(), channel_.senders_, channel_.senders_wait_,
-                           Patient::kSender, [this](Waiter** woken) {
-                             const RingResult result = SendStep{channel_, value_}(woken);
-                             sent_ = result == RingResult::kDone;
-                             return result;
-                           });
+      return channel_.Wait(*this, waiter.promise(), channel_.senders_, internal::kChannelSendNote,
+                           Step());
     }
     absl::Status await_resume() {
       if (!this->Finish()) return SendCancelled();
@@ -381,6 +309,7 @@ class Channel : private internal::ChannelBase {
 
    private:
     friend class Channel;
+    SendStep Step() { return SendStep{channel_, value_, sent_}; }
 
     Channel& channel_;
     T value_;
@@ -391,19 +320,11 @@ class Channel : private internal::ChannelBase {
    public:
     explicit ReceiveAwaiter(Channel& channel) : channel_(channel) {}
 
-    bool await_ready() {
-      if (!internal::SpendBudget()) return false;
-      RingResult result = RingResult::kBlocked;
-      if (!channel_.Alone(result, ReceiveStep{channel_, value_})) {
-        if (channel_.receivers_wait_.load(internal::kRelaxed)) return false;  // behind them
-        result = channel_.PopAndServe(value_);
-      }
-      return result == RingResult::kDone || result == RingResult::kClosed;
-    }
+    bool await_ready() { return channel_.Ready(Step()); }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) {
-      return channel_.Wait(*this, waiter.promise(), channel_.receivers_, channel_.receivers_wait_,
-                           Patient::kReceiver, ReceiveStep{channel_, value_});
+      return channel_.Wait(*this, waiter.promise(), channel_.receivers_,
+                           internal::kChannelReceiveNote, Step());
     }
     absl::StatusOr<T> await_resume() {
       if (!this->Finish()) return ReceiveCancelled();
@@ -413,12 +334,13 @@ class Channel : private internal::ChannelBase {
 
    private:
     friend class Channel;
+    ReceiveStep Step() { return ReceiveStep{channel_, value_}; }
 
     Channel& channel_;
     std::optional<T> value_;
   };
 
-  Ring ring_;
+  internal::TwoEndedRing<T> ring_;
 };
 
 }  // namespace plait
