@@ -16,6 +16,7 @@
 #include "plait/examples/support/console.h"
 #include "plait/examples/support/flags.h"
 #include "plait/examples/support/runtime_flags.h"
+#include "plait/examples/support/until_told_to_end.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/run.h"
 
@@ -35,6 +36,7 @@ int main(int argc, char** argv) {
   examples::CommandOptions command;
   std::optional<absl::Duration> timeout;
   plait::RunOptions options;
+  options.handle_sigint = false;  // UntilToldToEnd does, so that what was started is ended
   examples::Flags flags("subprocess",
                         "Other programs, started, talked to, timed out and killed: a tour, or a "
                         "command of yours."
@@ -55,7 +57,8 @@ int main(int argc, char** argv) {
   command.timeout = timeout.value_or(absl::InfiniteDuration());
 
   examples::Console console;
-  const absl::StatusOr<int> status = plait::Run(Main(console, command), options);
+  const absl::StatusOr<int> status =
+      plait::Run(examples::UntilToldToEnd(Main(console, command)), options);
   if (status.ok()) return *status;
   console.Print(status.status().ToString(), examples::Color::kRed);
   return 1;

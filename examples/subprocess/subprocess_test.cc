@@ -1,11 +1,14 @@
+#include <csignal>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/examples/support/manners.h"
 #include "plait/examples/support/run_program.h"
+#include "plait/examples/support/server_program.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
 
 namespace examples {
@@ -45,6 +48,22 @@ std::vector<std::string> Section(const ProgramRun& run, const std::string& title
   }
   EXPECT_FALSE(section.empty()) << "no section " << title << " in\n" << run.output;
   return section;
+}
+
+// Its number stands in the first line.
+TEST_P(SubprocessTest, WhatItHasStartedEndsWhenItIsToldToEnd) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    ServerProgram program(kProgram,
+                          {"--command=exec sleep 1000", absl::StrCat("--reactor=", GetParam())});
+    const ProgramRun run = program.Stop(signal);
+    EXPECT_EQ(run.exit_status, 1);
+    EXPECT_THAT(run.lines().back(), HasSubstr("told to end"));
+    int pid = 0;
+    const std::string first = run.lines().front();
+    const size_t number = first.rfind(' ');
+    ASSERT_TRUE(absl::SimpleAtoi(first.substr(number + 1), &pid)) << first;
+    EXPECT_EQ(::kill(pid, 0), -1) << "it still runs";
+  }
 }
 
 TEST_P(SubprocessTest, TheTourShowsWhatCanBeDoneWithAProcess) {

@@ -5,7 +5,6 @@
 // io_uring, or threads where there is none) while a pool of threads counts those that have come;
 // the program does both, compares the results, and says how much was gained.
 #include <algorithm>
-#include <csignal>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,11 +21,11 @@
 #include "plait/examples/support/flags.h"
 #include "plait/examples/support/runtime_flags.h"
 #include "plait/examples/support/timing.h"
+#include "plait/examples/support/until_told_to_end.h"
 #include "plait/examples/wordcount/count_files.h"
 #include "plait/examples/wordcount/find_files.h"
 #include "plait/examples/wordcount/words.h"
 #include "plait/io/file/temporary.h"
-#include "plait/io/signal/signal_listener.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/run.h"
@@ -100,16 +99,6 @@ Task<absl::StatusOr<int64_t>> CountWords(Console& console, Plan plan) {
   co_return overlapped.failed;
 }
 
-// The files of a demonstration do not outlive it: who ends the program, or reads no more of what it
-// prints (as in "wordcount | head"), cancels the counting, and they are removed.
-Task<absl::StatusOr<int64_t>> CountUntilToldToEnd(Console& console, Plan plan) {
-  constexpr int kEnds[] = {SIGINT, SIGTERM, SIGPIPE};
-  plait::SignalListener signals = co_await OrReturn(plait::ListenForSignals(kEnds));
-  auto selected = co_await plait::Select(signals.Next(), CountWords(console, std::move(plan)));
-  if (selected.index() == 1) co_return std::move(selected.get<1>());
-  co_return absl::CancelledError("told to end");
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -119,7 +108,7 @@ int main(int argc, char** argv) {
   int64_t piece_kib = 256;
   plan.count.counters = plait::HardwareThreads();
   plait::RunOptions options;
-  options.handle_sigint = false;  // CountUntilToldToEnd does
+  options.handle_sigint = false;  // UntilToldToEnd does, so that the demonstration's files go
   examples::Flags flags("wordcount",
                         "Counts the words of many files, first reading and counting one after the "
                         "other, then both at once, and says how much that gained.");
@@ -145,7 +134,8 @@ int main(int argc, char** argv) {
       slow_disk.value_or(plan.paths.empty() ? absl::Milliseconds(2) : absl::ZeroDuration());
 
   Console console;
-  const absl::StatusOr<int64_t> failed = plait::Run(CountUntilToldToEnd(console, plan), options);
+  const absl::StatusOr<int64_t> failed =
+      plait::Run(examples::UntilToldToEnd(CountWords(console, plan)), options);
   if (!failed.ok()) console.Print(failed.status().ToString(), Color::kRed);
   return failed.ok() && *failed == 0 ? 0 : 1;
 }
