@@ -10,15 +10,15 @@
 // and is waited for as a socket is. A named pipe is opened without waiting for its other end: to
 // write to one that nobody reads is NotFound.
 //
-// Threads: a File is used by the tasks of one loop, on its thread. Several tasks may use it at
-// once: operations at a position run side by side; of those that go on where the last one ended,
-// reads run in order, and so do writes. Lifetime: the File and the buffer stay where they are until
-// the co_await has returned. Cancellation: an operation that has not begun ends with
-// absl::CancelledError; one on a file that has begun is short and gives its result. Errors: a
-// Status that names the operation and the path; a File that was closed, or that was not opened for
-// this, is FailedPrecondition, a negative position InvalidArgument. Cost: Read, Write, ReadAt,
-// WriteAt and Sync allocate nothing; on reactors other than io_uring each goes to another thread
-// and back.
+// Threads: a File is used by the tasks of one executor; of several threads it is at home with one,
+// where its operations are done (io/ops/operations.h). Several tasks may use it at once: operations
+// at a position run side by side; of those that go on where the last one ended, reads run in order,
+// and so do writes. Lifetime: the File and the buffer stay where they are until the co_await has
+// returned. Cancellation: an operation that has not begun ends with absl::CancelledError; one on a
+// file that has begun is short and gives its result. Errors: a Status that names the operation and
+// the path; a File that was closed, or that was not opened for this, is FailedPrecondition, a
+// negative position InvalidArgument. Cost: Read, Write, ReadAt, WriteAt and Sync allocate nothing;
+// on reactors other than io_uring each goes to another thread and back.
 #ifndef PLAIT_IO_FILE_OPEN_FILE_H_
 #define PLAIT_IO_FILE_OPEN_FILE_H_
 

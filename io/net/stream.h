@@ -135,9 +135,8 @@ class Stream {
   // A stream that is closed.
   Stream() = default;
   // Takes a connected stream socket, an end of a pipe or a terminal, which it makes non-blocking;
-  // or a file, to be read or written in order from where it is. Who knows
-  // the peer of a socket says so: that is cheaper than to ask, and errors can name it also when the
-  // connection is gone.
+  // or a file, to be read or written in order from where it is. Who knows the peer of a socket says
+  // so: that is cheaper than to ask, and errors can name it also when the connection is gone.
   explicit Stream(io::OwnedDescriptor descriptor, const SocketAddress& peer = SocketAddress());
   Stream(Stream&&) noexcept = default;
   Stream& operator=(Stream&& other) noexcept {
