@@ -6,6 +6,7 @@
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/fork_stack.h"
 #include "plait/runtime/task/coroutine_name.h"
+#include "plait/runtime/task/resume.h"
 
 namespace plait::internal {
 
@@ -14,29 +15,19 @@ constinit WorkItem kNothing(+[](WorkItem&) noexcept {});
 void ResumeTask(WorkItem& item) noexcept {
   ThreadState& thread = thread_state;
   PromiseBase* const outer_called = std::exchange(thread.called, nullptr);
-  // A limit that an earlier call left is never used: transfers happen inside of here only.
-  thread.stack_limit = static_cast<const char*>(__builtin_frame_address(0)) - kStackBudget;
-  auto* promise = static_cast<PromiseBase*>(&item);
-  thread.budget = kReadyAwaits;
-  if (thread.watcher != nullptr) [[unlikely]]
-    thread.watcher->OnResume(*promise);
-  for (;;) {
-    thread.context = promise->context;
-    promise->next = nullptr;
-    promise->handle().resume();
-    WorkItem* const bounced = thread.bounced;
-    if (bounced == nullptr) [[likely]]
-      break;
-    thread.bounced = nullptr;
-    promise = static_cast<PromiseBase*>(bounced);
-    // What called it has put back what was shown before.
-    if (thread.shown_task != nullptr) thread.shown_task->store(promise->context->task, kRelaxed);
-  }
-  thread.context = nullptr;
-  // What it forked and did not come to, as it waits for something.
-  if (thread.forks != nullptr && !thread.forks->empty()) [[unlikely]]
-    thread.forks->Drain();
+  ResumeFromLoop(static_cast<PromiseBase&>(item));
   thread.called = outer_called;
+}
+
+void ResumeBounced(ThreadState& thread) noexcept {
+  while (WorkItem* const bounced = std::exchange(thread.bounced, nullptr)) {
+    auto& promise = static_cast<PromiseBase&>(*bounced);
+    // What called it has put back what was shown before.
+    if (thread.shown_task != nullptr) thread.shown_task->store(promise.context->task, kRelaxed);
+    thread.context = promise.context;
+    promise.next = nullptr;
+    promise.handle().resume();
+  }
 }
 
 void ResumeNested(WorkItem& item) noexcept {

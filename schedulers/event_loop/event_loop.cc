@@ -13,6 +13,7 @@
 #include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/promise.h"
+#include "plait/runtime/task/resume.h"
 #include "plait/runtime/task/task_state.h"
 #include "plait/runtime/task/visit.h"
 #include "plait/runtime/trace/dump_tasks.h"
@@ -64,6 +65,7 @@ class EventLoop::Running {
  public:
   explicit Running(EventLoop& loop) : loop_(loop) {
     loop_.running_.store(true, kRelaxed);
+    thread_state.called = nullptr;  // see ResumeFromLoop
     thread_state.worker = &loop_;
     thread_state.local_executor = &loop_;
     thread_state.list_executor = &loop_;
@@ -80,10 +82,12 @@ class EventLoop::Running {
     thread_state.list_executor = nullptr;
     thread_state.local_ready = nullptr;
     thread_state.watcher = nullptr;
+    thread_state.called = outer_called_;
   }
 
  private:
   EventLoop& loop_;
+  internal::PromiseBase* const outer_called_ = thread_state.called;
   LastTask watcher_;
 };
 
@@ -270,8 +274,8 @@ bool EventLoop::RunSome(int count, const Atomic<bool>* done) {
     if (watched) [[unlikely]] {
       RunWatched(*item);
     } else if (item->run == &internal::ResumeTask) {
-      // Mostly it is a coroutine: a compare and a direct call cost less than an indirect one.
-      internal::ResumeTask(*item);
+      // Mostly it is a coroutine.
+      internal::ResumeFromLoop(static_cast<internal::PromiseBase&>(*item));
     } else {
       item->run(*item);
     }

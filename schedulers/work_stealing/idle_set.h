@@ -126,6 +126,8 @@ class IdleSet {
   [[nodiscard]] bool CancelPark(int worker) noexcept;
 
   bool searches(int worker) const noexcept { return own_[worker].searches; }
+  // Not exact.
+  bool SomebodySearches() const noexcept { return searching_.load(kRelaxed) > 0; }
 
   // --- any thread; a moment later it may not be so ---
 

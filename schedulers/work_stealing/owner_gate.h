@@ -40,11 +40,11 @@ class OwnerGate {
 
   // --- its owner ---
 
-  void Enter() noexcept {
-    while (!TryEnter()) [[unlikely]]
-      AwaitOther();
+  // Calls `what`, a small function object, behind the gate; gives what it gives.
+  template <class What>
+  [[gnu::always_inline]] auto Do(What what) noexcept {
+    return TryEnter() ? DoAndLeave(what) : DoLater(what);
   }
-  void Leave() noexcept { inside_.store(false, kRelease); }
 
   // --- any other thread ---
 
@@ -69,6 +69,20 @@ class OwnerGate {
     }
     return !wanted_.load(kSeqCst);
   }
+  template <class What>
+  [[gnu::always_inline]] auto DoAndLeave(What& what) noexcept {
+    const auto result = what();
+    Leave();
+    return result;
+  }
+  // Not in line, so that what goes through the gate needs no registers for it.
+  template <class What>
+  [[gnu::noinline]] auto DoLater(What what) noexcept {
+    do AwaitOther();
+    while (!TryEnter());
+    return DoAndLeave(what);
+  }
+  void Leave() noexcept { inside_.store(false, kRelease); }
   void AwaitOther() noexcept {
     inside_.store(false, kRelease);
     for (int round = 0; wanted_.load(kRelaxed); ++round) SpinWait(round);
@@ -78,17 +92,6 @@ class OwnerGate {
   Atomic<bool> inside_{false};  // the owner is in, or looks whether it may be
   Atomic<bool> wanted_{false};  // by who holds others_
   SpinLock others_;
-};
-
-class [[nodiscard]] OwnerHold {
- public:
-  explicit OwnerHold(OwnerGate& gate) noexcept : gate_(gate) { gate_.Enter(); }
-  OwnerHold(const OwnerHold&) = delete;
-  OwnerHold& operator=(const OwnerHold&) = delete;
-  ~OwnerHold() { gate_.Leave(); }
-
- private:
-  OwnerGate& gate_;
 };
 
 class [[nodiscard]] OthersHold {

@@ -23,8 +23,7 @@ struct Program {
 
   void AddAsOwner(int times) {
     for (int i = 0; i < times; ++i) {
-      const OwnerHold hold(gate);
-      ++count;
+      gate.Do([this] { return ++count; });
     }
   }
   void AddAsOther() {

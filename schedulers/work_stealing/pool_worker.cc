@@ -86,13 +86,7 @@ bool PoolWorker::CancelTimer(Timer& timer) noexcept {
 
 // --- its own work ---
 
-inline WorkItem* PoolWorker::TakeSlot() noexcept {
-  WorkItem* const item = slot_.Take();
-  if (item != nullptr && ++slot_runs_ == kSlotRuns) slot_open_ = false;
-  return item;
-}
-
-inline WorkItem* PoolWorker::TakeOldest() noexcept {
+WorkItem* PoolWorker::TakeOldest() noexcept {
   while (!deque_.empty()) {
     const WorkStealingDeque::Stolen oldest = deque_.Steal();
     if (oldest.item != nullptr) return oldest.item;
@@ -100,19 +94,29 @@ inline WorkItem* PoolWorker::TakeOldest() noexcept {
   return nullptr;
 }
 
-inline WorkItem* PoolWorker::TakeQueued() noexcept {
+WorkItem* PoolWorker::NextOfDeque() noexcept {
   if (WorkItem* const item = TakeOldest()) {
     if (--takes_before_lane_ <= 0) [[unlikely]]
       OpenLane();
     return item;
   }
-  WorkItem* const item = lane_.Pop();
-  // Who looks for work is to find it where it can be stolen.
-  if (!lane_.empty() && shared_.idle.searching() > 0) [[unlikely]] {
-    CloseLane();
-    shared_.WakeForDeque();
-  }
-  return item;
+  if (WorkItem* const item = lane_.Pop()) return item;
+  return ready_.Pop();
+}
+
+WorkItem* PoolWorker::NextOfShown() noexcept {
+  ShowLane();
+  return NextOfDeque();
+}
+
+void PoolWorker::QueueInDeque(WorkItem& item, bool lone) noexcept {
+  deque_.Push(item);
+  if (!lone) shared_.WakeForDeque();
+}
+
+void PoolWorker::ShowLane() noexcept {
+  CloseLane();
+  shared_.WakeForDeque();
 }
 
 void PoolWorker::OpenLane() noexcept {
@@ -127,22 +131,6 @@ void PoolWorker::CloseLane() noexcept {
   takes_before_lane_ = kTakesBeforeLane;
   while (WorkItem* const item = lane_.Pop()) deque_.Push(*item);
   lane_.Close();
-}
-
-WorkItem* PoolWorker::Next() noexcept {
-  if (WorkItem* const item = TakeSlot()) return item;
-  slot_runs_ = 0;
-  slot_open_ = true;
-  if (--items_to_posted_look_ <= 0) {
-    items_to_posted_look_ = kItemsPerPostedLook;
-    if (WorkItem* const item = TakePosted()) return item;
-  }
-  ready_turn_ = !ready_turn_;
-  if (ready_turn_) {
-    if (WorkItem* const item = ready_.Pop()) return item;
-  }
-  if (WorkItem* const item = TakeQueued()) return item;
-  return ready_.Pop();
 }
 
 void PoolWorker::GiveBack() noexcept {

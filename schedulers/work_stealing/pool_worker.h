@@ -109,8 +109,9 @@ class PoolWorker final : public Worker {
     // something else goes on below, which has begun it.)
     const bool lone = lane_.empty() && deque_.empty() && ready_.empty() && slot_.empty() &&
                       thread_state.nested == 0;
-    Queue(item, lone);
-    if (!lone) WakeForQueue();
+    if (!lane_.open()) return QueueInDeque(item, lone);
+    if (!lane_.Push(item, lone) || (!lone && shared_.idle.SomebodyIsIdle())) [[unlikely]]
+      ShowLane();
   }
 
   // For its PoolForks: what others have asked for.
@@ -187,33 +188,38 @@ class PoolWorker final : public Worker {
   };
 
   // pool_worker.cc: its queues.
-  WorkItem* Next() noexcept;
-  inline WorkItem* TakeSlot() noexcept;
+  // Next's, of the slot; and where that is empty.
+  WorkItem* NextOfSlot() noexcept;
+  inline WorkItem* NextOfQueues() noexcept;
+  // NextOfQueues, where it is time to look at what was posted; where something is in the deque; and
+  // where something in the lane is to be.
+  WorkItem* NextOfPosted() noexcept;
+  WorkItem* NextOfDeque() noexcept;
+  WorkItem* NextOfShown() noexcept;
   // One item from the deque, the oldest; or null.
-  inline WorkItem* TakeOldest() noexcept;
-  // One item from the deque or the lane, the oldest; or null.
-  inline WorkItem* TakeQueued() noexcept;
-  // Behind all that waits in deque and lane. `lone`: see WorkLane.
-  void Queue(WorkItem& item, bool lone = false) noexcept {
+  WorkItem* TakeOldest() noexcept;
+  // Behind all that waits in deque and lane.
+  void Queue(WorkItem& item) noexcept {
     if (lane_.open()) {
-      if (!lane_.Push(item, lone)) [[unlikely]]
+      if (!lane_.Push(item, /*lone=*/false)) [[unlikely]]
         CloseLane();
     } else {
       deque_.Push(item);
     }
   }
-  // After that.
+  // Behind all that waits, where the lane is not open; and who has nothing to do is woken for it.
+  void QueueInDeque(WorkItem& item, bool lone) noexcept;
+  // After Queue.
   void WakeForQueue() noexcept {
-    if (lane_.open()) {
-      if (!shared_.idle.SomebodyIsIdle()) [[likely]]
-        return;
-      CloseLane();
-    }
-    shared_.WakeForDeque();
+    if (!lane_.open()) return shared_.WakeForDeque();
+    if (shared_.idle.SomebodyIsIdle()) [[unlikely]]
+      ShowLane();
   }
   void OpenLane() noexcept;
   // What is in it goes to the deque.
   void CloseLane() noexcept;
+  // And who has nothing to do is woken for it.
+  void ShowLane() noexcept;
   bool HasLocalWork() const noexcept;
   // Of a spare that is not needed any more: what others can do.
   void GiveBack() noexcept;
@@ -237,6 +243,7 @@ class PoolWorker final : public Worker {
   }
 
   // pool_worker_run.cc: its thread.
+  inline WorkItem* Next() noexcept;
   void Run() noexcept;
   inline void RunItem(WorkItem& item) noexcept;
   void NoteResumed(const PromiseBase& coroutine) noexcept {

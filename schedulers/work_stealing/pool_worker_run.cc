@@ -6,6 +6,7 @@
 #include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/task/promise.h"
+#include "plait/runtime/task/resume.h"
 #include "plait/schedulers/work_stealing/pool_worker.h"
 
 namespace plait::internal {
@@ -46,12 +47,48 @@ void PoolWorker::Run() noexcept {
   }
 }
 
+inline WorkItem* PoolWorker::Next() noexcept {
+  if (!slot_.empty()) return NextOfSlot();
+  slot_runs_ = 0;
+  slot_open_ = true;
+  if (--items_to_posted_look_ <= 0) [[unlikely]]
+    return NextOfPosted();
+  return NextOfQueues();
+}
+
+WorkItem* PoolWorker::NextOfSlot() noexcept {
+  WorkItem* const item = slot_.Take();
+  if (item == nullptr) return Next();  // stolen
+  if (++slot_runs_ == kSlotRuns) slot_open_ = false;
+  return item;
+}
+
+WorkItem* PoolWorker::NextOfPosted() noexcept {
+  items_to_posted_look_ = kItemsPerPostedLook;
+  WorkItem* const item = TakePosted();
+  return item != nullptr ? item : NextOfQueues();
+}
+
+inline WorkItem* PoolWorker::NextOfQueues() noexcept {
+  ready_turn_ = !ready_turn_;
+  if (ready_turn_) {
+    if (WorkItem* const item = ready_.Pop()) return item;
+  }
+  if (!deque_.empty()) return NextOfDeque();
+  // Who looks for work is to find it where it can be stolen.
+  if (lane_.size() > 1 && shared_.idle.SomebodySearches()) [[unlikely]]
+    return NextOfShown();
+  if (WorkItem* const item = lane_.Pop()) return item;
+  return ready_.Pop();
+}
+
 inline void PoolWorker::RunItem(WorkItem& item) noexcept {
   turns_.store(turns_.load(kRelaxed) + 1, kRelaxed);
-  // Mostly it is a coroutine: a compare and a direct call cost less than an indirect one.
+  // Mostly it is a coroutine.
   if (item.run == &ResumeTask) {
-    NoteResumed(static_cast<PromiseBase&>(item));
-    ResumeTask(item);
+    auto& coroutine = static_cast<PromiseBase&>(item);
+    NoteResumed(coroutine);
+    ResumeFromLoop(coroutine);
   } else {
     resumed_.store(&item, kRelaxed);
     // A timer or a completion resumes a coroutine right here.
@@ -63,7 +100,7 @@ inline void PoolWorker::RunItem(WorkItem& item) noexcept {
 
 bool PoolWorker::RunItems() noexcept {
   full_turn_ = false;
-  for (int i = 0; i < turn_limit_; ++i) {
+  for (int left = turn_limit_; left > 0; --left) {
     WorkItem* const item = Next();
     if (item == nullptr) return false;
     RunItem(*item);

@@ -42,10 +42,7 @@ class WorkLane {
   bool open() const noexcept { return open_.load(kRelaxed); }
   // Where HeavyBarrierWorks.
   void Open() noexcept {
-    {
-      const OwnerHold hold(gate_);
-      robbed_ = false;
-    }
+    gate_.Do([this] { return robbed_ = false; });
     open_.store(true, kSeqCst);
   }
   // When it is empty.
@@ -55,15 +52,13 @@ class WorkLane {
   // when it is to be closed now: others have taken what was here, and would have to again, or it is
   // long.
   [[nodiscard]] bool Push(WorkItem& item, bool lone) noexcept {
-    bool good = false;
-    {
-      const OwnerHold hold(gate_);
+    const bool good = gate_.Do([this, &item, lone] {
       queue_.Push(item);
       const size_t size = size_.load(kRelaxed) + 1;
       size_.store(size, kRelaxed);
       lone_.store(lone, kRelaxed);
-      good = !robbed_ && size < kMostItems;
-    }
+      return !robbed_ && size < kMostItems;
+    });
     // Before the look at who is idle.
     LightBarrier();
     return good;
@@ -71,10 +66,11 @@ class WorkLane {
   // The oldest item, or null.
   WorkItem* Pop() noexcept {
     if (empty()) return nullptr;
-    const OwnerHold hold(gate_);
-    WorkItem* const item = queue_.Pop();
-    if (item != nullptr) size_.store(size_.load(kRelaxed) - 1, kRelaxed);
-    return item;
+    return gate_.Do([this] {
+      WorkItem* const item = queue_.Pop();
+      if (item != nullptr) size_.store(size_.load(kRelaxed) - 1, kRelaxed);
+      return item;
+    });
   }
 
   // --- any other thread ---

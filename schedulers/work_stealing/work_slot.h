@@ -39,17 +39,19 @@ class WorkSlot {
       item_.store(&item, kRelease);
       return nullptr;
     }
-    const OwnerHold hold(gate_);
-    WorkItem* const displaced = item_.load(kRelaxed);
-    item_.store(&item, kRelaxed);
-    return displaced;
+    return gate_.Do([this, &item] {
+      WorkItem* const displaced = item_.load(kRelaxed);
+      item_.store(&item, kRelaxed);
+      return displaced;
+    });
   }
   [[nodiscard]] WorkItem* Take() noexcept {
     if (empty()) return nullptr;
-    const OwnerHold hold(gate_);
-    WorkItem* const item = item_.load(kRelaxed);
-    item_.store(nullptr, kRelaxed);
-    return item;
+    return gate_.Do([this] {
+      WorkItem* const item = item_.load(kRelaxed);
+      item_.store(nullptr, kRelaxed);
+      return item;
+    });
   }
   // `item`, if that is what is there.
   [[nodiscard]] bool Take(const WorkItem& item) noexcept {
