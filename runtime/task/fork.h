@@ -206,7 +206,10 @@ class [[nodiscard]] ForkTuple : public ForkAwaiter<ForkTuple<T...>> {
   explicit ForkTuple(Task<T>&&... tasks) noexcept : results_(Release(tasks)...) {}
   ForkTuple(ForkTuple&& other) noexcept : ForkTuple(other, std::index_sequence_for<T...>()) {}
   ~ForkTuple() {
-    std::apply([](auto&... result) { (DestroyUnstarted(result), ...); }, results_);
+    constexpr bool kTrivial = (std::is_trivially_destructible_v<Stored<T>> && ...);
+    const auto has_values = [](const auto&... result) { return (result.has_value() && ...); };
+    if (!kTrivial || !std::apply(has_values, results_)) [[unlikely]]
+      Destroy();
   }
 
   static constexpr bool kMayLackChildren = false;
@@ -259,16 +262,22 @@ class [[nodiscard]] ForkTuple : public ForkAwaiter<ForkTuple<T...>> {
     PLAIT_CHECK(child != nullptr, "forking a Task that was moved from or awaited before");
     return child;
   }
-  // Where the fork was awaited, it has ended, and so have all children.
-  template <class U>
-  static void DestroyUnstarted(Result<U>& result) noexcept {
-    if (result.has_value()) [[likely]]
-      return;
-    if (void* const child = result.pending())
-      static_cast<TaskPromise<U>*>(child)->handle().destroy();
+  // Out of line, as mostly there is nothing to destroy.
+  [[gnu::noinline]] void Destroy() noexcept {
+    // Where the fork was awaited, it has ended, and so have all children.
+    const auto destroy_unstarted = []<class U>(Result<U>& result) {
+      if (void* const child = result.pending()) {
+        static_cast<TaskPromise<U>*>(child)->handle().destroy();
+      }
+    };
+    std::apply([&](auto&... result) { (destroy_unstarted(result), ...); }, results_);
+    std::destroy_at(&results_);
   }
 
-  std::tuple<Result<T>...> results_;  // each names its child until that has ended
+  // Each names its child until that has ended.
+  union {
+    std::tuple<Result<T>...> results_;
+  };
 };
 
 // Where the results of a ForkEach are kept until all are there.
