@@ -6,26 +6,6 @@
 
 namespace plait::internal {
 
-bool HomeWait::Begin(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
-  BeginUncancellable(waiter, home, note);
-  StopState* stop = waiter.context->stop;
-  if (stop == nullptr) return true;
-  if (!stop->Register(*this)) {
-    waiter
-        .ScheduleLast();  // through the executor, so that a loop of cancelled waits lets others run
-    return false;
-  }
-  registered_ = true;
-  return true;
-}
-
-void HomeWait::Happened() noexcept {
-  happened_ = true;
-  if (registered_ && !waiter_->context->stop->TryUnregister(*this)) return;  // OnStop resumes it
-  registered_ = false;
-  GoOn();
-}
-
 bool HomeWait::RunAtHome(bool (*start)(HomeWait&, PromiseBase&) noexcept) noexcept {
   // As if the coroutine ran here, which is about to wait. The others have had their turn.
   const TaskContext* const outer = std::exchange(thread_state.context, waiter_->context);
@@ -33,14 +13,6 @@ bool HomeWait::RunAtHome(bool (*start)(HomeWait&, PromiseBase&) noexcept) noexce
   const bool waits = start(*this, *waiter_);
   thread_state.context = outer;
   return waits;
-}
-
-void HomeWait::GoOn() noexcept {
-  if (waiter_->context->executor == thread_state.local_executor) [[likely]] {
-    waiter_->run(*waiter_);
-  } else {
-    waiter_->Schedule();  // a task of a Strand, say: this thread is not the strand's now
-  }
 }
 
 bool HomeWait::StopArrived() noexcept {

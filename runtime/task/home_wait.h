@@ -22,6 +22,7 @@
 #ifndef PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 #define PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/await_note.h"
 #include "plait/runtime/task/promise.h"
@@ -38,7 +39,20 @@ class HomeWait : private StopNode {
   // On the home thread, before the event is started. False when a stop was requested already: do
   // not start it; the coroutine has been scheduled and will go on, so stay suspended. `note`, a
   // constant, tells people what is waited for.
-  [[nodiscard]] bool Begin(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept;
+  [[nodiscard]] bool Begin(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
+    BeginUncancellable(waiter, home, note);
+    StopState* const stop = waiter.context->stop;
+    if (stop == nullptr) return true;
+    // A guess, but for an executor with one thread right.
+    const bool only_thread =
+        waiter.context->executor == thread_state.list_executor && home.group() == nullptr;
+    registered_ = only_thread ? stop->RegisterOnOnlyThread(*this) : stop->Register(*this);
+    if (registered_) [[likely]]
+      return true;
+    // Through the executor, so that a loop of cancelled waits lets others run.
+    waiter.ScheduleLast();
+    return false;
+  }
 
   // The same, for what no stop request ends.
   void BeginUncancellable(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
@@ -65,7 +79,13 @@ class HomeWait : private StopNode {
 
   // On the home thread, as a work item: the event has happened. Resumes the coroutine, on its own
   // executor, unless a stop is on its way here, which will.
-  void Happened() noexcept;
+  void Happened() noexcept {
+    happened_ = true;
+    if (registered_ && !waiter_->context->stop->TryUnregister(*this)) [[unlikely]]
+      return;  // OnStop resumes it
+    registered_ = false;
+    GoOn();
+  }
 
   // Null before Begin.
   Worker* home() const noexcept { return home_; }
@@ -83,7 +103,13 @@ class HomeWait : private StopNode {
   // False when there is nothing to cancel here and now.
   bool StopArrived() noexcept;
   bool RunAtHome(bool (*start)(HomeWait&, PromiseBase&) noexcept) noexcept;
-  void GoOn() noexcept;
+  void GoOn() noexcept {
+    if (waiter_->context->executor == thread_state.local_executor) [[likely]] {
+      waiter_->run(*waiter_);
+    } else {
+      waiter_->Schedule();  // a task of a Strand, say: this thread is not the strand's now
+    }
+  }
 
   PromiseBase* waiter_ = nullptr;
   Worker* home_ = nullptr;

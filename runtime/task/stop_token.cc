@@ -7,93 +7,66 @@
 
 namespace plait::internal {
 
-inline bool StopState::TryLock(uint32_t& flags) noexcept {
-  flags = flags_.load(kRelaxed) & ~kLocked;
-  // Acquire pairs with Unlock's release: the list is as the last holder left it.
-  return flags_.compare_exchange_strong(flags, flags | kLocked, kAcquire, kRelaxed);
+bool StopState::RegisterWith(Bits bits, StopNode& node) noexcept {
+  const bool registers = (bits & kRequested) == 0;
+  if (registers) Link(node);
+  lock_.Unlock(bits);
+  return registers;
 }
 
-inline uint32_t StopState::Lock() noexcept {
-  uint32_t flags;
-  for (int round = 0; !TryLock(flags); ++round) SpinWait(round);
-  return flags;
+bool StopState::RegisterHere(StopNode& node) noexcept { return RegisterWith(lock_.Lock(), node); }
+
+bool StopState::RegisterAndMakeHome(StopNode& node) noexcept {
+  const Bits bits = lock_.Lock();
+  lock_.MakeHome(bits);
+  return RegisterWith(bits, node);
 }
 
-void StopState::Unlink(StopNode*& first, StopNode& node) noexcept {
-  if (node.next == &node) {
-    first = nullptr;
-  } else {
-    node.previous->next = node.next;
-    node.next_node()->previous = node.previous;
-    if (first == &node) first = node.next_node();
-  }
-  node.previous = nullptr;
-}
-
-bool StopState::RegisterHere(StopNode& node) noexcept {
-  const uint32_t flags = Lock();
-  if ((flags & kRequested) != 0) {
-    Unlock(flags);
-    return false;
-  }
-  if (first_ == nullptr) {
-    node.next = node.previous = &node;
-    first_ = &node;
-  } else {
-    node.next = first_;
-    node.previous = first_->previous;
-    first_->previous->next = &node;
-    first_->previous = &node;
-  }
-  Unlock(flags);
-  return true;
-}
-
-bool StopState::TryUnregister(StopNode& node) noexcept {
-  const uint32_t flags = Lock();
+bool StopState::TryUnregisterLocked(StopNode& node) noexcept {
+  const Bits bits = lock_.Lock();
   const bool linked = node.previous != nullptr;
-  if (linked) UnlinkWith(flags, node);
-  Unlock(flags);
+  if (linked) UnlinkWith(bits, node);
+  lock_.Unlock(bits);
   return linked;
 }
 
 void StopState::Unregister(StopNode& node) noexcept {
   for (int round = 0;; ++round) {
-    const uint32_t flags = Lock();
+    const Bits bits = lock_.Lock();
     if (node.previous != nullptr) {
-      UnlinkWith(flags, node);
-      Unlock(flags);
+      UnlinkWith(bits, node);
+      lock_.Unlock(bits);
       return;
     }
-    const Running* const running = RunningIn(flags);
+    const Running* const running = RunningIn(bits);
     const bool elsewhere =
         running != nullptr && running->node == &node && running->thread != ThreadSerial();
-    Unlock(flags);
+    lock_.Unlock(bits);
     if (!elsewhere) return;
     SpinWait(round);
   }
 }
 
 bool StopState::RequestStop() noexcept {
-  uint32_t flags = Lock();
-  if ((flags & kRequested) != 0) {
-    Unlock(flags);
+  Bits bits = lock_.Lock();
+  if ((bits & kRequested) != 0) {
+    lock_.Unlock(bits);
     return false;
   }
-  flags |= kRequested;
+  bits |= kRequested;
   Running running{.first = first_, .node = nullptr, .thread = ThreadSerial(), .state_gone = false};
   running_ = &running;
   while (StopNode* node = running.first) {
     Unlink(running.first, *node);
     running.node = node;
-    Unlock(flags);
+    lock_.Unlock(bits);
     node->run(*node);  // the node may be gone after this, and so may the state
     if (running.state_gone) return true;
-    Lock();
+    bits = lock_.Lock();
     running.node = nullptr;
   }
   running_ = nullptr;
-  Unlock(flags);
+  lock_.Unlock(bits);
   return true;
 }
 

@@ -12,14 +12,15 @@
 // the stop, in the order of registration, inside RequestStop; they must not block. Destroying a
 // StopCallback waits for its callback where that runs on another thread. Cost: registering and
 // unregistering take one locked instruction each and allocate nothing. The protocol is that of
-// C++20's std::stop_callback, over memory that the user owns.
+// C++20's std::stop_callback, over memory that the user owns. A task's waits for time and I/O take
+// none where its executor has one thread; a stop request from another then costs a HeavyBarrier.
 #ifndef PLAIT_RUNTIME_TASK_STOP_TOKEN_H_
 #define PLAIT_RUNTIME_TASK_STOP_TOKEN_H_
 
 #include <cstdint>
 #include <utility>
 
-#include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/home_lock.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/work_item.h"
 
@@ -40,13 +41,16 @@ struct StopNode : WorkItem {
 // One source of cancellation. Whoever calls a method keeps it alive meanwhile; but what RequestStop
 // runs may destroy it: an executor that runs what it is handed at once may end the coroutine that
 // has it in its frame.
+//
+// The list is under a HomeLock: the tasks of an executor that has one thread wait there again and
+// again, and are seldom stopped from elsewhere. It is given its home by the first wait.
 class StopState {
  public:
   constexpr StopState() = default;
   StopState(const StopState&) = delete;
   StopState& operator=(const StopState&) = delete;
   ~StopState() {
-    if (Running* const running = RunningIn(flags_.load(kRelaxed))) running->state_gone = true;
+    if (Running* const running = RunningIn(lock_.bits())) running->state_gone = true;
   }
 
   // Whether it was stopped, or is as good as that (CalledJoin).
@@ -55,7 +59,7 @@ class StopState {
   }
   // Whether RequestStop was called. Acquire: what came before the request is visible to whoever
   // sees it.
-  bool stop_requested_here() const noexcept { return (flags_.load(kAcquire) & kRequested) != 0; }
+  bool stop_requested_here() const noexcept { return (lock_.bits() & kRequested) != 0; }
 
   // Runs the callbacks, unless that was done before; returns whether this call made the request.
   // The state may be gone then, see above.
@@ -67,6 +71,18 @@ class StopState {
       PassJoins();
     return RegisterHere(node);
   }
+  // The same on what should be the only thread that runs what this state stops.
+  [[nodiscard]] bool RegisterOnOnlyThread(StopNode& node) noexcept {
+    if (thread_state.joins != nullptr) [[unlikely]]
+      PassJoins();
+    if (!lock_.Enter()) [[unlikely]]
+      return RegisterAndMakeHome(node);
+    const bool registers = (lock_.bits() & kRequested) == 0;
+    if (registers) [[likely]]
+      Link(node);
+    lock_.Leave();
+    return registers;
+  }
 
   // From now on a stop request of those that await the task, whose state this is, is passed on to
   // it, whether it looks or not: before others are told of this state (CalledJoin).
@@ -77,7 +93,15 @@ class StopState {
   void Unregister(StopNode& node) noexcept;
 
   // Like Unregister, but never waits: false means that the callback has run, runs or is about to.
-  [[nodiscard]] bool TryUnregister(StopNode& node) noexcept;
+  [[nodiscard]] bool TryUnregister(StopNode& node) noexcept {
+    if (!lock_.Enter()) [[unlikely]]
+      return TryUnregisterLocked(node);
+    const bool linked = node.previous != nullptr;
+    if (linked) [[likely]]
+      UnlinkWith(lock_.bits(), node);
+    lock_.Leave();
+    return linked;
+  }
 
  private:
   bool AnyJoinRequested() const noexcept;
@@ -91,29 +115,49 @@ class StopState {
     bool state_gone;       // the callback has destroyed the state
   };
 
-  static constexpr uint32_t kLocked = 1;
-  static constexpr uint32_t kRequested = 2;
+  using Bits = HomeLock::Bits;
+  static constexpr Bits kRequested = 4;
+  static_assert((HomeLock::kUserBits & kRequested) == kRequested);
 
-  // Returns the flags found, without kLocked.
-  inline uint32_t Lock() noexcept;
-  inline bool TryLock(uint32_t& flags) noexcept;
-  void Unlock(uint32_t flags) noexcept { flags_.store(flags, kRelease); }
-  // With the lock; `flags` as it found them.
-  Running* RunningIn(uint32_t flags) const noexcept {
-    return (flags & kRequested) != 0 ? running_ : nullptr;
+  bool RegisterAndMakeHome(StopNode& node) noexcept;
+  bool RegisterWith(Bits bits, StopNode& node) noexcept;
+  bool TryUnregisterLocked(StopNode& node) noexcept;
+  // With the lock, whose bits these are.
+  Running* RunningIn(Bits bits) const noexcept {
+    return (bits & kRequested) != 0 ? running_ : nullptr;
   }
-  void UnlinkWith(uint32_t flags, StopNode& node) noexcept {
-    Running* const running = RunningIn(flags);
+  void Link(StopNode& node) noexcept {
+    if (first_ == nullptr) [[likely]] {
+      node.next = node.previous = &node;
+      first_ = &node;
+    } else {
+      node.next = first_;
+      node.previous = first_->previous;
+      first_->previous->next = &node;
+      first_->previous = &node;
+    }
+  }
+  void UnlinkWith(Bits bits, StopNode& node) noexcept {
+    Running* const running = RunningIn(bits);
     Unlink(running != nullptr ? running->first : first_, node);
   }
-  static void Unlink(StopNode*& first, StopNode& node) noexcept;
+  static void Unlink(StopNode*& first, StopNode& node) noexcept {
+    if (node.next == &node) [[likely]] {
+      first = nullptr;
+    } else {
+      node.previous->next = node.next;
+      node.next_node()->previous = node.previous;
+      if (first == &node) first = node.next_node();
+    }
+    node.previous = nullptr;
+  }
 
-  Atomic<uint32_t> flags_{0};
   // One word, as every task has it: nobody registers any more once a stop was requested.
   union {
     StopNode* first_ = nullptr;  // before: a ring, first_->previous is the last
     Running* running_;           // from then on: while RequestStop runs callbacks; on its stack
   };
+  HomeLock lock_;  // last: who has a state goes on in its padding
 };
 
 // A join that has called the task it awaits (join_handle.h), which runs on the stack of this
