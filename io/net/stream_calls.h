@@ -13,23 +13,37 @@
 
 namespace plait::internal {
 
+// The system itself is called directly: after each return from the kernel processors foresee
+// indirect calls badly.
+inline int64_t ReceiveFrom(int fd, void* data, size_t size) noexcept {
+  sys::SystemCalls* const installed = sys::Installed();
+  if (installed != nullptr) [[unlikely]]
+    return installed->Receive(fd, data, size);
+  return sys::RealSystemCalls().SystemCalls::Receive(fd, data, size);
+}
+
+inline int64_t SendTo(int fd, const void* data, size_t size) noexcept {
+  sys::SystemCalls* const installed = sys::Installed();
+  if (installed != nullptr) [[unlikely]]
+    return installed->Send(fd, data, size);
+  return sys::RealSystemCalls().SystemCalls::Send(fd, data, size);
+}
+
 inline int64_t StreamState::ReceiveNow(absl::Span<char> into) noexcept {
-  sys::SystemCalls& calls = sys::Calls();
   int64_t received = 0;
   do {
-    received = is_socket() ? calls.Receive(fd(), into.data(), into.size())
-                           : calls.Read(fd(), into.data(), into.size());
+    received = is_socket() ? ReceiveFrom(fd(), into.data(), into.size())
+                           : sys::Calls().Read(fd(), into.data(), into.size());
   } while (received == -EINTR);
   return received == -EWOULDBLOCK ? -EAGAIN : received;
 }
 
 inline int64_t StreamState::SendNow(absl::Span<const char> data) noexcept {
   if (kind_ == Kind::kFile) return 0;
-  sys::SystemCalls& calls = sys::Calls();
   int64_t sent = 0;
   do {
-    sent = is_socket() ? calls.Send(fd(), data.data(), data.size())
-                       : calls.Write(fd(), data.data(), data.size());
+    sent = is_socket() ? SendTo(fd(), data.data(), data.size())
+                       : sys::Calls().Write(fd(), data.data(), data.size());
   } while (sent == -EINTR);
   return sent == -EAGAIN || sent == -EWOULDBLOCK ? 0 : sent;
 }

@@ -33,7 +33,8 @@ void StreamRead::Carry(PromiseBase& waiter, Worker& home) noexcept {
 }
 
 // In line, as the following are: they are steps of one way, which each request goes.
-inline int32_t StreamRead::Receive(StreamState& state, int32_t announced) noexcept {
+[[gnu::always_inline]] inline int32_t StreamRead::Receive(StreamState& state,
+                                                          int32_t announced) noexcept {
   const absl::Span<char> room =
       fills_ ? state.incoming_.Room(kPiece).subspan(0, kLargestPiece) : target()->rest();
   const int64_t received = state.ReceiveNow(room);
@@ -50,7 +51,7 @@ inline bool StreamRead::TryNow(StreamState& state) noexcept {
   if (result < 0) {
     found_nothing_ = result == -EAGAIN;
     if (found_nothing_) return false;
-    state.read_error_ = result;
+    state.set_read_error(result);
   } else if (!fills_) {
     target()->at += result;
   }
@@ -84,7 +85,7 @@ bool StreamRead::IsDone() noexcept {
     if (shots.has_some() && TakeShots(*state)) return GoesOn();
     if (shots.ended()) state->EndShots(nullptr);
   }
-  result = state->read_error_;
+  result = state->read_error();
   if (result < 0) return true;
   // Any byte is enough: of one that needs more, and then fails, what it took would have to go back.
   return state->reads_itself() && (fills_ || into->least == 1) && !state->drained_ &&
@@ -108,7 +109,7 @@ inline void StreamRead::AwaitInput(StreamState& state) noexcept {
   home()->reactor()->Submit(*this);
 }
 
-inline void StreamRead::ReadRest(StreamState& state) noexcept {
+[[gnu::always_inline]] inline void StreamRead::ReadRest(StreamState& state) noexcept {
   const bool waits = fills_ && state.reading_ != StreamState::Reading::kReactorAtOnce;
   if (waits || state.reads_itself()) return AwaitInput(state);
   const absl::Span<char> room =
@@ -120,7 +121,7 @@ inline void StreamRead::ReadRest(StreamState& state) noexcept {
   home()->reactor()->Submit(*this);
 }
 
-void StreamRead::Start(StreamState& state) noexcept {
+inline void StreamRead::StartInLine(StreamState& state) noexcept {
   if (!fills_) target()->TakeFrom(state.incoming_);
   flag_b_ = state.UsesShots(*this);
   if (by_shots()) {
@@ -140,6 +141,8 @@ void StreamRead::Start(StreamState& state) noexcept {
   ReadRest(state);
 }
 
+void StreamRead::Start(StreamState& state) noexcept { StartInLine(state); }
+
 bool StreamRead::Wait(PromiseBase& waiter) noexcept {
   if (gives_turn_) {
     waiter.ScheduleLast();
@@ -153,7 +156,7 @@ bool StreamRead::Wait(PromiseBase& waiter) noexcept {
   result = -ECANCELED;
   if (!Begin(waiter, *home, kReadNote)) return true;
   state.reader_.store(this, kRelaxed);
-  Start(state);
+  StartInLine(state);
   return true;
 }
 
@@ -219,7 +222,7 @@ void StreamRead::Delivered(WorkItem& item) noexcept {
   // What the system says of a connection that this side has ended.
   if (state.closed() && self.result <= 0) self.result = -ECANCELED;
   if (self.result < 0) {
-    if (self.result != -ECANCELED) state.read_error_ = self.result;
+    if (self.result != -ECANCELED) state.set_read_error(self.result);
     self.PutBack(state);
   }
   self.Happened();

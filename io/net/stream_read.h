@@ -65,6 +65,7 @@ class StreamRead : private HomeWait, private IoOperation {
   // It waits for what the stream's multishot brings, and has no operation of its own.
   bool by_shots() const noexcept { return flag_b_; }
   void Start(StreamState& state) noexcept;
+  inline void StartInLine(StreamState& state) noexcept;
   // What the kernel has now; of `announced` bytes it spoke. How many, or -errno.
   int32_t Receive(StreamState& state, int32_t announced) noexcept;
   // It has what it was to read: whether it goes on at once, or gives others their turn.

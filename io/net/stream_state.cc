@@ -21,7 +21,7 @@
 namespace plait::internal {
 
 StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer)
-    : descriptor_(std::move(descriptor)), peer_(peer), kind_(KindOf(descriptor_.get(), peer)) {
+    : descriptor_(std::move(descriptor)), kind_(KindOf(descriptor_.get(), peer)), peer_(peer) {
   // What fails here fails with the first operation too, which says so.
   if (kind_ == Kind::kNonBlocking) {
     static_cast<void>(sys::Calls().SetNonBlocking(descriptor_.get()));
@@ -74,6 +74,19 @@ std::string StreamState::Name() const {
   return number < 0 ? std::string("a closed stream") : absl::StrCat("fd ", number);
 }
 
+void StreamState::RefLocked() noexcept {
+  const HomeLock::Bits bits = lock_.Lock();
+  ++holders_;
+  lock_.Unlock(bits);
+}
+
+bool StreamState::UnrefLocked() noexcept {
+  const HomeLock::Bits bits = lock_.Lock();
+  const bool last = --holders_ == 0;
+  lock_.Unlock(bits);
+  return last;
+}
+
 void StreamState::CountUnsent() noexcept {
   const size_t bytes =
       outgoing_ == nullptr ? 0 : outgoing_->sending.size() + outgoing_->waiting.size();
@@ -109,7 +122,7 @@ void StreamState::Abort() noexcept {
 }
 
 void StreamState::AbortHere() noexcept {
-  closed_.store(true, kRelaxed);
+  SetEnd(kClosed);
   StopShots();
   descriptor_.Reset();
   BlockAgain();
@@ -118,7 +131,7 @@ void StreamState::AbortHere() noexcept {
 Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
   io::OwnedDescriptor descriptor;
   co_await AtHome(*state.get(), [&] {
-    state->closed_.store(true, kRelaxed);
+    state->SetEnd(kClosed);
     if (!state->descriptor_.valid()) return;  // by somebody else
     state->StopShots();
     descriptor = std::move(state->descriptor_);
@@ -131,7 +144,7 @@ Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
 
 Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
   // Here already: its owner may drop the Stream as soon as this has begun.
-  state->closing_.store(true, kRelaxed);
+  state->SetEnd(kClosing);
   for (;;) {
     Event sent;
     bool sends = false;
@@ -157,7 +170,7 @@ Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
 }
 
 void StreamState::AcceptLast(absl::string_view data) {
-  const bool can = closing() && !closed() && write_error_ == 0 && is_home(Worker::Current());
+  const bool can = closing() && !closed() && write_error() == 0 && is_home(Worker::Current());
   if (can && !data.empty()) Enqueue(absl::MakeConstSpan(data.data(), data.size()));
 }
 
@@ -169,7 +182,7 @@ void StreamState::BlockAgain() noexcept {
 Task<absl::Status> StreamState::ShutDownNow(StreamRef state) {
   int result = 0;
   co_await AtHome(*state.get(), [&] {
-    state->shut_down_.store(true, kRelaxed);
+    state->SetEnd(kShutDown);
     result = sys::Calls().Shutdown(state->fd(), SHUT_WR);
   });
   if (result >= 0) co_return absl::OkStatus();
@@ -189,7 +202,7 @@ bool StreamState::StartsShots(StreamRead& reader) noexcept {
   }
   no_shots_ = !shots_.Start(*home().reactor(), fd(), *this);
   if (no_shots_) return false;
-  holders_.fetch_add(1, kRelaxed);  // DropShots takes it back
+  Ref();  // DropShots takes it back
   return true;
 }
 
@@ -234,7 +247,7 @@ int StreamState::EndShots(StreamRead* filled) noexcept {
     has_waited_ = false;  // they may pay again, in a while
   } else {
     no_shots_ = true;
-    if (end < 0) read_error_ = end;
+    if (end < 0) set_read_error(end);
   }
   return end;
 }
@@ -253,7 +266,7 @@ void StreamState::DropShots() noexcept {
   } else if (shots_.started()) {
     shots_.Stop(*home().reactor());
   }
-  holders_.fetch_sub(1, kRelaxed);  // `self` goes after it
+  static_cast<void>(Unref());  // not the last: `self` goes after it
 }
 
 void StreamState::StopShots() noexcept {
@@ -281,7 +294,15 @@ void StreamState::StopShots() noexcept {
 
 StreamRefusal StreamState::Settle(Worker* worker) noexcept {
   if (worker == nullptr || worker->reactor() == nullptr) return StreamRefusal::kNoReactor;
-  if (is_home(nullptr)) home_.store(worker, kRelaxed);
+  if (is_home(nullptr)) {
+    home_.store(worker, kRelaxed);
+    // Where it has no group nobody else should come.
+    if (worker->group() == nullptr) {
+      const HomeLock::Bits bits = lock_.Lock();
+      lock_.MakeHome(bits);
+      lock_.Unlock(bits);
+    }
+  }
   return is_home(worker) ? StreamRefusal::kNone : StreamRefusal::kOtherThread;
 }
 
@@ -361,12 +382,12 @@ void StreamState::OnSent(int result) noexcept {
   StreamWrite* finished = nullptr;
   if (closed() || (result < 0 && !writer_cancelled && !interrupted)) {
     outcome = closed() ? -ECANCELED : result;
-    if (!closed()) write_error_ = result;
+    if (!closed()) set_write_error(result);
     finished = pump.writer;
     outgoing_ = nullptr;
     CountUnsent();
   } else {
-    if (result < 0 && result != -ECANCELED) write_error_ = result;
+    if (result < 0 && result != -ECANCELED) set_write_error(result);
     finished = TakeFinishedWriter(&outcome);
     Pump();
   }

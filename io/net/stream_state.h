@@ -26,7 +26,9 @@
 // another of the group is carried there, also what would not have to wait: the pump, a multishot
 // and the other half's operations are at work there. What is atomic may be looked at elsewhere, and
 // what was read ahead is the reading task's own while no read waits. Lifetime: counted; a Stream,
-// awaits and a pump in flight hold it, so it outlives whatever the kernel has of it.
+// awaits and a pump in flight hold it, so it outlives whatever the kernel has of it. Each request
+// counts a few times, so the count is under a HomeLock, which costs a home that has no group
+// little.
 #ifndef PLAIT_IO_NET_STREAM_STATE_H_
 #define PLAIT_IO_NET_STREAM_STATE_H_
 
@@ -47,6 +49,7 @@
 #include "plait/io/net/stream_shots.h"
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/home_lock.h"
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/core/multishot.h"
 #include "plait/runtime/core/worker.h"
@@ -150,18 +153,18 @@ class StreamState final : private MultishotOwner {
   // as a transfer on another thread that sees the connection's end is to know whose doing it was.
   template <class F>
   void AbortForOwner(const F& end_connection) noexcept {
-    closing_.store(true, kRelaxed);
+    SetEnd(kClosing);
     end_connection(fd());
     Abort();
   }
-  bool closing() const noexcept { return closing_.load(kRelaxed); }
-  bool closed() const noexcept { return closed_.load(kRelaxed); }
+  bool closing() const noexcept { return HasEnd(kClosing); }
+  bool closed() const noexcept { return HasEnd(kClosed); }
   // At home, and before its owner's write has returned that CloseForOwner has ended: what was
   // accepted in the owner's own memory, which is sent as well. Nothing otherwise.
   void AcceptLast(absl::string_view data);
   // co_await: for a socket, when what was accepted is with the kernel: ends the writing half.
   static Task<absl::Status> ShutDownNow(StreamRef state);
-  bool shut_down() const noexcept { return shut_down_.load(kRelaxed); }
+  bool shut_down() const noexcept { return HasEnd(kShutDown); }
 
   // Where this is to be done, which is not here; null: here. Decides on the home, where a group has
   // not used it before.
@@ -202,6 +205,13 @@ class StreamState final : private MultishotOwner {
   // nothing.
   enum class Kind : uint8_t { kTcp, kSocket, kNonBlocking, kFile };
 
+  // Bits of ends_.
+  enum End : uint8_t {
+    kClosed = 1,
+    kClosing = 2,  // by CloseForOwner
+    kShutDown = 4,
+  };
+
   // Who calls the kernel for it, and whether the reactor can wait for it without reading.
   enum class Reading : uint8_t { kUnknown, kItself, kReactor, kReactorAtOnce };
 
@@ -211,6 +221,31 @@ class StreamState final : private MultishotOwner {
   template <auto kCall>
   absl::StatusOr<SocketAddress> AskForAddress(absl::string_view what) const;
   void BlockAgain() noexcept;
+  bool HasEnd(End end) const noexcept { return (ends_.load(kRelaxed) & end) != 0; }
+  void SetEnd(End end) noexcept { ends_.fetch_or(end, kRelaxed); }
+  // 0 or -errno: what the kernel says only once.
+  int read_error() const noexcept { return -int{read_errno_}; }
+  void set_read_error(int error) noexcept { read_errno_ = static_cast<uint8_t>(-error); }
+  // 0 or -errno: nothing is accepted any more.
+  int write_error() const noexcept { return -int{write_errno_}; }
+  void set_write_error(int error) noexcept { write_errno_ = static_cast<uint8_t>(-error); }
+
+  void Ref() noexcept {
+    if (!lock_.Enter()) [[unlikely]]
+      return RefLocked();
+    ++holders_;
+    lock_.Leave();
+  }
+  // True if that was the last: then it is the caller's to delete, who sees what all others did.
+  bool Unref() noexcept {
+    if (!lock_.Enter()) [[unlikely]]
+      return UnrefLocked();
+    const bool last = --holders_ == 0;
+    lock_.Leave();
+    return last;
+  }
+  void RefLocked() noexcept;
+  bool UnrefLocked() noexcept;
   Worker* FindHome(Worker& here) noexcept;
   void AbortHere() noexcept;
   static Task<void> AbortAtHome(StreamRef state);
@@ -225,14 +260,20 @@ class StreamState final : private MultishotOwner {
   bool is_home(Worker* worker) const noexcept { return home_.load(kRelaxed) == worker; }
   Worker& home() const noexcept { return *home_.load(kRelaxed); }
   StreamRefusal RefusalToRead() const noexcept {
-    if (closing()) return StreamRefusal::kClosing;
-    if (closed()) return StreamRefusal::kClosed;
+    const uint8_t ends = ends_.load(kRelaxed);
+    if ((ends & (kClosing | kClosed)) != 0) [[unlikely]]
+      return (ends & kClosing) != 0 ? StreamRefusal::kClosing : StreamRefusal::kClosed;
     return !reading() ? StreamRefusal::kNone : StreamRefusal::kBusy;
   }
   StreamRefusal RefusalToWrite(bool flush) const noexcept {
-    if (closing() && (closed() || !flush)) return StreamRefusal::kClosing;
-    if (closed()) return StreamRefusal::kClosed;
-    if (shut_down() && !flush) return StreamRefusal::kShutDown;
+    const uint8_t ends = ends_.load(kRelaxed);
+    if (ends != 0) [[unlikely]] {
+      if ((ends & kClosing) != 0 && ((ends & kClosed) != 0 || !flush)) {
+        return StreamRefusal::kClosing;
+      }
+      if ((ends & kClosed) != 0) return StreamRefusal::kClosed;
+      if ((ends & kShutDown) != 0 && !flush) return StreamRefusal::kShutDown;
+    }
     return !writing() ? StreamRefusal::kNone : StreamRefusal::kBusy;
   }
   absl::Status Refused(absl::string_view what, StreamRefusal refusal) const;
@@ -275,22 +316,21 @@ class StreamState final : private MultishotOwner {
 
   // What each request touches comes first. There may be very many, so what has few values is small,
   // and stands where others leave room.
-  Atomic<uint32_t> holders_{0};
+  HomeLock lock_;  // guards holders_
   io::OwnedDescriptor descriptor_;
-  int16_t read_error_ = 0;   // -errno: what the kernel says only once
-  int16_t write_error_ = 0;  // -errno: nothing is accepted any more
   int blocks_again_ = -1;
-  [[no_unique_address]] const IpPeer peer_;
-  Atomic<bool> closed_{false};
-  Atomic<bool> closing_{false};  // by CloseForOwner
-  Atomic<bool> shut_down_{false};
+  uint8_t read_errno_ = 0;
+  uint8_t write_errno_ = 0;
+  Atomic<uint8_t> ends_{0};
   Kind kind_;
+  [[no_unique_address]] const IpPeer peer_;
   // The reading half's.
   Reading reading_ : 2 = Reading::kUnknown;
   bool has_waited_ : 1 = false;  // for bytes
   bool no_shots_ : 1 = false;    // the reactor has none, or they have ended
   bool unseen_ : 1 = false;      // of what was read ahead nobody was told: the next ReadMore does
   bool drained_ : 1 = false;     // a read took all there was; more has its event
+  uint32_t holders_ = 0;
   Atomic<Worker*> home_{nullptr};
   Atomic<StreamRead*> reader_{nullptr};  // waiting
   ByteBuffer incoming_;
@@ -306,12 +346,11 @@ static_assert(sizeof(StreamState) <= 88);
 // --- in line, as every request comes by here ---
 
 inline StreamRef::StreamRef(StreamState* state) noexcept : state_(state) {
-  if (state != nullptr) state->holders_.fetch_add(1, kRelaxed);
+  if (state != nullptr) state->Ref();
 }
 
 inline void StreamRef::Drop() noexcept {
-  // Release, and acquire for the last: whatever a holder did comes before the end.
-  if (state_->holders_.fetch_sub(1, kAcqRel) == 1) delete state_;
+  if (state_->Unref()) delete state_;
 }
 
 }  // namespace plait::internal

@@ -31,14 +31,15 @@ bool StreamWrite::IsDone() noexcept {
   refusal_ =
       state == nullptr ? StreamRefusal::kClosed : state->RefusalToWrite(kind_ == Kind::kFlush);
   if (refusal_ != StreamRefusal::kNone) return true;
-  result_ = state->write_error_;
+  result_ = state->write_error();
   if (result_ < 0) return true;
   if (CurrentStopToken().stop_requested()) return false;
   if (kind_ == Kind::kFlush) return state->outgoing_ == nullptr;
   if (state->outgoing_ == nullptr && !rest_.empty()) {
     const int64_t sent = state->SendNow(rest_);
     if (sent < 0) {
-      result_ = state->write_error_ = static_cast<int>(sent);
+      result_ = static_cast<int>(sent);
+      state->set_write_error(result_);
       return true;
     }
     rest_.remove_prefix(static_cast<size_t>(sent));
