@@ -35,15 +35,25 @@ struct Totals {
   std::atomic<uint64_t> bytes = 0;
 };
 
+// What a connection has echoed: a part of the totals when it ends, however it does, as others count
+// there too.
+struct Echoed {
+  ~Echoed() { totals.bytes += bytes; }
+
+  Totals& totals;
+  uint64_t bytes = 0;
+};
+
 plait::Task<absl::Status> Echo(plait::Stream stream, Totals& totals) {
   ++totals.connections;
+  Echoed echoed{totals};
   for (;;) {
     // What has come is in the stream's own memory, which it has only while something is there.
     const size_t size = co_await OrReturn(stream.ReadMore());
     if (size == 0) break;
     co_await OrReturn(stream.Write(stream.buffered()));
     stream.Consume(size);
-    totals.bytes += size;
+    echoed.bytes += size;
   }
   co_return co_await stream.Close();
 }
