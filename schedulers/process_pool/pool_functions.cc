@@ -140,8 +140,8 @@ absl::StatusOr<int> RunGate(WorkerContext* context, const std::string& folder,
 
 }  // namespace
 
-absl::StatusOr<int> Gate(WorkerContext& context, const std::string& folder,
-                         const std::string& name) {
+absl::StatusOr<int> WaitAtGate(WorkerContext& context, const std::string& folder,
+                               const std::string& name) {
   return RunGate(&context, folder, name);
 }
 
@@ -276,7 +276,7 @@ FunctionTable PoolFunctions() {
       .Add("note", &Note)
       .Add("note_number", &NoteNumber)
       .Add("note_and_die", &NoteAndDie)
-      .Add("gate", &Gate)
+      .Add("gate", &WaitAtGate)
       .Add("stubborn", &Stubborn)
       .Add("until_terminated", &UntilTerminated)
       .Add("await_byte", &AwaitByte)

@@ -49,8 +49,8 @@ int NoteAndDie(const std::string& path, int number, const std::string& how);
 
 // See above. Gives how many lines with `name` the folder's journal had when it began. Stops when it
 // is cancelled, and leaves `name.cancelled`; Stubborn does not.
-absl::StatusOr<int> Gate(WorkerContext& context, const std::string& folder,
-                         const std::string& name);
+absl::StatusOr<int> WaitAtGate(WorkerContext& context, const std::string& folder,
+                               const std::string& name);
 absl::StatusOr<int> Stubborn(const std::string& folder, const std::string& name);
 // Returns when its process is asked to end (SIGTERM), and does not end it then; leaves
 // `name.terminated`.

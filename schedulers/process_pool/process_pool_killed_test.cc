@@ -34,11 +34,11 @@
 namespace plait {
 namespace {
 
-using internal::Gate;
 using internal::Square;
 using internal::StartSleeper;
 using internal::Stubborn;
 using internal::Until;
+using internal::WaitAtGate;
 
 // A second is what is promised. A machine that does much else may need longer until the processes
 // are run that are to see it: but not each time.
@@ -55,7 +55,7 @@ Task<void> Work(ProcessPool* pool, std::string folder) {
   const absl::StatusOr<int> sleeper = co_await pool->Call(StartSleeper);
   PLAIT_CHECK(sleeper.ok() && *sleeper > 0, "a function starts no process");
   std::vector<JoinHandle<absl::StatusOr<int>>> calls;
-  calls.push_back(pool->Submit(Gate, folder, "gate"));
+  calls.push_back(pool->Submit(WaitAtGate, folder, "gate"));
   calls.push_back(pool->Submit(Stubborn, folder, "stubborn"));
   for (int i = 0; i < 500; ++i) calls.push_back(pool->Submit(Square, i));
   for (const char* const name : {"gate", "stubborn"}) {

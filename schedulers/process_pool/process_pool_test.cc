@@ -46,7 +46,6 @@ namespace {
 using internal::Die;
 using internal::Echo;
 using internal::Exists;
-using internal::Gate;
 using internal::HalfOf;
 using internal::IsInSharedMemory;
 using internal::kLong;
@@ -58,6 +57,7 @@ using internal::Square;
 using internal::Stubborn;
 using internal::Touch;
 using internal::Until;
+using internal::WaitAtGate;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -185,7 +185,7 @@ TEST_P(ProcessPoolTest, AWorkerIsGivenSoManyCallsAheadAndTheOthersWait) {
   const auto body = [&](std::string in) -> Task<absl::Status> {
     const std::string began = in + "/gate.began";
     const std::string go = in + "/gate.go";
-    JoinHandle<absl::StatusOr<int>> gate = pool.Submit(Gate, in, "gate");
+    JoinHandle<absl::StatusOr<int>> gate = pool.Submit(WaitAtGate, in, "gate");
     co_await Until(&began);
     int ended = 0;
     std::deque<CountedCall> calls;
@@ -221,7 +221,7 @@ TEST_P(ProcessPoolTest, ItHasNoThreads) {
 TEST_P(ProcessPoolTest, SubmitStartsAtOnce) {
   ProcessPool pool = NewPool();
   auto submit = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
-    JoinHandle<absl::StatusOr<int>> handle = on.Submit(Gate, in, "gate");
+    JoinHandle<absl::StatusOr<int>> handle = on.Submit(WaitAtGate, in, "gate");
     const std::string began = in + "/gate.began";
     co_await Until(&began);  // though nobody awaits it
     Touch(in + "/gate.go");
@@ -235,10 +235,10 @@ constexpr int kCallsAhead[] = {8, 1};
 
 TEST_P(ProcessPoolTest, ACancelledCallThatHasNotBegunNeverBegins) {
   auto both = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
-    JoinHandle<absl::StatusOr<int>> first = on.Submit(Gate, in, "first");
+    JoinHandle<absl::StatusOr<int>> first = on.Submit(WaitAtGate, in, "first");
     const std::string began = in + "/first.began";
     co_await Until(&began);
-    JoinHandle<absl::StatusOr<int>> second = on.Submit(Gate, in, "second");
+    JoinHandle<absl::StatusOr<int>> second = on.Submit(WaitAtGate, in, "second");
     co_await Yield();
     second.Cancel();
     const absl::Status status = (co_await second).status();
@@ -259,7 +259,7 @@ TEST_P(ProcessPoolTest, ACancelledCallThatRunsIsToldToStopAndItsProcessGoesOn) {
   ProcessPool pool = NewPool({.workers = 1, .cancel_grace = kLong, .terminate_grace = kLong});
   const int pid = *Run(pool.Call(Pid));
   auto cancel = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
-    JoinHandle<absl::StatusOr<int>> call = on.Submit(Gate, in, "gate");
+    JoinHandle<absl::StatusOr<int>> call = on.Submit(WaitAtGate, in, "gate");
     const std::string began = in + "/gate.began";
     co_await Until(&began);
     call.Cancel();
@@ -295,7 +295,7 @@ TEST_P(ProcessPoolTest, ALateCallIsDeadlineExceededAndStopped) {
   ProcessPool pool = NewPool({.workers = 1, .cancel_grace = absl::Milliseconds(1)});
   const std::string folder = folder_.path();
   const absl::StatusOr<int> late =
-      Run(pool.CallWith({.timeout = absl::Milliseconds(50)}, Gate, folder, "late"));
+      Run(pool.CallWith({.timeout = absl::Milliseconds(50)}, WaitAtGate, folder, "late"));
   EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(late.status().message()), HasSubstr("gate"));
   // The process stops, or is stopped, and there is one for the next.
@@ -308,7 +308,7 @@ TEST_P(ProcessPoolTest, ALateCallThatRunsIsToldToStopAndItsProcessGoesOn) {
   // Until it is not late before it has begun.
   for (absl::Duration timeout = absl::Milliseconds(50); !Exists(File("late.began")); timeout *= 2) {
     const absl::StatusOr<int> late =
-        Run(pool.CallWith({.timeout = timeout}, Gate, folder_.path(), "late"));
+        Run(pool.CallWith({.timeout = timeout}, WaitAtGate, folder_.path(), "late"));
     ASSERT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded) << late.status();
   }
   Await("late.cancelled");
@@ -317,11 +317,11 @@ TEST_P(ProcessPoolTest, ALateCallThatRunsIsToldToStopAndItsProcessGoesOn) {
 
 TEST_P(ProcessPoolTest, ALateCallThatHasNotBegunNeverBegins) {
   auto late = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
-    JoinHandle<absl::StatusOr<int>> first = on.Submit(Gate, in, "first");
+    JoinHandle<absl::StatusOr<int>> first = on.Submit(WaitAtGate, in, "first");
     const std::string began = in + "/first.began";
     co_await Until(&began);
     const absl::StatusOr<int> second =
-        co_await on.CallWith({.timeout = absl::Milliseconds(5)}, Gate, in, "second");
+        co_await on.CallWith({.timeout = absl::Milliseconds(5)}, WaitAtGate, in, "second");
     Touch(in + "/first.go");
     const absl::StatusOr<int> ended = co_await first;
     co_return ended.ok() ? second.status() : ended.status();
@@ -404,7 +404,7 @@ TEST_P(ProcessPoolTest, DrainWaitsForTheCallsThatAreThereAndRefusesOthers) {
   {
     ProcessPool pool = NewPool();
     auto drain = [](ProcessPool& on, std::string in) -> Task<absl::Status> {
-      JoinHandle<absl::StatusOr<int>> call = on.Submit(Gate, in, "gate");
+      JoinHandle<absl::StatusOr<int>> call = on.Submit(WaitAtGate, in, "gate");
       const std::string began = in + "/gate.began";
       co_await Until(&began);
       JoinHandle<absl::Status> drained = Spawn(on.Drain());
@@ -474,7 +474,7 @@ TEST_P(ProcessPoolTest, ACallFromAThreadWithoutAReactorIsRefusedUnlessSomebodyDr
 TEST_P(ProcessPoolTest, ACallOutlivesItsPool) {
   auto drop = [](ProcessPool made, std::string in) -> Task<absl::Status> {
     std::optional<ProcessPool> pool(std::move(made));
-    JoinHandle<absl::StatusOr<int>> call = pool->Submit(Gate, in, "gate");
+    JoinHandle<absl::StatusOr<int>> call = pool->Submit(WaitAtGate, in, "gate");
     const std::string began = in + "/gate.began";
     co_await Until(&began);
     pool.reset();

@@ -49,7 +49,6 @@ using internal::Die;
 using internal::DieAtFirst;
 using internal::Echo;
 using internal::Exists;
-using internal::Gate;
 using internal::kLong;
 using internal::kSlowness;
 using internal::Length;
@@ -62,6 +61,7 @@ using internal::Pid;
 using internal::Square;
 using internal::Until;
 using internal::UntilTerminated;
+using internal::WaitAtGate;
 using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::ElementsAre;
@@ -297,7 +297,7 @@ TEST_P(ProcessPoolWorkersTest, AProcessThatIsStoppedInACallIsKilledWhenThatIsLat
   const int pid = *Run(pool.Call(Pid));
   auto stopped = [](ProcessPool& on, std::string in, int process) -> Task<absl::Status> {
     JoinHandle<absl::StatusOr<int>> call =
-        Spawn(on.CallWith({.timeout = absl::Milliseconds(300)}, Gate, in, "gate"));
+        Spawn(on.CallWith({.timeout = absl::Milliseconds(300)}, WaitAtGate, in, "gate"));
     const std::string began = in + "/gate.began";
     while (!Exists(began) && !call.done()) co_await Yield();
     ::kill(process, SIGSTOP);
@@ -420,10 +420,10 @@ TEST_P(ProcessPoolWorkersTest, AWorkerHasItsWholeGraceAlsoWhenAnEarlierOneIsJust
                               .start_grace = kLong,
                               .zygote_grace = kLong});
   JoinHandle<absl::StatusOr<int>> first =
-      Spawn(pool.Call(Gate, folder_.path(), "first"), {.executor = &loop});
+      Spawn(pool.Call(WaitAtGate, folder_.path(), "first"), {.executor = &loop});
   TurnUntilThere(loop, File("first.began"));
   JoinHandle<absl::StatusOr<int>> second =
-      Spawn(pool.CallWith({.timeout = absl::Seconds(5)}, Gate, folder_.path(), "second"),
+      Spawn(pool.CallWith({.timeout = absl::Seconds(5)}, WaitAtGate, folder_.path(), "second"),
             {.executor = &loop});
   EXPECT_TRUE(loop.RunReady().ok());
 

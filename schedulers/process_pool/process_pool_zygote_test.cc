@@ -32,13 +32,13 @@ namespace plait {
 namespace {
 
 using internal::Die;
-using internal::Gate;
 using internal::kLong;
 using internal::Parent;
 using internal::Pid;
 using internal::Square;
 using internal::StopProcess;
 using internal::Until;
+using internal::WaitAtGate;
 using ::testing::HasSubstr;
 
 // The children of this thread, which starts them all.
@@ -75,7 +75,7 @@ class ProcessPoolZygoteTest : public internal::ProcessPoolFixture {
   };
   Outcomes RunWhile(ProcessPool& pool, void (*happens)(int pid), int pid) {
     return Run([](ProcessPool& on, std::string in, void (*event)(int), int to) -> Task<Outcomes> {
-      JoinHandle<absl::StatusOr<int>> gate = on.Submit(Gate, in, "gate");
+      JoinHandle<absl::StatusOr<int>> gate = on.Submit(WaitAtGate, in, "gate");
       const std::string began = in + "/gate.began";
       co_await Until(&began);
       event(to);
