@@ -278,13 +278,15 @@ class Channel : private internal::ChannelBase {
     bool waits = false;
     bool early = false;
     {
-      const internal::BothEndsHolder ends(ring_.in, ring_.out);
+      std::optional<internal::BothEndsHolder> ends(std::in_place, ring_.in, ring_.out);
       const internal::BiasedLockHolder hold(waiting_lock_);
       waits = step.UnderBoth(&woken) == Result::kBlocked;
       if (!waits) self.Grant();
       early = waits && self.CancelledEarly();
       if (waits && !early) list.PushBack(self);
       ShowDetours();
+      // Before the waiting lock: a cancel needs that alone, and after it the channel may be gone.
+      ends.reset();
     }
     if (woken != nullptr) woken->Wake();
     if (early)

@@ -16,6 +16,7 @@
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
+#include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
 namespace {
@@ -416,6 +417,31 @@ TEST(ChannelStressTest, CancelsOnBothSidesLoseAndDoubleNothing) {
     for (Thread& thread : consumers) thread.join();
     ExpectAllOnce(consumed, kProducers);
   }
+}
+
+// Trap: a cancel that races the wait. Once it has ended, nothing of the wait may touch the channel,
+// though the thread on which it began may still be about to let go of its locks.
+TEST(ChannelStressTest, WhoCancelsAndJoinsTheLastOneThatWaitsMayDestroyTheChannel) {
+  WorkStealingPool pool({.threads = 3});
+  BlockOn(pool, []() -> Task<void> {
+    for (int round = 0; round < 3000; ++round) {
+      auto channel = std::make_unique<Channel<int>>(1);
+      if (round % 2 == 0) {
+        JoinHandle<absl::StatusOr<int>> receiver = Spawn(ReceiveTask(channel.get()));
+        for (int turns = round % 5; turns > 0; --turns) co_await Yield();
+        receiver.Cancel();
+        const absl::StatusOr<int> none = co_await receiver;
+        EXPECT_TRUE(absl::IsCancelled(none.status())) << none.status();
+      } else {
+        EXPECT_TRUE(channel->TrySend(1).ok());
+        JoinHandle<absl::Status> sender = Spawn(SendTask(channel.get(), 2));
+        for (int turns = round % 5; turns > 0; --turns) co_await Yield();
+        sender.Cancel();
+        const absl::Status status = co_await sender;
+        EXPECT_TRUE(absl::IsCancelled(status)) << status;
+      }
+    }
+  }());
 }
 
 // A Close that races Sends: each Send that says OK is received, and no other.
