@@ -15,15 +15,22 @@
 
 namespace examples {
 
+// The first signal that comes; then the listener goes, before anybody is told.
+inline plait::Task<absl::StatusOr<int>> FirstOf(plait::SignalListener signals) {
+  co_return co_await signals.Next();
+}
+
 // co_await: what `work` gives. Who ends the program (SIGINT, SIGTERM), or reads no more of what it
 // prints, as in "program | head" (SIGPIPE), cancels it; then the result is absl::CancelledError. A
-// second signal, once the work has ended, has its usual effect.
+// second SIGINT or SIGTERM has its usual effect, also while the work puts its things away.
 template <class T>
 plait::Task<absl::StatusOr<T>> UntilToldToEnd(plait::Task<absl::StatusOr<T>> work) {
-  constexpr int kEnds[] = {SIGINT, SIGTERM, SIGPIPE};
-  plait::SignalListener signals = co_await plait::OrReturn(plait::ListenForSignals(kEnds));
-  auto selected = co_await plait::Select(signals.Next(), std::move(work));
-  if (selected.index() == 1) co_return std::move(selected.template get<1>());
+  constexpr int kUnread[] = {SIGPIPE};
+  constexpr int kEnds[] = {SIGINT, SIGTERM};
+  plait::SignalListener unread = co_await plait::OrReturn(plait::ListenForSignals(kUnread));
+  plait::SignalListener ends = co_await plait::OrReturn(plait::ListenForSignals(kEnds));
+  auto selected = co_await plait::Select(FirstOf(std::move(ends)), unread.Next(), std::move(work));
+  if (selected.index() == 2) co_return std::move(selected.template get<2>());
   co_return absl::CancelledError("told to end");
 }
 

@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "plait/io/net/stream_state.h"
 #include "plait/io/system/system_calls.h"
+#include "plait/runtime/task/task_context.h"
 
 namespace plait::internal {
 
@@ -27,6 +28,13 @@ inline int64_t SendTo(int fd, const void* data, size_t size) noexcept {
   if (installed != nullptr) [[unlikely]]
     return installed->Send(fd, data, size);
   return sys::RealSystemCalls().SystemCalls::Send(fd, data, size);
+}
+
+// Whether the current task is stopped. (CurrentStopToken gives its token away, which a task that
+// was called by its join pays for.)
+inline bool StopRequested() noexcept {
+  const TaskContext* const context = TaskContext::Current();
+  return context != nullptr && context->stop_requested();
 }
 
 inline int64_t StreamState::ReceiveNow(absl::Span<char> into) noexcept {

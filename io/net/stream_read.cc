@@ -11,7 +11,6 @@
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/task/budget.h"
-#include "plait/runtime/task/task_context.h"
 
 namespace plait::internal {
 namespace {
@@ -69,18 +68,17 @@ bool StreamRead::IsDone() noexcept {
   if (refusal_ != StreamRefusal::kNone) return true;
   StreamTarget* const into = target();
   if (into != nullptr && state->incoming_.size() >= into->least) {
-    if (CurrentStopToken().stop_requested()) return false;
+    if (StopRequested()) return false;
     into->TakeFrom(state->incoming_);
     return GoesOn();
   }
   if (tells_ && state->unseen_) {
-    if (CurrentStopToken().stop_requested()) return false;
+    if (StopRequested()) return false;
     state->unseen_ = false;
     result = ResultOf(state->incoming_.size());
     if (result > 0) return GoesOn();
   }
-  if (state->shots_.started() && state->is_home(Worker::Current()) &&
-      !CurrentStopToken().stop_requested()) {
+  if (state->shots_.started() && state->is_home(Worker::Current()) && !StopRequested()) {
     const StreamShots& shots = state->shots_;
     if (shots.has_some() && TakeShots(*state)) return GoesOn();
     if (shots.ended()) state->EndShots(nullptr);
@@ -89,8 +87,7 @@ bool StreamRead::IsDone() noexcept {
   if (result < 0) return true;
   // Any byte is enough: of one that needs more, and then fails, what it took would have to go back.
   return state->reads_itself() && (fills_ || into->least == 1) && !state->drained_ &&
-         !CurrentStopToken().stop_requested() && state->is_home(Worker::Current()) &&
-         SpendBudget() && TryNow(*state);
+         !StopRequested() && state->is_home(Worker::Current()) && SpendBudget() && TryNow(*state);
 }
 
 inline void StreamRead::AwaitInput(StreamState& state) noexcept {

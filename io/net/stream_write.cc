@@ -8,7 +8,6 @@
 #include "plait/io/system/errno_status.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/task/budget.h"
-#include "plait/runtime/task/task_context.h"
 
 namespace plait::internal {
 namespace {
@@ -33,7 +32,7 @@ bool StreamWrite::IsDone() noexcept {
   if (refusal_ != StreamRefusal::kNone) return true;
   result_ = state->write_error();
   if (result_ < 0) return true;
-  if (CurrentStopToken().stop_requested()) return false;
+  if (StopRequested()) return false;
   if (kind_ == Kind::kFlush) return state->outgoing_ == nullptr;
   if (state->outgoing_ == nullptr && !rest_.empty()) {
     const int64_t sent = state->SendNow(rest_);
