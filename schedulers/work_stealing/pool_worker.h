@@ -106,9 +106,9 @@ class PoolWorker final : public Worker {
   }
   void ScheduleLast(WorkItem& item) noexcept {
     // What will be the only work here is run here next, soon: nobody is woken for it. (But where
-    // something else goes on below, which has begun it.)
+    // something else goes on below, which has begun it, or what it has forked comes first.)
     const bool lone = lane_.empty() && deque_.empty() && ready_.empty() && slot_.empty() &&
-                      thread_state.nested == 0;
+                      thread_state.nested == 0 && forks_.empty();
     if (!lane_.open()) return QueueInDeque(item, lone);
     if (!lane_.Push(item, lone) || (!lone && shared_.idle.SomebodyIsIdle())) [[unlikely]]
       ShowLane();

@@ -220,5 +220,48 @@ TEST(LaneInAPoolTest, WhatAStuckWorkerKeepsToItselfIsRunByAnotherThatHasNothingT
   }
 }
 
+struct LongFork {
+  Atomic<bool> both_busy{false};
+  Atomic<bool> yielded{false};
+  Atomic<bool> went_on{false};
+};
+
+// Busy until the fork's first part yields: nobody asks for the second.
+Task<void> BeBusyUntilItYields(LongFork* scene) {
+  scene->both_busy.store(true, kRelease);
+  Until([scene] { return scene->yielded.load(kAcquire); });
+  co_return;
+}
+
+Task<void> YieldOnce(LongFork* scene) {
+  scene->yielded.store(true, kRelease);
+  co_await Yield();
+  scene->went_on.store(true, kRelease);
+}
+
+Task<void> HoldTheThread(LongFork* scene) {
+  Until([scene] { return scene->went_on.load(kAcquire); });
+  co_return;
+}
+
+Task<void> ForkAndYield(LongFork* scene) {
+  JoinHandle<void> other = Spawn(BeBusyUntilItYields(scene));
+  while (!scene->both_busy.load(kAcquire)) co_await Yield();
+  for (int i = 0; i < kManyTurns; ++i) co_await Yield();
+  co_await Fork(YieldOnce(scene), HoldTheThread(scene));
+  co_await other;
+}
+
+// What yields is the only work in the worker's queue, but what it has forked comes first.
+TEST(LaneInAPoolTest, WhatYieldsBeforeALongForkIsRunByAnotherThatHasNothingToDo) {
+  TestClock clock;
+  WorkStealingPool pool({.threads = 2, .clock = &clock});
+  for (int round = 0; round < 20; ++round) {
+    LongFork scene;
+    BlockOn(pool, ForkAndYield(&scene));
+    EXPECT_TRUE(scene.went_on.load(kRelaxed));
+  }
+}
+
 }  // namespace
 }  // namespace plait
