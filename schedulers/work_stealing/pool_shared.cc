@@ -80,6 +80,7 @@ void PoolShared::OnAsleep() noexcept {
 
 void PoolShared::PassVirtualTime() noexcept {
   const std::lock_guard<std::mutex> hold(mutex_);
+  const uint64_t begun = turns();
   if (!AllAsleepWithoutWork()) return;
   Deadline first = Deadline::Infinite();
   for (const auto& worker : workers) first = std::min(first, worker->wake_at());
@@ -95,6 +96,9 @@ void PoolShared::PassVirtualTime() noexcept {
     worker->Wake();
   }
   if (!all_asked) return;
+  // One that its reactor has woken meanwhile did not count as being in it. It has something to do,
+  // or has done it and is about to ask here itself.
+  if (turns() != begun || !AllAsleepWithoutWork()) return;
   clock.AdvanceTo(first);
   const Deadline now = clock.Now();
   for (const auto& worker : workers) {
