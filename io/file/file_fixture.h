@@ -1,4 +1,5 @@
-// FileTest: what the tests of this folder run on: a loop over each reactor there is, and a folder.
+// FileTest: what the tests of this folder run on: each executor that waits for I/O, with threads
+// for what blocks, and a folder.
 #ifndef PLAIT_IO_FILE_FILE_FIXTURE_H_
 #define PLAIT_IO_FILE_FILE_FIXTURE_H_
 
@@ -6,10 +7,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <memory>
-#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -19,10 +19,8 @@
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task.h"
-#include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/test_folder.h"
-#include "plait/runtime/testing/thread_executor.h"
-#include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
 
@@ -38,31 +36,28 @@ inline testing::AssertionResult IsError(const absl::Status& status, absl::Status
                                      << " with \"" << path << "\" and: " << words;
 }
 
-class FileTest : public testing::TestWithParam<ReactorFactory> {
+// Of all executors a loop and a pool over each reactor: for tests that take long, of what is done
+// as a whole on the threads for what blocks.
+inline std::vector<IoExecutor> LoopsAndPoolsOfTwo() {
+  std::vector<IoExecutor> some = AllExecutors();
+  std::erase_if(some, [](const IoExecutor& executor) {
+    return executor.threads != 0 && executor.threads != 2;
+  });
+  return some;
+}
+
+class FileTest : public IoTest {
  protected:
-  FileTest() : loop_(MakeLoop(GetParam())) {}
-
-  std::unique_ptr<EventLoop> MakeLoop(const ReactorFactory& factory) {
-    return std::make_unique<EventLoop>(factory.make(&blocking_),
-                                       EventLoopOptions{.blocking = &blocking_});
+  FileTest() : IoTest(/*blocking_threads=*/4) {
+    executor();  // what it has open is there before a test counts
   }
-  EventLoop& loop() { return *loop_; }
-  void EndLoop() { loop_ = nullptr; }
-  // Where Offload's functions run, and what the reactor has no better way for.
-  ThreadExecutor& blocking() { return blocking_; }
+  // Before its folder goes.
+  ~FileTest() override { EndExecutor(); }
 
-  // Runs the coroutine that `body` makes on `loop` and gives its result; `body` lives until then,
-  // so it may be a lambda with captures.
-  template <class Body>
-  auto RunOn(EventLoop& loop, Body body) {
-    return BlockOn(loop, body());
+  template <class T>
+  T Do(Task<T> task) {
+    return BlockOn(executor(), std::move(task));
   }
-  template <class Body>
-  auto RunTask(Body body) {
-    return RunOn(loop(), std::move(body));
-  }
-
-  absl::Status Do(Task<absl::Status> task) { return BlockOn(loop(), std::move(task)); }
 
   std::string MakeFolder(absl::string_view name, mode_t permissions = 0700) const {
     const std::string path = folder() / name;
@@ -76,28 +71,23 @@ class FileTest : public testing::TestWithParam<ReactorFactory> {
     return path;
   }
 
-  // `calls` is in force while this lives; then the blocking threads, too, are done with it: they
-  // may be inside a call of theirs when its result is there already.
-  class CallsInForce {
+  // As IoTest's, of calls that an executor makes which is there already.
+  class CallsInForce : public IoTest::CallsInForce {
    public:
     CallsInForce(FileTest& test, sys::SystemCalls& calls)
-        : test_(test), scope_(std::in_place, calls) {}
-    ~CallsInForce() {
-      scope_.reset();
-      test_.blocking_.Settle();
-    }
+        : IoTest::CallsInForce(Ready(test), calls) {}
 
    private:
-    FileTest& test_;
-    std::optional<sys::ScopedSystemCalls> scope_;
+    static FileTest& Ready(FileTest& test) {
+      test.executor();
+      return test;
+    }
   };
 
   const TestFolder& folder() const { return folder_; }
 
  private:
   TestFolder folder_;
-  ThreadExecutor blocking_{4};
-  std::unique_ptr<EventLoop> loop_;
 };
 
 }  // namespace plait

@@ -24,7 +24,8 @@
 #include "plait/io/file/open_file.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
@@ -39,11 +40,9 @@ class FileSystemTest : public FileTest {
  protected:
   absl::StatusOr<FileStatus> Stat(const std::string& path,
                                   SymbolicLinks links = SymbolicLinks::kFollow) {
-    return BlockOn(loop(), StatusOf(path, links));
+    return Do(StatusOf(path, links));
   }
-  absl::StatusOr<Entries> List(const std::string& path) {
-    return BlockOn(loop(), ListDirectory(path));
-  }
+  absl::StatusOr<Entries> List(const std::string& path) { return Do(ListDirectory(path)); }
   // Two symbolic links, each of which leads to the other.
   std::string MakeLinkLoop() const {
     Link("there", "here");
@@ -201,10 +200,10 @@ TEST_P(FileSystemTest, AFileThatIsRemovedWhileItIsOpenGoesOnWithoutAName) {
     co_await OrReturn(file.WriteAll("after"));
     const FileStatus status = co_await OrReturn(file.Status());
     EXPECT_EQ(status.links, 0u);
-    char content[13];
-    const size_t count = co_await OrReturn(file.ReadFullyAt(absl::MakeSpan(content), 0));
+    GuardedBuffer content(13);
+    const size_t count = co_await OrReturn(file.ReadFullyAt(content.span(), 0));
     co_await OrReturn(file.Close());
-    co_return std::string(content, count);
+    co_return std::string(content.text(count));
   };
   const absl::StatusOr<std::string> content = RunTask(body);
   ASSERT_TRUE(content.ok()) << content.status();
@@ -391,14 +390,14 @@ TEST_P(FileSystemTest, NamesAreBytesAndThereMayBeManyOfThem) {
       "n\xC3\xB6n", "\"",      "B",   "a",         std::string(255, 'n')};
   for (int i = 0; i < 1000; ++i) names.push_back(absl::StrCat("number ", i));
   for (const std::string& name : names) folder().Write(name, "");
-  const int before = OpenDescriptors();
+  const int before = OpenFiles();
   const absl::StatusOr<Entries> entries = List(folder().path());
   ASSERT_TRUE(entries.ok()) << entries.status();
   std::vector<std::string> listed;
   for (const DirectoryEntry& entry : *entries) listed.push_back(entry.name);
   EXPECT_EQ(listed, folder().Names());
   EXPECT_EQ(listed.size(), names.size());
-  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_EQ(OpenFiles(), before);
 }
 
 TEST_P(FileSystemTest, OnlyADirectoryIsListed) {
@@ -468,8 +467,7 @@ TEST_P(FileSystemTest, ATaskThatWasCancelledBeforeTouchesNothing) {
     co_return co_await MakeDirectory(folder() / "new");
   };
   const auto body = [&]() -> Task<absl::Status> {
-    JoinHandle<absl::Status> running = Spawn(child());
-    co_await Yield();
+    JoinHandle<absl::Status> running = Spawn(child(), {.eager = true});
     running.Cancel();
     co_return co_await running;
   };
@@ -477,8 +475,8 @@ TEST_P(FileSystemTest, ATaskThatWasCancelledBeforeTouchesNothing) {
   EXPECT_EQ(folder().Names(), (std::vector<std::string>{"file", "there"}));
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, FileSystemTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(LoopsAndPools, FileSystemTest, testing::ValuesIn(LoopsAndPoolsOfTwo()),
+                         IoExecutor::Name);
 
 }  // namespace
 }  // namespace plait

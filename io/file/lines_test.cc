@@ -14,12 +14,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/file/file_fixture.h"
 #include "plait/io/file/open_file.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
 
@@ -50,7 +50,7 @@ Task<AllLines> Collect(LineGenerator generator) {
 class LinesTest : public FileTest {
  protected:
   AllLines LinesOf(const std::string& path, LinesOptions options = {}) {
-    return BlockOn(loop(), Collect(ReadLines(path, options)));
+    return Do(Collect(ReadLines(path, options)));
   }
 };
 
@@ -150,8 +150,8 @@ TEST_P(LinesTest, TheLinesOfAnOpenFileBeginWhereItIs) {
   folder().Write("file", "header\nfirst\nsecond");
   const auto body = [&]() -> Task<absl::Status> {
     File file = co_await OrReturn(OpenFile(folder() / "file"));
-    char header[7];
-    const size_t count = co_await OrReturn(file.Read(absl::MakeSpan(header)));
+    GuardedBuffer header(7);
+    const size_t count = co_await OrReturn(file.Read(header.span()));
     EXPECT_EQ(count, 7u);
     const AllLines all = co_await Collect(Lines(file));
     EXPECT_EQ(all.lines, (std::vector<std::string>{"first", "second"}));
@@ -211,12 +211,12 @@ TEST_P(LinesTest, ACancelWhileALineIsAwaitedIsTheLastItem) {
   const OwnedFd pipe(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   WriteAll(pipe.get(), "whole\nhalf");
   const int before = OpenDescriptors();
-  bool began = false;
+  Event began;
   const auto child = [&]() -> Task<absl::Status> {
     LineGenerator lines = ReadLines(path);
     const auto first = co_await lines.Next();
     EXPECT_TRUE(first.has_value() && first->ok() && **first == "whole");
-    began = true;
+    began.Set();
     const auto second = co_await lines.Next();
     EXPECT_TRUE(second.has_value() && !second->ok()) << "half a line is none";
     const auto end = co_await lines.Next();
@@ -225,12 +225,12 @@ TEST_P(LinesTest, ACancelWhileALineIsAwaitedIsTheLastItem) {
   };
   const auto body = [&]() -> Task<absl::Status> {
     JoinHandle<absl::Status> reading = Spawn(child());
-    while (!began) co_await Yield();
+    co_await OrReturn(began.Wait());
     reading.Cancel();
     co_return co_await reading;
   };
   EXPECT_TRUE(IsError(RunTask(body), absl::StatusCode::kCancelled, path, "read"));
-  EndLoop();
+  EndExecutor();
   EXPECT_LE(OpenDescriptors(), before);
 }
 
@@ -271,20 +271,20 @@ TEST_P(LinesTest, AGeneratorThatIsDroppedOrClosedOnTheWayClosesItsFile) {
   };
   const auto body = [&]() -> Task<absl::Status> {
     co_await OrReturn(take(false));
-    const int open = OpenDescriptors();
+    const int open = OpenFiles();
     co_await OrReturn(take(true));
-    EXPECT_LE(OpenDescriptors(), open) << "Close waits for it";
+    EXPECT_LE(OpenFiles(), open) << "Close waits for it";
     co_return absl::OkStatus();
   };
   const int before = OpenDescriptors();
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
-  EndLoop();
+  EndExecutor();
   EXPECT_LE(OpenDescriptors(), before);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, LinesTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, LinesTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 }  // namespace
 }  // namespace plait

@@ -24,7 +24,7 @@
 #include "gtest/gtest.h"
 #include "plait/io/file/file_fixture.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/allocations.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
@@ -637,7 +637,7 @@ TEST_P(FileTest, AFileMovesAndOnlyTheLastOneHasIt) {
   };
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
-  EndLoop();  // which waits for the close of the one that was replaced
+  EndExecutor();  // which waits for the close of the one that was replaced
   EXPECT_LE(OpenDescriptors(), before);
 }
 
@@ -646,7 +646,7 @@ TEST_P(FileTest, AReadAllocatesNothing) {
   const auto body = [&]() -> Task<int64_t> {
     const absl::StatusOr<File> file = co_await OpenFile(path, {.read = true, .write = true});
     if (!file.ok()) co_return -1;
-    char buffer[512];
+    GuardedBuffer buffer(512);
     // Where threads wait for the disk, another may have to be started now and then, or frees what
     // the loop has allocated; and the emulation of kqueue needs memory when a wake is late. None of
     // that goes on for ever, as what each read takes would.
@@ -654,9 +654,9 @@ TEST_P(FileTest, AReadAllocatesNothing) {
     for (int round = 0; round < 100; ++round) {
       const int64_t before = AllocationCount();
       for (int i = 0; i < 100; ++i) {
-        static_cast<void>(co_await file->ReadAt(absl::MakeSpan(buffer), i));
-        static_cast<void>(co_await file->WriteAt(absl::string_view(buffer, 512), i));
-        static_cast<void>(co_await file->Read(absl::MakeSpan(buffer)));
+        static_cast<void>(co_await file->ReadAt(buffer.span(), i));
+        static_cast<void>(co_await file->WriteAt(buffer.text(512), i));
+        static_cast<void>(co_await file->Read(buffer.span()));
       }
       allocations = AllocationCount() - before;
       if (allocations == 0) break;
@@ -666,8 +666,8 @@ TEST_P(FileTest, AReadAllocatesNothing) {
   EXPECT_EQ(RunTask(body), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, FileTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, FileTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 }  // namespace
 }  // namespace plait

@@ -24,7 +24,7 @@
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
@@ -87,11 +87,11 @@ TEST_P(RemoveTreeTest, ATreeMayBeAsDeepAsPathsAreLong) {
     path += "/directory";
     ASSERT_EQ(::mkdir(path.c_str(), 0700), 0) << path.size();
   }
-  const int before = OpenDescriptors();
+  const int before = OpenFiles();
   const absl::Status removed = Do(RemoveTree(folder() / "tree"));
   EXPECT_TRUE(removed.ok()) << removed;
   EXPECT_FALSE(PathExists(folder() / "tree"));
-  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_EQ(OpenFiles(), before);
 }
 
 // What the heap has in use when the first name is taken away: of a tree that is one path, the
@@ -233,8 +233,14 @@ TEST_P(RemoveTreeTest, ACancelStopsTheRemovalOfATreeBetweenTwoSteps) {
     if (++removals == 4) removing.Cancel();
   });
   const CallsInForce scope(*this, canceller);
+  Event known;  // the handle is, to the thread that removes
+  const auto remove = [&]() -> Task<absl::Status> {
+    co_await OrReturn(known.Wait());
+    co_return co_await RemoveTree(tree);
+  };
   const auto body = [&]() -> Task<absl::Status> {
-    removing = Spawn(RemoveTree(tree));
+    removing = Spawn(remove());
+    known.Set();
     co_return co_await removing;
   };
   EXPECT_TRUE(IsError(RunTask(body), StatusCode::kCancelled, tree, "on the way"));
@@ -320,7 +326,7 @@ class RemoveTreeByPermissionsTest : private HeldToPermissions, public FileTest {
 constexpr mode_t kClosed[] = {0400, 0000, 0100, 0200, 0300, 0600};
 
 TEST_P(RemoveTreeByPermissionsTest, ADirectoryThatIsEmptyGoesWhateverItsPermissionsAre) {
-  const int before = OpenDescriptors();
+  const int before = OpenFiles();
   for (const mode_t permissions : kClosed) {
     const absl::Status removed = Do(RemoveTree(MakeFolder("empty", permissions)));
     EXPECT_TRUE(removed.ok()) << removed;
@@ -335,7 +341,7 @@ TEST_P(RemoveTreeByPermissionsTest, ADirectoryThatIsEmptyGoesWhateverItsPermissi
   const absl::Status removed = Do(RemoveTree(tree));
   EXPECT_TRUE(removed.ok()) << removed;
   EXPECT_TRUE(folder().Names().empty());
-  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_EQ(OpenFiles(), before);
 }
 
 TEST_P(RemoveTreeByPermissionsTest, WhatMayNotBeLookedIntoOrWrittenToKeepsWhatItHolds) {
@@ -359,10 +365,10 @@ TEST_P(RemoveTreeByPermissionsTest, WhatMayNotBeLookedIntoOrWrittenToKeepsWhatIt
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, RemoveTreeByPermissionsTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
-INSTANTIATE_TEST_SUITE_P(AllReactors, RemoveTreeTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(LoopsAndPools, RemoveTreeByPermissionsTest,
+                         testing::ValuesIn(LoopsAndPoolsOfTwo()), IoExecutor::Name);
+INSTANTIATE_TEST_SUITE_P(LoopsAndPools, RemoveTreeTest, testing::ValuesIn(LoopsAndPoolsOfTwo()),
+                         IoExecutor::Name);
 
 }  // namespace
 }  // namespace plait

@@ -61,6 +61,8 @@ class IoTest : public testing::TestWithParam<IoExecutor> {
   Executor& executor();
   // Whether it is an EventLoop.
   bool is_loop() const { return GetParam().threads == 0; }
+  // Where what blocks runs, if it was given threads of its own.
+  ThreadExecutor& blocking() { return *blocking_; }
   // How many descriptors it may have opened for itself since it was made: a pool whose threads are
   // blocked, if only by starting a process on a loaded machine, has up to four spare ones, each
   // with a reactor.

@@ -59,6 +59,13 @@ int OpenSockets() {
   });
 }
 
+int OpenFiles() {
+  return CountDescriptors([](int fd) {
+    struct stat status = {};
+    return ::fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+  });
+}
+
 namespace {
 
 // The symbolizer that a sanitizer starts when it first has something to say, and keeps.

@@ -10,6 +10,8 @@ int OpenDescriptors();
 // How many of them are sockets. What else there is may be a reactor's, which a pool's spare thread
 // opens when it likes; and where kqueue is a library's, that keeps its queues.
 int OpenSockets();
+// How many of them are files or directories: the same holds.
+int OpenFiles();
 
 // Whether this process has children, zombies included, but for those of a sanitizer.
 bool HasChildren();
