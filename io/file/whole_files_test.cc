@@ -513,12 +513,12 @@ class Program {
 
 TEST(FilesOnAllExecutorsTest, OneProgramSeesAndLeavesEqualBytesOnEachOfThem) {
   ThreadExecutor blocking(4);
-  constexpr int kThreads[] = {-1, 1, 2, 8, -1, -1};
-  for (unsigned seed = 1; seed <= 5; ++seed) {
+  constexpr int kThreads[] = {1, 2, 8};
+  for (unsigned seed = 0; seed < 3; ++seed) {
     SCOPED_TRACE(seed);
     std::vector<std::string> logs;
     for (const IoExecutor& kind : AllExecutors()) {
-      // One pool for each of the first seeds.
+      // A seed for each kind of pool.
       if (kind.threads > 0 && kind.threads != kThreads[seed]) continue;
       const TestFolder folder;
       const std::unique_ptr<Executor> executor = kind.Make(&blocking);
