@@ -15,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/io_uring/io_uring_reactor.h"
 #include "plait/io/system/system_calls.h"
@@ -23,6 +22,7 @@
 #include "plait/runtime/core/multishot.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_operation.h"
@@ -262,8 +262,8 @@ TEST(MultishotThreadsTest, TheEndOfAReactorLeavesTheRingsOfTheThreadThatDestroys
     ManyTurns(*ours);
     theirs = nullptr;
     FdPair pair = MakeSocketPair();
-    char byte = 0;
-    ReadOperation read(pair.first.get(), absl::MakeSpan(&byte, 1));
+    GuardedBuffer byte(1);
+    ReadOperation read(pair.first.get(), byte.span());
     ours->Submit(read);
     WriteAll(pair.second.get(), "x");
     for (int i = 0; i < kManyTurns && !read.delivered(); ++i) Turn(*ours);

@@ -476,7 +476,7 @@ TEST_P(StreamTest, ReadsAndWritesAllocateNothing) {
   const auto body = [&]() -> Task<void> {
     FdPair pair = MakeTcpPair();
     Stream stream = MakeStream(pair.first);
-    char buffer[4];
+    GuardedBuffer buffer(4);
     int64_t before = 0;
     for (int i = 0; i < 200; ++i) {
       if (i == 100) before = AllocationCount();
@@ -484,7 +484,7 @@ TEST_P(StreamTest, ReadsAndWritesAllocateNothing) {
       EXPECT_TRUE(written.ok());
       EXPECT_EQ(ReadExactly(pair.second.get(), 4), "ping");
       WriteAll(pair.second.get(), "pong");
-      const absl::Status read = co_await stream.ReadExactly(absl::MakeSpan(buffer));
+      const absl::Status read = co_await stream.ReadExactly(buffer.span());
       EXPECT_TRUE(read.ok());
     }
     EXPECT_EQ(AllocationCount(), before);

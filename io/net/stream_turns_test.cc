@@ -23,6 +23,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/schedulers/event_loop/event_loop.h"
@@ -134,10 +135,10 @@ TEST_P(StreamTurnsTest, AWriterToManyStreams) {
 TEST_P(StreamTurnsTest, AReaderWhosePeerAlwaysWrites) {
   FdPair pair = MakeSocketPair();
   Stream stream = MakeStream(pair.first);
+  GuardedBuffer bytes(64);
   const int count = CountUntilOthersRun([&]() -> Task<void> {
     WriteAll(pair.second.get(), "some");
-    char bytes[64];
-    const absl::StatusOr<size_t> size = co_await stream.Read(absl::MakeSpan(bytes));
+    const absl::StatusOr<size_t> size = co_await stream.Read(bytes.span());
     EXPECT_TRUE(size.ok()) << size.status();
   });
   ExpectSoon(count);
@@ -154,9 +155,9 @@ TEST_P(StreamTurnsTest, AReaderOfWhatWasReadAhead) {
     EXPECT_TRUE(line.ok()) << line.status();
   });
   ExpectSoon(lines);
+  GuardedBuffer byte(1);
   const int bytes = CountUntilOthersRun([&]() -> Task<void> {
-    char byte = 0;
-    const absl::Status read = co_await stream.ReadExactly(absl::MakeSpan(&byte, 1));
+    const absl::Status read = co_await stream.ReadExactly(byte.span());
     EXPECT_TRUE(read.ok()) << read;
   });
   ExpectSoon(bytes);
@@ -172,10 +173,10 @@ TEST_P(StreamTurnsTest, AReadThatGivesOthersTheirTurnKeepsItsBytes) {
   WriteAll(pair.second.get(), sent);
   Stream stream = MakeStream(pair.first);
   const auto read_all = [&stream](std::string* got) -> Task<absl::Status> {
+    GuardedBuffer byte(1);
     for (;;) {
-      char byte = 0;
-      co_await OrReturn(stream.ReadExactly(absl::MakeSpan(&byte, 1)));
-      got->push_back(byte);
+      co_await OrReturn(stream.ReadExactly(byte.span()));
+      got->push_back(*byte.data());
     }
   };
   const auto body = [&]() -> Task<void> {
@@ -187,10 +188,10 @@ TEST_P(StreamTurnsTest, AReadThatGivesOthersTheirTurnKeepsItsBytes) {
     reading.Cancel();
     const absl::Status ended = co_await reading;
     EXPECT_TRUE(absl::IsCancelled(ended)) << ended;
-    std::string rest(sent.size() - got.size(), 0);
-    const absl::Status read = co_await stream.ReadExactly(absl::MakeSpan(rest));
+    GuardedBuffer rest(sent.size() - got.size());
+    const absl::Status read = co_await stream.ReadExactly(rest.span());
     EXPECT_TRUE(read.ok()) << read;
-    EXPECT_EQ(got + rest, sent);
+    EXPECT_EQ(got + std::string(rest.text(rest.size())), sent);
     stream.Abort();
   };
   BlockOn(executor(), body());

@@ -11,12 +11,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
@@ -32,12 +32,12 @@ struct Answers {
 };
 
 Task<Answers> AskEverything(int fd) {
-  char byte = 'x';
+  GuardedBuffer byte("x");
   sockaddr_in address{};
   Answers answers;
-  const absl::StatusOr<size_t> read = co_await Read(fd, absl::MakeSpan(&byte, 1));
+  const absl::StatusOr<size_t> read = co_await Read(fd, byte.span());
   answers.read = read.status();
-  const absl::StatusOr<size_t> write = co_await Write(fd, absl::MakeConstSpan(&byte, 1));
+  const absl::StatusOr<size_t> write = co_await Write(fd, byte.span());
   answers.write = write.status();
   const absl::StatusOr<int> accept = co_await Accept(fd);
   answers.accept = accept.status();
@@ -105,14 +105,14 @@ TEST(OperationsTest, AnOperationMayBeKeptAndAwaitedMoreThanOnce) {
   EventLoop loop(MakeEpollReactor());
   FdPair pair = MakeSocketPair();
   WriteAll(pair.second.get(), "ab");
-  char byte = 0;
+  GuardedBuffer byte(1);
   const auto body = [&]() -> Task<std::string> {
-    const auto read = Read(pair.first.get(), absl::MakeSpan(&byte, 1));
+    const auto read = Read(pair.first.get(), byte.span());
     std::string received;
     for (int i = 0; i < 2; ++i) {
       const absl::StatusOr<size_t> count = co_await read;
       EXPECT_TRUE(count.ok()) << count.status();
-      received += byte;
+      received += *byte.data();
     }
     co_return received;
   };

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/work_item.h"
@@ -136,17 +135,17 @@ TEST_P(ReactorSuite, ADescriptorThatIsNotOpenFailsThroughPoll) {
   OwnedFd closed = MakeTcpSocket();
   const int number = closed.get();
   closed.Reset();
-  char byte = 'x';
+  GuardedBuffer byte(1);
   sockaddr_in address{};
   for (const int fd : {-1, INT_MIN, number, 1'000'000, INT_MAX}) {
     SCOPED_TRACE(fd);
-    ReadOperation read(fd, absl::MakeSpan(&byte, 1));
-    WriteOperation write(fd, absl::string_view(&byte, 1));
+    ReadOperation read(fd, byte.span());
+    WriteOperation write(fd, byte.text(1));
     AcceptOperation accept(fd);
     ConnectOperation connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
     PollOperation poll(fd, kPollReadable);
     CloseOperation close(fd);
-    ReadOperation read_at(fd, absl::MakeSpan(&byte, 1), 0);
+    ReadOperation read_at(fd, byte.span(), 0);
     for (TestOperation* operation :
          std::vector<TestOperation*>{&read, &write, &accept, &connect, &poll, &close, &read_at}) {
       EXPECT_EQ(Do(*operation), -EBADF) << static_cast<int>(operation->opcode);

@@ -13,7 +13,6 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/environment.h"
@@ -58,8 +57,8 @@ TEST_P(ReactorSuite, AThousandDescriptorsAtOnce) {
 TEST_P(ReactorSuite, Line65ASocketThatIsAlwaysReadyDoesNotStarveTheOthers) {
   FdPair busy = MakeSocketPair();
   FdPair quiet = MakeSocketPair();
-  char byte = 0;
-  ReadOperation again(busy.first.get(), absl::MakeSpan(&byte, 1));
+  GuardedBuffer byte(1);
+  ReadOperation again(busy.first.get(), byte.span());
   again.on_delivery = [&] {
     WriteAll(busy.second.get(), "x");
     Submit(again);

@@ -13,13 +13,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/allocations.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_task_programs.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
 #include "plait/runtime/testing/sockets.h"
@@ -166,10 +166,10 @@ TEST_P(ReactorTaskSuite, SixtyFourConnectionsAreEchoedOverTcp) {
 // --- fairness. Lines 10, 25, 48, 65 ---
 
 Task<void> KeepBusy(int to, int from, const Atomic<bool>* ended) {
-  char byte = 'x';
+  GuardedBuffer byte("x");
   while (!ended->load(internal::kRelaxed)) {
-    static_cast<void>(co_await io::Write(to, absl::MakeConstSpan(&byte, 1)));
-    static_cast<void>(co_await io::Read(from, absl::MakeSpan(&byte, 1)));
+    static_cast<void>(co_await io::Write(to, byte.span()));
+    static_cast<void>(co_await io::Read(from, byte.span()));
   }
 }
 
@@ -203,12 +203,10 @@ TEST_P(ReactorTaskSuite, Line10WorkThatYieldsForEverDoesNotStarveInput) {
 TEST_P(ReactorTaskSuite, ALongLoopOfReadyOperationsDoesNotGrowTheStack) {
   FdPair pair = MakeSocketPair();
   const auto body = [&]() -> Task<void> {
-    char byte = 'x';
+    GuardedBuffer byte("x");
     for (int i = 0; i < 20'000; ++i) {
-      const absl::StatusOr<size_t> written =
-          co_await io::Write(pair.first.get(), absl::MakeConstSpan(&byte, 1));
-      const absl::StatusOr<size_t> read =
-          co_await io::Read(pair.second.get(), absl::MakeSpan(&byte, 1));
+      const absl::StatusOr<size_t> written = co_await io::Write(pair.first.get(), byte.span());
+      const absl::StatusOr<size_t> read = co_await io::Read(pair.second.get(), byte.span());
       if (!written.ok() || !read.ok()) {
         ADD_FAILURE() << written.status() << read.status();
         co_return;
@@ -268,13 +266,13 @@ TEST_P(ReactorTaskSuite, AnAwaitedOperationAllocatesNothing) {
   FdPair pair = MakeSocketPair();
   const auto body = [&]() -> Task<int64_t> {
     co_await Turns(1);  // all threads have begun
-    char byte = 'x';
+    GuardedBuffer byte("x");
     int64_t before = 0;
     for (int i = 0; i < 1100; ++i) {
       if (i == 100) before = AllocationCount();
-      static_cast<void>(co_await io::Write(pair.first.get(), absl::MakeConstSpan(&byte, 1)));
+      static_cast<void>(co_await io::Write(pair.first.get(), byte.span()));
       static_cast<void>(co_await io::Poll(pair.second.get(), kPollReadable));
-      static_cast<void>(co_await io::Read(pair.second.get(), absl::MakeSpan(&byte, 1)));
+      static_cast<void>(co_await io::Read(pair.second.get(), byte.span()));
     }
     co_return AllocationCount() - before;
   };
