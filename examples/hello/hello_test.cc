@@ -1,3 +1,5 @@
+#include <sys/syscall.h>
+
 #include <regex>
 #include <string>
 #include <vector>
@@ -32,6 +34,18 @@ TEST(HelloTest, ItTakesTheReactorThatItIsTold) {
   EXPECT_EQ(RunProgram(kHello, {"--reactor=epoll"}).exit_status, 0);
   EXPECT_EQ(RunProgram(kHello, {"--reactor", "auto"}).exit_status, 0);
   EXPECT_EQ(RunProgram(kHello, {}, {.environment = {"PLAIT_REACTOR=epoll"}}).exit_status, 0);
+}
+
+// As in a container whose sandbox forbids it.
+TEST(HelloTest, WhereTheKernelRefusesIoUringItRunsOnEpollAndSaysWhyInOneLine) {
+  for (const char* reactor : {"--reactor=io_uring", "--reactor=auto"}) {
+    const ProgramRun run =
+        RunProgram(kHello, {reactor}, {.refused_system_call = SYS_io_uring_setup});
+    EXPECT_EQ(run.exit_status, 0);
+    EXPECT_THAT(run.output, ::testing::HasSubstr("... World!"));
+    EXPECT_THAT(run.error, ::testing::MatchesRegex("plait: epoll takes the place of io_uring[^\n]*"
+                                                   "io_uring_setup: [^\n]*EPERM[^\n]*\n"));
+  }
 }
 
 TEST(HelloTest, ItRunsOnEveryReactor) { ExpectEveryReactor(kHello, {}); }

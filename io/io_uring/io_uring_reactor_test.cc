@@ -473,6 +473,31 @@ TEST_F(IoUringTest, ATurnIsOneSystemCallHoweverMuchItSubmits) {
   for (const auto& write : writes) EXPECT_EQ(write->result, 1);
 }
 
+// The kernel keeps them, and says so.
+TEST_F(IoUringTest, CompletionsThatFindNoRoomInTheQueueComeThoughNobodyWaitsForThem) {
+  Replace({.entries = 1});  // there is room for eight
+  constexpr int kReads = 100;
+  std::vector<FdPair> pairs;
+  std::vector<std::unique_ptr<GuardedBuffer>> buffers;
+  std::vector<std::unique_ptr<ReadOperation>> reads;
+  for (int i = 0; i < kReads; ++i) {
+    pairs.push_back(MakeSocketPair());
+    buffers.push_back(std::make_unique<GuardedBuffer>(4));
+    reads.push_back(std::make_unique<ReadOperation>(pairs[i].first.get(), buffers[i]->span()));
+    reactor_->Submit(*reads[i]);
+  }
+  PollTillQuiet();
+  EXPECT_EQ(reactor_->in_flight(), static_cast<size_t>(kReads));
+  for (FdPair& pair : pairs) WriteAll(pair.second.get(), "data");
+  for (int i = 0; i < 10 * kReads && reactor_->in_flight() > 0; ++i) {
+    PollOnce(Deadline::Immediate());
+  }
+  for (int i = 0; i < kReads; ++i) {
+    ASSERT_EQ(reads[i]->result, 4) << "read " << i << " has not come";
+    EXPECT_EQ(buffers[i]->text(4), "data");
+  }
+}
+
 TEST_F(IoUringTest, AnEnterThatIsRefusedForAWhileLosesNothing) {
   FdPair pair = MakeSocketPair();
   for (const int error : {EINTR, EAGAIN, EBUSY, ENOMEM}) {
