@@ -21,6 +21,7 @@
 #include "plait/examples/support/console.h"
 #include "plait/examples/support/flags.h"
 #include "plait/examples/support/timing.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/work_stealing/peers/workloads.h"
@@ -40,6 +41,7 @@ constexpr int kMostThreads = 256;
 struct Plan {
   std::string workload = "all";
   std::string style = "coroutines";
+  std::string reactor;  // empty: none
   int64_t n = -1;
   int64_t threads = plait::HardwareThreads();
 };
@@ -52,10 +54,15 @@ Task<int64_t> AsTask(const Workload& workload, const std::string& style, int n) 
 
 // A run of one workload on so many threads; prints its line. An answer that is wrong is an error.
 absl::StatusOr<absl::Duration> RunOne(Console& console, const Workload& workload, int n,
-                                      const std::string& style, int threads) {
+                                      const Plan& plan, int threads) {
+  const std::string& style = plan.style;
   console.Progress(absl::StrFormat("%s(%d) as %s, %d threads", workload.name, n, style, threads));
+  plait::WorkStealingPoolOptions options;
+  options.threads = threads;
+  options.name = "fork_join";
+  if (!plan.reactor.empty()) options.reactor = [&] { return plait::MakeReactor(plan.reactor); };
   absl::StatusOr<std::unique_ptr<WorkStealingPool>> pool =
-      WorkStealingPool::Create({.threads = threads, .name = "fork_join"});
+      WorkStealingPool::Create(std::move(options));
   if (!pool.ok()) return pool.status();
   // So that all threads run, and have their memory.
   plait::BlockOn(**pool, AsTask(workload, style, WarmUpSize(workload, n)));
@@ -74,17 +81,19 @@ absl::StatusOr<absl::Duration> RunOne(Console& console, const Workload& workload
 }
 
 // All workloads, on one thread and on all.
-absl::Status RunAll(Console& console, const std::string& style, int threads) {
-  console.Print(absl::StrFormat("All workloads as %s, on one thread and on %d:", style, threads),
-                Color::kBold);
+absl::Status RunAll(Console& console, const Plan& plan, int threads) {
+  console.Print(
+      absl::StrFormat("All workloads as %s, on one thread and on %d:", plan.style, threads),
+      Color::kBold);
   std::vector<std::string> table = {
-      absl::StrFormat("| %-12s | 1 thread, s | %3d threads, s | times faster |", style, threads),
+      absl::StrFormat("| %-12s | 1 thread, s | %3d threads, s | times faster |", plan.style,
+                      threads),
       "|:-------------|------------:|---------------:|-------------:|"};
   for (const Workload& workload : examples::Workloads()) {
     const int n = workload.moderate;
-    const absl::StatusOr<absl::Duration> one = RunOne(console, workload, n, style, 1);
+    const absl::StatusOr<absl::Duration> one = RunOne(console, workload, n, plan, 1);
     if (!one.ok()) return one.status();
-    const absl::StatusOr<absl::Duration> all = RunOne(console, workload, n, style, threads);
+    const absl::StatusOr<absl::Duration> all = RunOne(console, workload, n, plan, threads);
     if (!all.ok()) return all.status();
     const double faster = *all > absl::ZeroDuration() ? absl::FDivDuration(*one, *all) : 1;
     table.push_back(absl::StrFormat(
@@ -99,11 +108,11 @@ absl::Status RunAll(Console& console, const std::string& style, int threads) {
 absl::Status Run(const Plan& plan) {
   Console console;
   const int threads = static_cast<int>(plan.threads);
-  if (plan.workload == "all") return RunAll(console, plan.style, threads);
+  if (plan.workload == "all") return RunAll(console, plan, threads);
   for (const Workload& workload : examples::Workloads()) {
     if (workload.name != plan.workload) continue;
     const int n = plan.n < 0 ? workload.moderate : static_cast<int>(plan.n);
-    return RunOne(console, workload, n, plan.style, threads).status();
+    return RunOne(console, workload, n, plan, threads).status();
   }
   return absl::InternalError("no such workload");
 }
@@ -130,6 +139,12 @@ int main(int argc, char** argv) {
   flags.Int("n", &plan.n, -1, 1'000'000, SizesHelp());
   flags.Int("threads", &plan.threads, 1, kMostThreads, "how many threads the pool has");
   flags.Choice("style", &plan.style, {"coroutines", "closures"}, "how it is written");
+  flags.Text("reactor", &plan.reactor,
+             "with which the threads could also wait for the system; not given: none, as nothing "
+             "here waits");
+  flags.Check([&plan] {
+    return plan.reactor.empty() ? absl::OkStatus() : plait::MakeReactor(plan.reactor).status();
+  });
   flags.Check([&plan]() -> absl::Status {
     if (plan.n == -1) return absl::OkStatus();
     for (const Workload& workload : examples::Workloads()) {

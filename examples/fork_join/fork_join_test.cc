@@ -83,14 +83,19 @@ TEST(ForkJoinTest, ATerminalSeesWhatRunsAPipeDoesNot) {
   EXPECT_THAT(pipe.output, Not(HasSubstr("\x1b")));
 }
 
+TEST(ForkJoinTest, ItRunsOnEveryReactor) {
+  ExpectEveryReactor(kForkJoin, {"--workload=fib", "--n=20", "--threads=3"});
+}
+
 TEST(ForkJoinTest, ItHasManners) {
   ExpectHelp(kForkJoin, {"--workload=fib|nqueens|matmul|skynet|all", "--n=N", "--threads=N",
-                         "--style=coroutines|closures"});
+                         "--style=coroutines|closures", "--reactor=TEXT"});
   ExpectRefusal(kForkJoin, {"--no-such-flag"}, "there is no flag \"--no-such-flag\"");
   ExpectRefusal(kForkJoin, {"word"}, "\"word\" is not a flag");
   ExpectRefusal(kForkJoin, {"--workload=quicksort"},
                 "is not one of fib, nqueens, matmul, skynet, all");
   ExpectRefusal(kForkJoin, {"--style=threads"}, "is not one of coroutines, closures");
+  ExpectRefusal(kForkJoin, {"--reactor=abacus"}, "unknown reactor \"abacus\"");
   ExpectRefusal(kForkJoin, {"--threads=0"}, "is not a whole number from 1 to 256");
   ExpectRefusal(kForkJoin, {"--threads=many"}, "is not a whole number from 1 to 256");
   ExpectRefusal(kForkJoin, {"--n=10"}, "--n needs a --workload");

@@ -19,12 +19,14 @@
 #include "absl/time/time.h"
 #include "plait/examples/support/console.h"
 #include "plait/examples/support/flags.h"
+#include "plait/examples/support/runtime_flags.h"
 #include "plait/examples/support/timing.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/process_pool/process_pool.h"
 #include "plait/schedulers/process_pool/run_process_workers.h"
+#include "plait/schedulers/run.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace {
@@ -95,12 +97,14 @@ int main(int argc, char** argv) {
   std::string kind = "all";
   int64_t count = 2;
   std::optional<absl::Duration> duration;
+  plait::RunOptions options;
   examples::Flags flags("unsync",
                         "Work of several kinds, each started and waited for in the same words.");
   flags.Choice("kind", &kind, {"coroutine", "thread", "process", "all"},
                "what runs the work; all: of every kind");
   flags.Int("count", &count, 0, 64, "how many of each kind are started");
   flags.Time("duration", &duration, "how long each takes; not given: 200ms");
+  examples::AddReactorFlag(flags, &options);
   if (const auto status = flags.Parse(argc, argv)) return *status;
 
   Console console;
@@ -111,8 +115,9 @@ int main(int argc, char** argv) {
   absl::StatusOr<plait::ProcessPool> processes = plait::ProcessPool::Create(
       {.functions = Functions(), .workers = static_cast<int>(std::max<int64_t>(1, count))});
   // One thread with a reactor, which drives the processes too.
+  const auto make_reactor = [&options] { return plait::MakeReactor(options.reactor); };
   auto pool = plait::WorkStealingPool::Create(
-      {.threads = 1, .name = "coroutines", .reactor = [] { return plait::MakeReactor(); }});
+      {.threads = 1, .name = "coroutines", .reactor = make_reactor});
   for (const absl::Status& status : {processes.status(), pool.status()}) {
     if (status.ok()) continue;
     console.Print(status.ToString(), Color::kRed);

@@ -51,10 +51,13 @@ TEST(UnsyncTest, OneKindMayBeChosen) {
   }
 }
 
+TEST(UnsyncTest, ItRunsOnEveryReactor) {
+  ExpectEveryReactor(kUnsync, {"--count=1", "--duration=1ms"});
+}
+
 TEST(UnsyncTest, ItHasManners) {
-  ExpectHelp(kUnsync, {"--kind=", "--count=N", "--duration="});
-  ExpectRefusal(kUnsync, {"--no-such-flag"}, "there is no flag \"--no-such-flag\"");
-  ExpectRefusal(kUnsync, {"word"}, "\"word\" is not a flag");
+  ExpectHelp(kUnsync, {"--kind=", "--count=N", "--duration=", "--reactor=TEXT"});
+  ExpectManners(kUnsync);
   ExpectRefusal(kUnsync, {"--kind=fibre"}, "--kind");
   ExpectRefusal(kUnsync, {"--count=-1"}, "--count");
 }
