@@ -224,6 +224,11 @@ absl::StatusOr<EventLoop::Handle> EventLoop::PostAfter(absl::Duration delay,
   return Handle(std::move(posted));
 }
 
+absl::StatusOr<EventLoop::Handle> EventLoop::PostAt(absl::Time time,
+                                                    absl::AnyInvocable<void() &&> callback) {
+  return PostAfter(std::max(absl::ZeroDuration(), time - clock_.WallTime()), std::move(callback));
+}
+
 bool EventLoop::live() const noexcept {
   const WorkItem* ready = ready_.front();
   if (ready == &end_of_turn_) ready = ready->next;

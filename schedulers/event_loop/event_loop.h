@@ -97,6 +97,9 @@ class EventLoop final : public Executor, private Worker {
   // Runs `callback` after `delay`, never before (asyncio: call_later). The loop's thread, or before
   // it runs: from another FailedPrecondition. InvalidArgument when `delay` is negative.
   absl::StatusOr<Handle> PostAfter(absl::Duration delay, absl::AnyInvocable<void() &&> callback);
+  // The same with a point on the calendar (asyncio: call_at), which becomes a delay here and now;
+  // the past is the next turn.
+  absl::StatusOr<Handle> PostAt(absl::Time time, absl::AnyInvocable<void() &&> callback);
 
   // Runs until nothing is live: no task and no part of another's (On), no callback, no timer and no
   // operation in flight; or until Stop.

@@ -735,6 +735,27 @@ TEST_P(EventLoopTest, Line18AZeroDelayFiresOnTheNextTurn) {
   EXPECT_EQ(clock_.elapsed(), absl::ZeroDuration());
 }
 
+TEST_P(EventLoopTest, ACallbackForAPointOnTheCalendarRunsThenAndForThePastOnTheNextTurn) {
+  std::vector<std::string> ran;
+  const absl::Time now = clock_.WallTime();
+  const absl::Time never = absl::InfiniteFuture();
+  absl::StatusOr<EventLoop::Handle> endless = loop_.PostAt(never, [&] { ran.push_back("never"); });
+  ASSERT_TRUE(endless.ok()) << endless.status();
+  ASSERT_TRUE(loop_
+                  .PostAt(now + absl::Hours(2),
+                          [&] {
+                            ran.push_back("later");
+                            EXPECT_TRUE(endless->Cancel());
+                          })
+                  .ok());
+  for (const absl::Time past : {now, now - absl::Hours(1), absl::InfinitePast()}) {
+    ASSERT_TRUE(loop_.PostAt(past, [&] { ran.push_back("past"); }).ok());
+  }
+  EXPECT_TRUE(loop_.Run().ok());
+  EXPECT_EQ(ran, (std::vector<std::string>{"past", "past", "past", "later"}));
+  EXPECT_EQ(clock_.elapsed(), absl::Hours(2));
+}
+
 TEST_P(EventLoopTest, Line19AHugeDelayDoesNotWrapAndCancellingItLeavesNothing) {
   const int64_t most = std::numeric_limits<int64_t>::max();
   for (const absl::Duration huge :
