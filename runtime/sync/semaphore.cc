@@ -77,11 +77,13 @@ SemaphoreCore::Added SemaphoreCore::Add(int64_t permits) noexcept {
       }
     }
     SpinLockHolder hold(lock_);
-    // Acquire: what came with the permits that are there goes on to whoever is served with them.
-    state = state_.load(kAcquire);
+    // Relaxed: what came with the permits that are there goes on to whoever is served with them by
+    // the lock, as who set kWaited has acquired it, and since then permits were added under the
+    // lock.
+    state = state_.load(kRelaxed);
     while ((state & kWaited) == 0) {  // since the look above; then it is as if nobody had waited
       if ((state >> 1) > bound_ - permits) return Added::kBeyondBound;
-      if (state_.compare_exchange_weak(state, state + (permits << 1), kAcqRel, kAcquire)) {
+      if (state_.compare_exchange_weak(state, state + (permits << 1), kRelease, kRelaxed)) {
         return Added::kYes;
       }
     }
@@ -106,8 +108,9 @@ void SemaphoreCore::Serve(int64_t there, WakeList& woken) noexcept {
 
 void SemaphoreCore::OnCancel(Waiter& waiter, WakeList& woken) noexcept {
   // It may have been the one that wanted more than there is. It was in the list, so kWaited is set.
+  // Relaxed, as in Add.
   SemaphoreCore& core = static_cast<AcquireWaiter&>(waiter).core_;
-  core.Serve(core.state_.load(kAcquire) >> 1, woken);
+  core.Serve(core.state_.load(kRelaxed) >> 1, woken);
 }
 
 SemaphoreGuard SemaphoreCore::TryAcquire(int64_t permits) {

@@ -43,10 +43,9 @@
 //     stores, and a thief that reads it may be the one that was faster, and must see the item.
 //   - Slots, the owner's own reads, and its compare-and-swap (what it takes it has pushed itself):
 //     relaxed.
-// deque_explored_test weakens each, and idle_set_explored_test what HasItems is about. All but
-// those of the third and fourth point fail then, with a data race on an item, or on the new ring.
-// Those cannot: without them a load would read from a store that is made later, because of a value
-// that was loaded after it, which the explorer leaves out.
+// deque_explored_test weakens each, and idle_set_explored_test what HasItems is about. Each is
+// noticed: with a data race on an item, or on the new ring, a lost wake-up, or, of the third and
+// fourth point, because a load of a thief's could then read from a store that comes of it.
 //
 // Old rings are kept until the deque dies, as a thief may be reading one: together they are smaller
 // than the newest. Threads: as noted. Lifetime: whoever calls a method keeps the deque alive; it

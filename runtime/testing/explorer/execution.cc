@@ -473,6 +473,13 @@ void Execution::CheckOverflow() noexcept {
   if (model_.overflown()) Fail("the execution is too long for the explorer's memory");
 }
 
+void Execution::CheckStore(const MemoryModel::Location& location, const Where& where) noexcept {
+  CheckOverflow();
+  if (!settings_.forbid_load_buffering || !model_.FoundLoadBuffering()) return;
+  Fail(absl::StrCat("load buffering: what T", running_, " stores to ", NameOfLocation(location),
+                    " in ", Place(where), " could have been read by a load that it comes of"));
+}
+
 std::string Execution::NameOfLocation(const MemoryModel::Location& location) {
   return absl::StrCat("a", location.number);
 }
@@ -526,7 +533,7 @@ void Execution::Store(const void* at, size_t size, uint64_t value, MemoryOrder o
     Trace(where, absl::StrCat(NameOfLocation(location), ".store(", Number(value), ", ",
                               NameOf(order), ")"));
   }
-  CheckOverflow();
+  CheckStore(location, where);
 }
 
 uint64_t Execution::Modify(const void* at, size_t size, Change change, uint64_t operand,
@@ -551,7 +558,7 @@ uint64_t Execution::Modify(const void* at, size_t size, Change change, uint64_t 
     Trace(where, absl::StrCat(NameOfLocation(location), ".modify(", NameOf(order), ") ",
                               Number(modified.before), " -> ", Number(written)));
   }
-  CheckOverflow();
+  CheckStore(location, where);
   return modified.before;
 }
 
@@ -580,7 +587,7 @@ bool Execution::CompareExchange(const void* at, size_t size, uint64_t& expected,
                                     Number(expected), " -> ", Number(desired), ") fails (",
                                     NameOf(failure), "), it is ", Number(modified.before)));
   }
-  CheckOverflow();
+  CheckStore(location, where);
   expected = modified.before;
   return modified.done;
 }

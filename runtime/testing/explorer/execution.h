@@ -51,6 +51,7 @@ class Execution {
     const Site* weakened = nullptr;      // to its order
     std::vector<Site>* sites = nullptr;  // gets those that are met
     bool whole_spin_locks = true;
+    bool forbid_load_buffering = false;
     Visited* visited = nullptr;  // null: each is explored, wherever it has come to
   };
 
@@ -177,6 +178,8 @@ class Execution {
   void Trace(const Where& where, const std::string& what);
   std::string NameOfLocation(const MemoryModel::Location& location);
   void CheckOverflow() noexcept;
+  // After a store to `location`.
+  void CheckStore(const MemoryModel::Location& location, const Where& where) noexcept;
   [[noreturn]] void FailRace(const PlainMemory::Clash& clash, const PlainMemory::Access& access,
                              const void* at) noexcept;
 

@@ -41,6 +41,7 @@ Report RunSearch(const Search& search, Body body) {
                                  .weakened = search.weakened,
                                  .sites = search.sites,
                                  .whole_spin_locks = search.options.whole_spin_locks,
+                                 .forbid_load_buffering = search.options.forbid_load_buffering,
                                  .visited = search.options.merge ? &visited : nullptr};
     visited.clear();
     do {
@@ -101,7 +102,8 @@ Report Replay(std::string_view schedule, Body body, const Options& options) {
                                   {.preemptions = bound,
                                    .max_steps = options.max_steps,
                                    .traced = true,
-                                   .whole_spin_locks = options.whole_spin_locks});
+                                   .whole_spin_locks = options.whole_spin_locks,
+                                   .forbid_load_buffering = options.forbid_load_buffering});
   report.trace = execution->trace();
   return report;
 }

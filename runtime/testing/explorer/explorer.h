@@ -21,8 +21,9 @@
 // `preemptions` switches away from a thread that could have gone on; which store each load reads,
 // and where in the modification order each store goes, of all that coherence, happens-before and
 // the order of sequentially consistent operations leave open (memory_model.h says exactly what).
-// Not explored: loads that read from the future ("load buffering"), and compare_exchange_weak
-// failing for no reason. Fewer preemptions are tried first, so that what is found is simple.
+// Not explored: loads that read from the future ("load buffering"), but a test can ask that none
+// could (Options::forbid_load_buffering); and compare_exchange_weak failing for no reason. Fewer
+// preemptions are tried first, so that what is found is simple.
 //
 // What is found: a Require that does not hold; a data race on plain
 // memory or on an atomic's construction and destruction; the use of memory that was freed; a
@@ -67,6 +68,12 @@ struct Options {
   // A SpinLock is one step: who wants it waits until it is free. False for tests of SpinLock
   // itself, which prove that it is no more than that.
   bool whole_spin_locks = true;
+  // That a load could have read from a store that comes of it is a failure. Such an execution is
+  // not explored, though C++20 allows it, and machines do it: a load may be done after a store that
+  // stands behind it. So where an order is there to keep a thread from overwriting what another has
+  // yet to read, nothing else notices that it is missing. (It says nothing of code to which it does
+  // no harm, as where relaxed counts go back and forth.)
+  bool forbid_load_buffering = false;
   // Executions that have come to the same point in different ways are explored further once.
   bool merge = true;
 };

@@ -530,5 +530,86 @@ TEST(LoadBufferingTest, LoadsThatReadFromTheFutureAreNotExplored) {
               UnorderedElementsAre(Outcome{0, 0}, Outcome{0, 1}, Outcome{1, 0}));
 }
 
+// Whether a load could have read from the future.
+bool FindsLoadBuffering(const std::function<void()>& program) {
+  const Report report = Explore({.forbid_load_buffering = true}, program);
+  EXPECT_TRUE(report.complete || !report.failure.empty()) << report.ToString();
+  EXPECT_TRUE(Explore(program).ok()) << "nothing else is wrong with it";
+  return report.failure.find("load buffering") != report.failure.npos;
+}
+
+// Each thread loads what the other stores behind its own load.
+bool LoadBuffering(MemoryOrder load, MemoryOrder store, MemoryOrder other_load,
+                   MemoryOrder other_store) {
+  return FindsLoadBuffering([&] {
+    Atomic<int> x = 0, y = 0;
+    Parallel({[&] {
+                static_cast<void>(x.load(load));
+                y.store(1, store);
+              },
+              [&] {
+                if (y.load(other_load) == 1) x.store(1, other_store);
+              }});
+  });
+}
+
+TEST(LoadBufferingTest, ThatALoadCouldReadFromTheFutureIsFoundUnlessBothSidesOfOneReadAreOrdered) {
+  EXPECT_TRUE(LoadBuffering(kRelaxed, kRelaxed, kRelaxed, kRelaxed));
+  EXPECT_TRUE(LoadBuffering(kRelaxed, kRelease, kRelaxed, kRelaxed));
+  EXPECT_TRUE(LoadBuffering(kRelaxed, kRelaxed, kAcquire, kRelaxed));
+  EXPECT_TRUE(LoadBuffering(kAcquire, kRelaxed, kRelaxed, kRelaxed));
+  EXPECT_TRUE(LoadBuffering(kRelaxed, kRelaxed, kRelaxed, kRelease));
+  EXPECT_TRUE(LoadBuffering(kAcquire, kRelease, kRelaxed, kRelaxed));
+  // The load happens before the store.
+  EXPECT_FALSE(LoadBuffering(kRelaxed, kRelease, kAcquire, kRelaxed));
+  // Or the store would, before itself.
+  EXPECT_FALSE(LoadBuffering(kAcquire, kRelaxed, kRelaxed, kRelease));
+  EXPECT_FALSE(LoadBuffering(kSeqCst, kSeqCst, kSeqCst, kSeqCst));
+}
+
+TEST(LoadBufferingTest, AChainOfThreadsIsFollowed) {
+  const auto program = [](MemoryOrder of_last) {
+    return FindsLoadBuffering([of_last] {
+      Atomic<int> x = 0, y = 0, z = 0;
+      Parallel({[&] {
+                  static_cast<void>(x.load(kRelaxed));
+                  y.store(1, kRelease);
+                },
+                [&] {
+                  if (y.load(kAcquire) == 1) z.fetch_add(1, kRelease);
+                },
+                [&] {
+                  if (z.load(of_last) == 1) x.store(1, kRelaxed);
+                }});
+    });
+  };
+  EXPECT_TRUE(program(kRelaxed));
+  EXPECT_FALSE(program(kAcquire));
+}
+
+TEST(LoadBufferingTest, WhatComesOfNoStoreBehindTheLoadCouldNotBeReadEarlier) {
+  // The one thread does not look at what the other does.
+  EXPECT_FALSE(FindsLoadBuffering([] {
+    Atomic<int> x = 0, y = 0;
+    Parallel({[&] {
+                static_cast<void>(x.load(kRelaxed));
+                y.store(1, kRelaxed);
+              },
+              [&] { x.store(1, kRelaxed); }});
+  }));
+  // The second load could not, and so neither could the first, which reads nothing newer.
+  EXPECT_FALSE(FindsLoadBuffering([] {
+    Atomic<int> x = 0, y = 0;
+    Parallel({[&] {
+                static_cast<void>(x.load(kRelaxed));
+                static_cast<void>(x.load(kAcquire));
+                y.store(1, kRelaxed);
+              },
+              [&] {
+                if (y.load(kRelaxed) == 1) x.store(1, kRelease);
+              }});
+  }));
+}
+
 }  // namespace
 }  // namespace plait::explorer

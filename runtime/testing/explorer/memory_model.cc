@@ -25,6 +25,7 @@ void MemoryModel::Reset() noexcept {
   sc_.Reset();
   stores_ = 0;
   overflown_ = false;
+  found_load_buffering_ = false;
 }
 
 MemoryModel::Location* MemoryModel::Find(const void* at) noexcept {
@@ -164,6 +165,30 @@ void MemoryModel::AcquireFrom(int thread_number, const StoreOperation& store,
                               MemoryOrder order) noexcept {
   Thread& self = thread(thread_number);
   (Acquires(order) ? self.now : self.pending).Join(store.released);
+  self.causes.Join(store.causes);
+}
+
+void MemoryModel::LookForLoadBuffering(const Location& location, int place,
+                                       bool releases) noexcept {
+  const StoreOperation& store = location.InPlace(place);
+  // Whether the load's thread has seen later that the location was older.
+  const auto is_older = [&](const LoadOperation& load, const Operation& other, int other_place) {
+    return other.thread == load.thread && other.index > load.index && other_place < place;
+  };
+  for (const LoadOperation& load : location.loads) {
+    if (load.thread == store.thread || (load.acquires && releases)) continue;
+    const auto loader = static_cast<size_t>(load.thread);
+    if (store.causes.at[loader] <= load.index) continue;
+    if (clock(store.thread).Knows(load.thread, load.index)) continue;
+    bool older = false;
+    for (const LoadOperation& other : location.loads) {
+      older = older || is_older(load, other, location.PlaceOf(other));
+    }
+    for (size_t i = 0; i < location.stores.size(); ++i) {
+      older = older || is_older(load, location.stores[i], location.place[i]);
+    }
+    if (!older) found_load_buffering_ = true;
+  }
 }
 
 MemoryModel::StoreOperation& MemoryModel::Insert(int thread_number, Location& location, int place,
@@ -178,11 +203,14 @@ MemoryModel::StoreOperation& MemoryModel::Insert(int thread_number, Location& lo
   store.value = value;
   store.when = stores_;
   store.released = Releases(order) ? self.now : self.released;
+  store.causes = self.causes;
+  store.causes.Join(self.now);
   location.order.insert(location.order.begin() + place, index);
   location.place.push_back(place);
   for (size_t p = static_cast<size_t>(place) + 1; p < location.order.size(); ++p) {
     location.place[static_cast<size_t>(location.order[p])] = static_cast<int>(p);
   }
+  LookForLoadBuffering(location, place, Releases(order));
   return store;
 }
 
@@ -202,6 +230,7 @@ uint64_t MemoryModel::Load(int thread_number, Location& location, MemoryOrder or
   static_cast<Operation&>(load) =
       Commit(thread_number, location, place, true, sc, clock(thread_number));
   load.store = location.order[static_cast<size_t>(place)];
+  load.acquires = Acquires(order);
   location.loads.push_back(load);
   const StoreOperation& store = location.InPlace(place);
   RememberRead(thread_number, location, store);
@@ -262,6 +291,7 @@ MemoryModel::Modified MemoryModel::Modify(int thread_number, Location& location,
     static_cast<Operation&>(load) = Commit(thread_number, location, chosen.place, true,
                                            failure == kSeqCst, clock(thread_number));
     load.store = location.order[static_cast<size_t>(chosen.place)];
+    load.acquires = Acquires(failure);
     location.loads.push_back(load);
     AcquireFrom(thread_number, read, failure);
     return result;

@@ -8,10 +8,10 @@
 //   - The order S of sequentially consistent operations is what [atomics.order] demands of it, and
 //     need not be the order of execution (sc_order.h).
 // What each operation may do is decided by `choose`, so that a search can go through all of it. The
-// one thing not covered is a load that reads from a store which is executed later ("load
-// buffering"): a cycle of program order and of reads, one of which does not synchronize. Orders
-// that only close such a cycle have to be argued for by hand. loom, CDSChecker and the RC11 model
-// leave it out too.
+// one thing that is not executed is a load that reads from a store which is executed later ("load
+// buffering"): a cycle of program order and of reads, one of which does not synchronize. loom,
+// CDSChecker and the RC11 model leave it out too. But such a cycle can be seen when its store is
+// executed: see FoundLoadBuffering.
 //
 // Happens-before: release sequences are those of C++20 (the head and read-modify-writes), relaxed
 // accesses synchronize through fences.
@@ -72,9 +72,11 @@ class MemoryModel {
     uint64_t when = 0;      // how many stores had been executed
     bool modifies = false;  // a read-modify-write, which read its neighbour
     Clock released;         // what an acquire of it acquires
+    Clock causes;           // what it comes of, itself included
   };
   struct LoadOperation : Operation {
-    int store = 0;  // an index into `stores`
+    int store = 0;          // an index into `stores`
+    bool acquires = false;  // from what it reads
   };
 
   // An atomic.
@@ -152,6 +154,12 @@ class MemoryModel {
   // Of all that has happened.
   Fingerprint fingerprint() const noexcept;
 
+  // Whether some load could have read from a store that comes of it: of one that stands behind the
+  // load and was read on the way there. Not where the load happens before the store, nor where the
+  // store releases and the load acquires, as then the store would happen before itself. That the
+  // program would go the same way with what the load gives then is taken for granted.
+  bool FoundLoadBuffering() const noexcept { return found_load_buffering_; }
+
   // There were more sequentially consistent operations, or more stores that one operation could
   // see, than it keeps in mind: what follows is not all that can be.
   bool overflown() const noexcept { return overflown_; }
@@ -162,6 +170,7 @@ class MemoryModel {
     Clock released;           // at its last release fence
     Clock pending;            // what an acquire fence would acquire
     Clock light;              // at its last light barrier
+    Clock causes;             // what it comes of, besides `now`: also by reads that acquire nothing
     ScSet heavy = 0;          // of others' heavy barriers since then
     Fingerprint history = 0;  // of its operations and what they read
     uint64_t caught_up = 0;
@@ -192,6 +201,8 @@ class MemoryModel {
   void PlaceFence(const Clock& known, ScSet itself) noexcept;
   void RememberRead(int thread, const Location& location, const StoreOperation& store) noexcept;
   void AcquireFrom(int thread, const StoreOperation& store, MemoryOrder order) noexcept;
+  // After a store was put at that place.
+  void LookForLoadBuffering(const Location& location, int place, bool releases) noexcept;
   StoreOperation& Insert(int thread, Location& location, int place, uint64_t value,
                          MemoryOrder order, const Operation& operation) noexcept;
 
@@ -201,6 +212,7 @@ class MemoryModel {
   ScOrder sc_;
   uint64_t stores_ = 0;
   bool overflown_ = false;
+  bool found_load_buffering_ = false;
 };
 
 }  // namespace plait::explorer
