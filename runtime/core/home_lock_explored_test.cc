@@ -1,5 +1,5 @@
-// HomeLock in every execution of small programs of two threads (more wait for each other as for any
-// spin lock); every memory order weakened, and each of the two barriers left out.
+// HomeLock in every execution of small programs; every memory order weakened, and each of the two
+// barriers left out.
 //
 // Traps: the lock is taken away while its home is about to go in.
 #include <vector>
@@ -48,6 +48,13 @@ void OneTakesItAway() {
   Require(program.count == 3, "an addition was lost");
 }
 
+void TwoTakeItAway() {
+  Program program;
+  Parallel({[&] { program.MakeHomeAndAdd(2); }, [&] { program.AddLocked(); },
+            [&] { program.AddLocked(); }});
+  Require(program.count == 4, "an addition was lost");
+}
+
 // As its first home may still be about to leave.
 void AnotherWantsToBeItsHome() {
   Program program;
@@ -71,6 +78,7 @@ void ABitIsSeen() {
 
 std::vector<Scenario> Scenarios() {
   return {{"one takes it away", OneTakesItAway},
+          {"two take it away", TwoTakeItAway, {.preemptions = 1}},
           {"a bit is seen", ABitIsSeen},
           {"another wants to be its home", AnotherWantsToBeItsHome}};
 }

@@ -152,8 +152,8 @@ void TableTwoWords() {
 
 std::vector<Scenario> TableScenarios() {
   return {{"one sleeps in a table", TableOneSleeps},
-          {"two words in a table", TableTwoWords, {.preemptions = 2}},
-          {"two sleep in a table", TableTwoSleep, {.preemptions = 2}}};
+          {"two words in a table", TableTwoWords},
+          {"two sleep in a table", TableTwoSleep}};
 }
 
 TEST(FutexTableExploredTest, NoWakeUpIsLost) { ExpectAllExecutionsPass(TableScenarios()); }

@@ -73,6 +73,29 @@ void TwoWaitForEachOther() {
   Parallel({[&] { swap(one, other); }, [&] { swap(other, one); }});
 }
 
+// A thread that has stolen a job waits in the middle of it for one of its own, which a third runs.
+void AJobThatWaitsForAnother() {
+  Job outer;
+  Job inner;
+  const auto wait = [](Job& job) {
+    Waiter waiter;
+    if (!job.end.reached() && job.end.Attach(waiter)) waiter.Wait();
+  };
+  Parallel({[&] {
+              wait(outer);
+              Require(outer.result == 8, "the end was reached, but the result is not there");
+            },
+            [&] {
+              wait(inner);
+              outer.result = inner.result + 1;
+              outer.end.Reach();
+            },
+            [&] {
+              inner.result = 7;
+              inner.end.Reach();
+            }});
+}
+
 TEST(JobEndExploredTest, WhoWaitsSeesWhatTheJobDidAndMayFreeIt) {
   ExpectExhaustivelyPass({{"one waits", OneWaits}});
 }
@@ -83,6 +106,10 @@ TEST(JobEndExploredTest, WhoOnlyLooksSeesTheEndWithTheResult) {
 
 TEST(JobEndExploredTest, TwoThreadsThatWaitForEachOthersJobsBothGoOn) {
   ExpectAllExecutionsPass({{"two wait for each other", TwoWaitForEachOther}});
+}
+
+TEST(JobEndExploredTest, WhatAThirdThreadDidForAJobIsSeenWithIt) {
+  ExpectAllExecutionsPass({{"a job that waits for another", AJobThatWaitsForAnother}});
 }
 
 TEST(JobEndExploredTest, WeakeningAnyMemoryOrderIsNoticed) {

@@ -104,9 +104,7 @@ std::vector<Scenario> EventScenarios() {
   return {{"one looks", OneLooks},
           {"one waits and destroys it", OneWaitsAndDestroysIt},
           {"two wait and one is cancelled", TwoWaitAndOneIsCancelled, {.preemptions = 1}},
-          {"a wait is cancelled and the event destroyed",
-           AWaitIsCancelledAndTheEventDestroyed,
-           {.preemptions = 1}},
+          {"a wait is cancelled and the event destroyed", AWaitIsCancelledAndTheEventDestroyed},
           {"it is cleared at once", ItIsClearedAtOnce}};
 }
 

@@ -67,7 +67,7 @@ void ACallIsCancelledOrNot() {
 }
 
 std::vector<Scenario> CallScenarios() {
-  return {{"a call is cancelled or not", ACallIsCancelledOrNot, {.preemptions = 2}}};
+  return {{"a call is cancelled or not", ACallIsCancelledOrNot}};
 }
 
 TEST(CallOnExploredTest, AFunctionIsCalledOrCancelledAndItsTicketFreedOnce) {

@@ -60,28 +60,52 @@ void TwoCallbacksAndARequest() {
   Require(one <= 1 && two <= 1, "each is called once at most");
 }
 
+// The same from two threads: each waits for its own callback, and for no other.
+void TwoThreadsWithACallbackEachAndARequest() {
+  StopSource source;
+  const auto wait = [&source] {
+    int calls = 0;
+    {
+      const StopCallback on_stop(source.token(), [&] { ++calls; });
+    }
+    Require(calls <= 1, "it is called once at most");
+  };
+  Parallel({wait, wait, [&] { source.RequestStop(); }});
+}
+
+// What a thread waits for alone.
+struct LoneNode : internal::StopNode {
+  LoneNode() : StopNode(+[](WorkItem& item) noexcept { ++static_cast<LoneNode&>(item).calls; }) {}
+  int calls = 0;
+};
+
+void WaitAlone(internal::StopState& state, int times) {
+  for (int i = 0; i < times; ++i) {
+    LoneNode node;
+    if (!state.RegisterOnOnlyThread(node)) continue;
+    // Who asks and is told no knows that it was called, or is about to be.
+    if (state.TryUnregister(node)) {
+      Require(node.calls == 0, "what was taken out is not called");
+    } else {
+      state.Unregister(node);  // waits for it
+      Require(node.calls == 1, "what was not taken out is called");
+    }
+  }
+}
+
 // As a wait of a task whose executor has one thread: the first makes the lock its thread's, the
 // request takes it away.
 void AThreadThatWaitsAloneAndARequest() {
-  struct Node : internal::StopNode {
-    Node() : StopNode(+[](WorkItem& item) noexcept { ++static_cast<Node&>(item).calls; }) {}
-    int calls = 0;
-  };
   internal::StopState state;
-  Parallel({[&] {
-              for (int i = 0; i < 2; ++i) {
-                Node node;
-                if (!state.RegisterOnOnlyThread(node)) continue;
-                // Who asks and is told no knows that it was called, or is about to be.
-                if (state.TryUnregister(node)) {
-                  Require(node.calls == 0, "what was taken out is not called");
-                } else {
-                  state.Unregister(node);  // waits for it
-                  Require(node.calls == 1, "what was not taken out is called");
-                }
-              }
-            },
-            [&] { state.RequestStop(); }});
+  Parallel({[&] { WaitAlone(state, 2); }, [&] { state.RequestStop(); }});
+}
+
+void AThreadThatWaitsAloneAndTwoRequests() {
+  internal::StopState state;
+  bool first = false, second = false;
+  Parallel({[&] { WaitAlone(state, 2); }, [&] { first = state.RequestStop(); },
+            [&] { second = state.RequestStop(); }});
+  Require(first != second, "one of them makes the request");
 }
 
 // What came before the request is visible to whoever sees it.
@@ -101,7 +125,11 @@ std::vector<Scenario> Scenarios() {
   return {{"a callback dies while it is called", ACallbackDiesWhileItIsCalled},
           {"two requests", TwoRequests},
           {"two callbacks and a request", TwoCallbacksAndARequest},
+          {"two have a callback each", TwoThreadsWithACallbackEachAndARequest, {.preemptions = 1}},
           {"one waits alone and is stopped", AThreadThatWaitsAloneAndARequest},
+          {"one waits alone and is stopped by two",
+           AThreadThatWaitsAloneAndTwoRequests,
+           {.preemptions = 1}},
           {"a request is seen", ARequestIsSeen}};
 }
 
