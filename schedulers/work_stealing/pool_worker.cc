@@ -86,6 +86,14 @@ bool PoolWorker::CancelTimer(Timer& timer) noexcept {
 
 // --- its own work ---
 
+void PoolWorker::ScheduleBehind(WorkItem& item) noexcept {
+  // Where the slot is not open, what runs here may go on for long.
+  WorkItem* const last = slot_open_ ? slot_.Put(item) : &item;
+  if (last == nullptr) return;
+  Queue(*last);
+  WakeForQueue();
+}
+
 WorkItem* PoolWorker::TakeOldest() noexcept {
   while (!deque_.empty()) {
     const WorkStealingDeque::Stolen oldest = deque_.Steal();

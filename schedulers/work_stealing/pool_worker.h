@@ -92,17 +92,11 @@ class PoolWorker final : public Worker {
 
   // Work that any worker may do. The slot's, while it is open.
   void Schedule(WorkItem& item) noexcept {
-    // Where it is not, what runs here may go on for long.
-    WorkItem* const last = slot_open_ ? slot_.Put(item) : &item;
-    if (last == nullptr) return;
-    Queue(*last);
-    WakeForQueue();
+    if (!slot_open_ || !slot_.PutIfEmpty(item)) ScheduleBehind(item);
   }
   // See Executor.
   bool TakeIfNext(const WorkItem& item) noexcept {
-    if (!slot_.Take(item)) return false;
-    turns_.store(turns_.load(kRelaxed) + 1, kRelaxed);
-    return true;
+    return slot_.Take(item, [this] { turns_.store(turns_.load(kRelaxed) + 1, kRelaxed); });
   }
   void ScheduleLast(WorkItem& item) noexcept {
     // What will be the only work here is run here next, soon: nobody is woken for it. (But where
@@ -198,6 +192,8 @@ class PoolWorker final : public Worker {
   WorkItem* NextOfShown() noexcept;
   // One item from the deque, the oldest; or null.
   WorkItem* TakeOldest() noexcept;
+  // Schedule, where the slot is taken, or not open.
+  void ScheduleBehind(WorkItem& item) noexcept;
   // Behind all that waits in deque and lane.
   void Queue(WorkItem& item) noexcept {
     if (lane_.open()) {

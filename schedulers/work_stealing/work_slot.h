@@ -33,12 +33,15 @@ class WorkSlot {
 
   // --- its worker ---
 
+  // False, and nothing done, where something is there.
+  [[nodiscard]] bool PutIfEmpty(WorkItem& item) noexcept {
+    if (!empty()) return false;
+    item_.store(&item, kRelease);
+    return true;
+  }
   // What it displaces, or null.
   [[nodiscard]] WorkItem* Put(WorkItem& item) noexcept {
-    if (empty()) {
-      item_.store(&item, kRelease);
-      return nullptr;
-    }
+    if (PutIfEmpty(item)) return nullptr;
     return gate_.Do([this, &item] {
       WorkItem* const displaced = item_.load(kRelaxed);
       item_.store(&item, kRelaxed);
@@ -53,10 +56,17 @@ class WorkSlot {
       return item;
     });
   }
-  // `item`, if that is what is there.
-  [[nodiscard]] bool Take(const WorkItem& item) noexcept {
-    // Others only ever empty it: what comes out is the item, or nothing.
-    return item_.load(kRelaxed) == &item && Take() != nullptr;
+  // `item`, if that is what is there; then `on_taken()`, a small function object, is called.
+  template <class F>
+  [[nodiscard]] bool Take(const WorkItem& item, F on_taken) noexcept {
+    if (item_.load(kRelaxed) != &item) return false;
+    return gate_.Do([this, on_taken] {
+      // Others only ever empty it: what is there is the item, or nothing.
+      const bool there = !empty();
+      item_.store(nullptr, kRelaxed);
+      if (there) on_taken();
+      return there;
+    });
   }
 
   // --- any other thread ---

@@ -67,8 +67,8 @@ void ACertainOneIsTakenOrStolen() {
   Parallel({[&] {
               PutAndRunDisplaced(slot, items[0]);
               PutAndRunDisplaced(slot, items[1]);
-              Require(!slot.Take(items[0]), "another is there, or none");
-              if (slot.Take(items[1])) items[1].Run();
+              Require(!slot.Take(items[0], [] {}), "another is there, or none");
+              if (slot.Take(items[1], [] {})) items[1].Run();
             },
             [&] { RunWhatIsThere(slot.Steal()); }});
   Require(items[0].runs == 1 && items[1].runs == 1 && slot.empty(), "each runs once");

@@ -93,6 +93,9 @@ absl::Status WorkStealingPool::StartThreads(const WorkStealingPoolOptions& optio
 // --- posting ---
 
 inline bool WorkStealingPool::OnOwnThread() const {
+  // Mostly; but a Strand on the pool has its turns there too.
+  if (thread_state.local_executor == this) [[likely]]
+    return true;
   const Worker* const worker = thread_state.worker;
   return worker != nullptr && worker->group() == &shared_->group;
 }
