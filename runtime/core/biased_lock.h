@@ -50,22 +50,28 @@ class BiasedLock {
   enum class Hold : bool { kSpin, kOwner };
 
   [[nodiscard]] Hold Lock() noexcept {
-    // Relaxed: only the thread itself makes it its own, so that what it reads here is its own write
-    // or not its serial.
-    const uint64_t owner = owner_.load(kRelaxed);
-    if (owner == thread_serial) {
-      PLAIT_DCHECK(!inside_.load(kRelaxed), "a thread takes a lock that it has already");
-      // Ordered before the next load by the barriers.
-      inside_.store(true, kRelaxed);
-      LightBarrier();
-      if (owner_.load(kRelaxed) == owner) [[likely]]
-        return Hold::kOwner;
-      // Release, as in Unlock: it is what who waits reads in place of what Unlock wrote before.
-      inside_.store(false, kRelease);
-    }
+    if (LockAsOwner()) return Hold::kOwner;
     spin_.lock();
     if (!shared_) Learn();
     return Hold::kSpin;
+  }
+
+  // Lock only where that is this thread's, which costs next to nothing: false elsewhere. To be
+  // unlocked as what the owner holds.
+  [[nodiscard]] bool LockAsOwner() noexcept {
+    // Relaxed: only the thread itself makes it its own, so that what it reads here is its own write
+    // or not its serial.
+    const uint64_t owner = owner_.load(kRelaxed);
+    if (owner != thread_serial) return false;
+    PLAIT_DCHECK(!inside_.load(kRelaxed), "a thread takes a lock that it has already");
+    // Ordered before the next load by the barriers.
+    inside_.store(true, kRelaxed);
+    LightBarrier();
+    if (owner_.load(kRelaxed) == owner) [[likely]]
+      return true;
+    // Release, as in Unlock: it is what who waits reads in place of what Unlock wrote before.
+    inside_.store(false, kRelease);
+    return false;
   }
 
   void Unlock(Hold hold) noexcept {

@@ -13,9 +13,10 @@
 
 namespace plait::internal {
 
+// Its fields are set by the list that it is in.
 struct TaskLink {
-  TaskLink* previous = nullptr;
-  TaskLink* next_task = nullptr;
+  TaskLink* previous;
+  TaskLink* next_task;
 };
 
 template <class Lock, class Holder>
@@ -29,20 +30,15 @@ class TaskList {
   // cancelled.
   bool Add(TaskLink& link) noexcept {
     Holder hold(lock_);
-    link.previous = ends_.previous;
-    link.next_task = &ends_;
-    ends_.previous->next_task = &link;
-    ends_.previous = &link;
-    ++size_;
+    Link(link);
     return !closing_;
   }
 
   // Removes `link`, which is in this list; returns how many are left.
   size_t Remove(TaskLink& link) noexcept {
     Holder hold(lock_);
-    link.previous->next_task = link.next_task;
-    link.next_task->previous = link.previous;
-    return --size_;
+    Unlink(link);
+    return size_;
   }
 
   // From now on Add returns false.
@@ -67,6 +63,20 @@ class TaskList {
  private:
   friend class ExecutorTasks;
 
+  // With the lock.
+  void Link(TaskLink& link) noexcept {
+    link.previous = ends_.previous;
+    link.next_task = &ends_;
+    ends_.previous->next_task = &link;
+    ends_.previous = &link;
+    ++size_;
+  }
+  void Unlink(TaskLink& link) noexcept {
+    link.previous->next_task = link.next_task;
+    link.next_task->previous = link.previous;
+    --size_;
+  }
+
   mutable Lock lock_;
   bool closing_ = false;
   size_t size_ = 0;
@@ -84,11 +94,21 @@ class ExecutorTasks {
   bool Add(TaskLink& link, bool own) noexcept { return own ? own_.Add(link) : others_.Add(link); }
   // `own` as in its Add.
   void Remove(TaskLink& link, bool own) noexcept {
-    if (own) [[likely]] {
-      own_.Remove(link);
-    } else {
-      others_.Remove(link);
-    }
+    if (!own || !own_.lock_.LockAsOwner()) [[unlikely]]
+      return RemoveLocked(link, own);
+    own_.Unlink(link);
+    own_.lock_.Unlock(BiasedLock::Hold::kOwner);
+  }
+
+  // Add by a thread of the executor, where that is quickly done: its list is this thread's, and
+  // open. Else false, and nothing was done.
+  [[nodiscard]] bool AddQuickly(TaskLink& link) noexcept {
+    if (!own_.lock_.LockAsOwner()) return false;
+    const bool open = !own_.closing_;
+    if (open) [[likely]]
+      own_.Link(link);
+    own_.lock_.Unlock(BiasedLock::Hold::kOwner);
+    return open;
   }
 
   void Close() noexcept {
@@ -123,6 +143,11 @@ class ExecutorTasks {
     BiasedLockHolder hold_;
     BiasedLock& lock_;
   };
+
+  // Not in line, where what is quick is.
+  [[gnu::noinline]] void RemoveLocked(TaskLink& link, bool own) noexcept {
+    own ? own_.Remove(link) : others_.Remove(link);
+  }
 
   TaskList<BiasedLock, BiasedLockHolder> own_;
   TaskRegistry others_;
