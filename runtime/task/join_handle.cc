@@ -1,5 +1,7 @@
 #include "plait/runtime/task/join_handle.h"
 
+#include <new>
+
 #include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/describe_exception.h"
 #include "plait/runtime/task/task_group.h"
@@ -67,34 +69,108 @@ constexpr AwaitKind kJoinKind{"a task", &VisitJoin, /*names_task=*/true};
 
 }  // namespace
 
-const TaskState& JoinAwaiterBase::Awaited(const AwaitNote& note) noexcept {
-  return *static_cast<const Note&>(note).state;
+JoinAwaiterBase::Done::Done(PromiseBase& promise) noexcept
+    : WorkItem(+[](WorkItem& item) noexcept { static_cast<Done&>(item).waiter.Schedule(); }),
+      waiter(promise) {}
+
+[[gnu::always_inline]] inline bool TaskState::TakeIfNext(const PromiseBase& awaiter) noexcept {
+  Executor* const executor = awaiter.context->executor;
+  ThreadState& thread = thread_state;
+  // Cancelled ones may not have to run; what stands in for a coroutine (Select) has others to wait
+  // for besides; and now and then it is the others' turn.
+  if (context_.executor != executor || awaiter.run == &ProxyPromise::RunProxy ||
+      thread.budget < kReadyAwaitsOfCall || stop_.stop_requested_here()) {
+    return false;
+  }
+  if (executor == thread.list_executor) {
+    // In debug mode each item's time is told. (A Strand's turn is one item, whatever runs in it.)
+    if (executor->hooks().debug || !thread.local_ready->PopOnly(*this)) return false;
+  } else if (!executor->TakeIfNext(*this)) {
+    return false;
+  }
+  thread.budget -= kReadyAwaitsOfCall;
+  return true;
+}
+
+[[gnu::always_inline]] inline void TaskState::FinishForSole() noexcept {
+  NoteEnding();
+  // First, as the others who may have come to know of it found it there. The executor is not gone
+  // by this: the awaiter is a part of a task of its own.
+  context_.executor->tasks().Remove(*this, own_);
+  // Acquire: what those who found it, and gave up their references, have left. Two: the task's own,
+  // and the handle of who awaits it.
+  if (references_.load(kAcquire) == 2 && waiters_.load(kRelaxed) == nullptr) [[likely]] {
+    waiters_.store(&kDone, kRelaxed);
+    references_.store(1, kRelaxed);
+    return;
+  }
+  MarkDone();
+  Unref();
+}
+
+[[gnu::always_inline]] inline bool TaskState::RunCalled(PromiseBase& awaiter, CalledJoin& join,
+                                                        bool sole) noexcept {
+  run = &RunDone;
+  ThreadState& thread = thread_state;
+  // A thread that blocks in it is to be known by it.
+  Atomic<const void*>* const shown = thread.shown_task;
+  const void* const outer = shown != nullptr ? shown->load(kRelaxed) : nullptr;
+  if (shown != nullptr) shown->store(this, kRelaxed);
+  if (thread.watcher != nullptr) [[unlikely]]
+    thread.watcher->OnResume(*promise_);
+  thread.context = &context_;
+  if (join.outer != nullptr) [[likely]]
+    thread.joins = &join;
+  const bool ended = Call(*promise_);
+  thread.joins = join.below;
+  if (ended) [[likely]] {
+    promise_ = nullptr;
+    // What it could have seen of a stop for as long as it ran counts for how it ended.
+    if (join.outer != nullptr && join.outer->stop_requested()) [[unlikely]]
+      stop_.RequestStop();
+    if (sole && siblings_ == nullptr) {
+      FinishForSole();
+    } else {
+      Finish();
+    }
+    thread.context = awaiter.context;
+    if (thread.watcher != nullptr) [[unlikely]]
+      thread.watcher->OnResume(awaiter);
+  }
+  if (shown != nullptr) shown->store(outer, kRelaxed);
+  return ended;
 }
 
 bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
-  PLAIT_CHECK(waiter.context->task != &state_, "a task cannot await itself: it would never end");
-  waiter_ = &waiter;
-  note_.kind = &kJoinKind;
-  note_.state = &state_;
-  SetAwaitNote(waiter, note_);
-  stop_.self = this;
-  stop_.run = [](WorkItem& item) noexcept { static_cast<Stop&>(item).self->state_.Cancel(); };
-  StopState* const stop = waiter.context->stop;
+  const TaskContext& context = *waiter.context;
+  PLAIT_CHECK(context.task != &state_, "a task cannot await itself: it would never end");
+  kind = &kJoinKind;
+  SetAwaitNote(waiter, *this);
+  StopState* const stop = context.stop;
   // Then it may end without running.
   if (stop != nullptr && stop->stop_requested_here()) [[unlikely]]
     state_.Cancel();
-  StopNode* link = stop == nullptr ? nullptr : &stop_;
-  const bool called = state_.TakeIfNext(waiter);
-  if (called && RunCalled(waiter, link)) {
-    waiter.next = nullptr;
-    if (link == &stop_) waiter_ = nullptr;
-    return false;
+  if (!state_.TakeIfNext(waiter)) return Wait(waiter, /*called=*/false);
+  CalledJoin join{
+      .inner = state_.context().stop, .outer = stop, .link = &link_, .below = thread_state.joins};
+  const bool ended = state_.RunCalled(waiter, join, sole_);
+  if (join.link == nullptr) [[unlikely]]
+    NoteRegistered(waiter);
+  if (!ended) [[unlikely]]
+    return Wait(waiter, /*called=*/true);
+  waiter.next = nullptr;
+  return false;
+}
+
+bool JoinAwaiterBase::Wait(PromiseBase& waiter, bool called) noexcept {
+  if (StopState* const stop = waiter.context->stop; stop != nullptr && !registered_) {
+    NoteRegistered(waiter);
+    auto* const link = ::new (static_cast<void*>(&link_)) StopLink(*state_.context().stop);
+    if (!stop->Register(*link)) state_.Cancel();
   }
-  if (link != nullptr && !stop->Register(*link)) state_.Cancel();
-  done_.self = this;
-  done_.run = [](WorkItem& item) noexcept { static_cast<Done&>(item).self->waiter_->Schedule(); };
+  auto* const done = ::new (static_cast<void*>(&done_)) Done(waiter);
   // From here on the task's end may resume, and free, the waiter on another thread.
-  if (state_.AddWaiter(done_)) return true;
+  if (state_.AddWaiter(*done)) return true;
   if (called) {
     // It went on on another thread and has ended; but this one may have to return (see Call).
     waiter.Schedule();
@@ -104,24 +180,12 @@ bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
   return YieldIfSpent(waiter);
 }
 
-bool JoinAwaiterBase::RunCalled(PromiseBase& waiter, StopNode*& link) noexcept {
-  if (link == nullptr) return state_.RunCalled(waiter, sole_);
-  ThreadState& thread = thread_state;
-  CalledJoin join{.inner = *state_.context().stop,
-                  .outer = *waiter.context->stop,
-                  .link = link,
-                  .below = thread.joins};
-  thread.joins = &join;
-  const bool ended = state_.RunCalled(waiter, sole_);
-  thread.joins = join.below;
-  link = join.link;
-  return ended;
+void JoinAwaiterBase::NoteRegistered(PromiseBase& waiter) noexcept {
+  registered_ = true;
+  ::new (static_cast<void*>(&done_)) Done(waiter);
 }
 
-void JoinAwaiterBase::Resume() noexcept {
-  if (waiter_ == nullptr) return;
-  if (StopState* stop = waiter_->context->stop) stop->Unregister(stop_);
-}
+void JoinAwaiterBase::Unregister() noexcept { done_.waiter.context->stop->Unregister(link_); }
 
 }  // namespace internal
 }  // namespace plait

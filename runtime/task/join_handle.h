@@ -103,7 +103,7 @@ namespace internal {
 
 // Waits for a task. A cancel of the waiting task is passed on to the awaited one, whose end is then
 // awaited all the same: the result has a type that could not say otherwise.
-class JoinAwaiterBase {
+class JoinAwaiterBase : private AwaitNote {
  public:
   // `sole`: the handle was given up to this await, so that nobody uses it meanwhile.
   JoinAwaiterBase(TaskState& state, bool sole) noexcept : state_(state), sole_(sole) {}
@@ -117,33 +117,43 @@ class JoinAwaiterBase {
   }
 
   // What such an await's note tells of.
-  static const TaskState& Awaited(const AwaitNote& note) noexcept;
+  static const TaskState& Awaited(const AwaitNote& note) noexcept {
+    return static_cast<const JoinAwaiterBase&>(note).state_;
+  }
 
  protected:
   ~JoinAwaiterBase() = default;
-  void Resume() noexcept;
+  void Resume() noexcept {
+    if (registered_) [[unlikely]]
+      Unregister();
+  }
   bool sole() const noexcept { return sole_; }
 
   TaskState& state_;
 
  private:
+  struct Done : WorkItem {
+    explicit Done(PromiseBase& promise) noexcept;
+
+    PromiseBase& waiter;
+  };
+
   bool Suspend(PromiseBase& waiter) noexcept;
-  // Runs the task as one that was called. True if it has ended. `link`, if any, passes a stop of
-  // the waiter's on to it; null once it is registered.
-  bool RunCalled(PromiseBase& waiter, StopNode*& link) noexcept;
+  // Where it has to wait. `called`: the task has begun, on this stack.
+  bool Wait(PromiseBase& waiter, bool called) noexcept;
+  // It is registered for a stop of the waiter's.
+  void NoteRegistered(PromiseBase& waiter) noexcept;
+  void Unregister() noexcept;
 
   const bool sole_;
-
-  struct Note : AwaitNote {
-    const TaskState* state;
-  } note_;
-  struct Done : WorkItem {
-    JoinAwaiterBase* self = nullptr;
-  } done_;
-  struct Stop : StopNode {
-    JoinAwaiterBase* self = nullptr;
-  } stop_;
-  PromiseBase* waiter_ = nullptr;  // null: did not suspend, and nothing is registered
+  bool registered_ = false;
+  // Neither is made before it is needed: mostly the task is called, and ends without a wait.
+  union {
+    Done done_;
+  };
+  union {
+    StopLink link_;
+  };
 };
 
 template <class T>

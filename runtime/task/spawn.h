@@ -38,12 +38,17 @@ void StartSpawned(TaskState& state) noexcept;
 // Those of `options`, or else of the running coroutine.
 const TaskLocalNode* SpawnLocals(const SpawnOptions& options) noexcept;
 
+// Without a name.
+template <class T>
+[[gnu::always_inline]] inline TaskRef<TaskStateOf<T>> MakeTaskState(Task<T>& task) {
+  TaskPromise<T>* promise = task.Release();
+  PLAIT_CHECK(promise != nullptr, "spawning a Task that was moved from or awaited before");
+  return TaskRef<TaskStateOf<T>>(new TaskStateOf<T>(*promise));
+}
 template <class T>
 TaskRef<TaskStateOf<T>> MakeTaskState(Task<T> task, absl::string_view name,
                                       const TaskName* lasting_name = nullptr) {
-  TaskPromise<T>* promise = task.Release();
-  PLAIT_CHECK(promise != nullptr, "spawning a Task that was moved from or awaited before");
-  TaskRef<TaskStateOf<T>> state(new TaskStateOf<T>(*promise));
+  TaskRef<TaskStateOf<T>> state = MakeTaskState(task);
   if (lasting_name != nullptr) {
     state->set_name(*lasting_name);
   } else {
@@ -65,7 +70,7 @@ void BlockOnState(Executor& executor, TaskState& state);
 // pooled blocks of memory, one of them the coroutine's own frame.
 template <class T>
 JoinHandle<T> Spawn(Task<T> task) {
-  auto state = internal::MakeTaskState(std::move(task), {});
+  auto state = internal::MakeTaskState(task);
   internal::StartSpawned(*state);
   return JoinHandle<T>(std::move(state));
 }

@@ -1,5 +1,6 @@
 #include "plait/runtime/task/stop_token.h"
 
+#include <new>
 #include <utility>
 
 #include "plait/runtime/core/spin_lock.h"
@@ -73,25 +74,27 @@ bool StopState::RequestStop() noexcept {
 bool StopState::AnyJoinRequested() const noexcept {
   const StopState* state = this;
   // What awaits the task may itself have been called by a join, which then is the one below.
-  for (const CalledJoin* join = thread_state.joins; join != nullptr && &join->inner == state;
+  for (const CalledJoin* join = thread_state.joins; join != nullptr && join->inner == state;
        join = join->below) {
-    state = &join->outer;
+    state = join->outer;
     if (state->stop_requested_here()) return true;
   }
   return false;
 }
 
 void PassOn(CalledJoin& join) noexcept {
-  StopNode* const link = std::exchange(join.link, nullptr);
-  if (link != nullptr && !join.outer.RegisterHere(*link)) join.inner.RequestStop();
+  StopLink* const room = std::exchange(join.link, nullptr);
+  if (room == nullptr) return;
+  auto* const link = ::new (static_cast<void*>(room)) StopLink(*join.inner);
+  if (!join.outer->RegisterHere(*link)) join.inner->RequestStop();
 }
 
 void StopState::PassJoins() noexcept {
   const StopState* state = this;
-  for (CalledJoin* join = thread_state.joins; join != nullptr && &join->inner == state;
+  for (CalledJoin* join = thread_state.joins; join != nullptr && join->inner == state;
        join = join->below) {
     PassOn(*join);
-    state = &join->outer;
+    state = join->outer;
   }
 }
 

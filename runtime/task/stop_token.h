@@ -160,6 +160,15 @@ class StopState {
   HomeLock lock_;  // last: who has a state goes on in its padding
 };
 
+// Passes a stop on to another state.
+struct StopLink : StopNode {
+  explicit StopLink(StopState& state) noexcept
+      : StopNode(+[](WorkItem& item) noexcept { static_cast<StopLink&>(item).to.RequestStop(); }),
+        to(state) {}
+
+  StopState& to;
+};
+
 // A join that has called the task it awaits (join_handle.h), which runs on the stack of this
 // thread, above the join. A stop of who awaits it is to reach the task; but while it runs nobody
 // but itself asks whether it has, and mostly it ends before anybody has to know. So the join
@@ -167,9 +176,9 @@ class StopState {
 // state too when it looks at its own; and the join is registered after all when something wants to
 // be told of a stop of the task's, when others get its token, and when it waits.
 struct CalledJoin {
-  StopState& inner;   // of the task that is called
-  StopState& outer;   // of the coroutine that awaits it
-  StopNode* link;     // stops `inner`; null once it is registered with `outer`
+  StopState* inner;   // of the task that is called
+  StopState* outer;   // of the coroutine that awaits it
+  StopLink* link;     // room for one, which stops `inner`; null once `outer` has it
   CalledJoin* below;  // the one that was called before, on this stack
 };
 

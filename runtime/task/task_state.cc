@@ -10,42 +10,19 @@
 #include "plait/runtime/task/task_local.h"
 
 namespace plait::internal {
-namespace {
 
-// Unique numbers, handed to threads by the block so that a spawn does not touch shared memory for
-// one.
-uint64_t NextTaskId() noexcept {
+constinit thread_local TaskIds task_ids;
+
+uint64_t NextIdOfNewBlock() noexcept {
   constexpr uint64_t kBlock = 1024;
   static constinit Atomic<uint64_t> next_block{1};
-  struct Range {
-    uint64_t next = 0;
-    uint64_t end = 0;
-  };
-  static constinit thread_local Range range;
-  if (range.next == range.end) {
-    range.next = next_block.fetch_add(kBlock, kRelaxed);
-    range.end = range.next + kBlock;
-  }
-  return range.next++;
+  task_ids.next = next_block.fetch_add(kBlock, kRelaxed);
+  task_ids.end = task_ids.next + kBlock;
+  return task_ids.next++;
 }
-
-}  // namespace
 
 constinit WorkItem TaskState::kDone;
 constinit WorkItem TaskState::kLocked;
-
-TaskState::TaskState(PromiseBase& promise) noexcept : TaskState(&RunStart) { Take(promise); }
-
-TaskState::TaskState(RunFunction start) noexcept : WorkItem(start), id_(NextTaskId()) {
-  context_.stop = &stop_;
-  context_.task = this;
-}
-
-void TaskState::Take(PromiseBase& coroutine) noexcept {
-  promise_ = &coroutine;
-  coroutine.context = &context_;
-  coroutine.continuation = this;
-}
 
 void TaskState::StartWith(PromiseBase& coroutine) noexcept {
   Take(coroutine);
@@ -53,9 +30,10 @@ void TaskState::StartWith(PromiseBase& coroutine) noexcept {
   ResumeTask(coroutine);
 }
 
-TaskState::~TaskState() {
+void TaskState::DropRest() noexcept {
   if (promise_ != nullptr) promise_->handle().destroy();  // never started
-  UnrefLocals(context_.locals);
+  if (context_.locals != nullptr) [[unlikely]]
+    UnrefLocals(context_.locals);
   delete ExtrasIn(extras_.load(kRelaxed));
 }
 
@@ -88,13 +66,30 @@ void TaskState::Adopt(Executor& executor, TaskGroup* group, const TaskLocalNode*
   AdoptAs(own, executor, group, locals);
 }
 
-void TaskState::StartIn(const TaskContext& spawner) noexcept {
-  AdoptAs(/*own=*/true, *spawner.executor, nullptr, spawner.locals);
-  if (spawner.executor == thread_state.list_executor) {
+inline void TaskState::ScheduleHere(Executor& executor) noexcept {
+  if (&executor == thread_state.list_executor) {
     thread_state.local_ready->Push(*this);
   } else {
-    spawner.executor->Schedule(*this);
+    executor.Schedule(*this);
   }
+}
+
+void TaskState::StartIn(const TaskContext& spawner) noexcept {
+  Executor& executor = *spawner.executor;
+  // As AdoptAs does.
+  context_.executor = &executor;
+  references_.store(2, kRelaxed);
+  own_ = true;
+  if (spawner.locals != nullptr || executor.hooks().observer != nullptr ||
+      !executor.tasks().AddQuickly(*this)) [[unlikely]] {
+    return StartAtLength(spawner);
+  }
+  ScheduleHere(executor);
+}
+
+void TaskState::StartAtLength(const TaskContext& spawner) noexcept {
+  AdoptAs(/*own=*/true, *spawner.executor, nullptr, spawner.locals);
+  ScheduleHere(*spawner.executor);
 }
 
 void TaskState::Start(bool eager) noexcept {
@@ -138,13 +133,8 @@ void TaskState::Reject(absl::Status status) noexcept {
   MarkDone();
 }
 
-void TaskState::NoteEnding() noexcept {
-  ending_ = HowItEnded();
-  if (ending_ == TaskObserver::Ending::kCancelled) [[unlikely]]
-    AppendReason();
-  if (TaskObserver* observer = context_.executor->hooks().observer) [[unlikely]] {
-    observer->OnEnd({.id = id_, .name = name()}, ending_);
-  }
+void TaskState::TellOfEnding() noexcept {
+  context_.executor->hooks().observer->OnEnd({.id = id_, .name = name()}, ending_);
 }
 
 void TaskState::Finish() noexcept {
@@ -156,67 +146,6 @@ void TaskState::Finish() noexcept {
     context_.executor->tasks().Remove(*this, own_);
   }
   Unref();
-}
-
-void TaskState::FinishForSole() noexcept {
-  NoteEnding();
-  // First, as the others who may have come to know of it found it there. The executor is not gone
-  // by this: the awaiter is a part of a task of its own.
-  context_.executor->tasks().Remove(*this, own_);
-  // Acquire: what those who found it, and gave up their references, have left. Two: the task's own,
-  // and the handle of who awaits it.
-  if (references_.load(kAcquire) == 2 && waiters_.load(kRelaxed) == nullptr) [[likely]] {
-    waiters_.store(&kDone, kRelaxed);
-    references_.store(1, kRelaxed);
-    return;
-  }
-  MarkDone();
-  Unref();
-}
-
-bool TaskState::TakeIfNext(const PromiseBase& awaiter) noexcept {
-  Executor* const executor = awaiter.context->executor;
-  ThreadState& thread = thread_state;
-  // Cancelled ones may not have to run; what stands in for a coroutine (Select) has others to wait
-  // for besides; and now and then it is the others' turn.
-  if (context_.executor != executor || awaiter.run == &ProxyPromise::RunProxy ||
-      thread.budget < kReadyAwaitsOfCall || stop_.stop_requested()) {
-    return false;
-  }
-  if (executor == thread.list_executor) {
-    // In debug mode each item's time is told. (A Strand's turn is one item, whatever runs in it.)
-    if (executor->hooks().debug || !thread.local_ready->PopOnly(*this)) return false;
-  } else if (!executor->TakeIfNext(*this)) {
-    return false;
-  }
-  thread.budget -= kReadyAwaitsOfCall;
-  return true;
-}
-
-bool TaskState::RunCalled(PromiseBase& awaiter, bool sole) noexcept {
-  run = &RunDone;
-  ThreadState& thread = thread_state;
-  // A thread that blocks in it is to be known by it.
-  Atomic<const void*>* const shown = thread.shown_task;
-  const void* const outer = shown != nullptr ? shown->load(kRelaxed) : nullptr;
-  if (shown != nullptr) shown->store(this, kRelaxed);
-  if (thread.watcher != nullptr) [[unlikely]]
-    thread.watcher->OnResume(*promise_);
-  thread.context = &context_;
-  const bool ended = Call(*promise_);
-  if (ended) [[likely]] {
-    promise_ = nullptr;
-    if (sole && siblings_ == nullptr) {
-      FinishForSole();
-    } else {
-      Finish();
-    }
-    thread.context = awaiter.context;
-    if (thread.watcher != nullptr) [[unlikely]]
-      thread.watcher->OnResume(awaiter);
-  }
-  if (shown != nullptr) shown->store(outer, kRelaxed);
-  return ended;
 }
 
 void TaskState::AppendReason() {

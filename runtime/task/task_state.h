@@ -59,6 +59,21 @@ struct TaskExtras {
   TaskExtras() noexcept { groups.previous = groups.next_task = &groups; }
 };
 
+// Unique numbers, handed to threads by the block so that a spawn does not touch shared memory for
+// one.
+struct TaskIds {
+  uint64_t next = 0;
+  uint64_t end = 0;
+};
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local TaskIds task_ids;
+uint64_t NextIdOfNewBlock() noexcept;
+inline uint64_t NextTaskId() noexcept {
+  if (task_ids.next == task_ids.end) [[unlikely]]
+    return NextIdOfNewBlock();
+  return task_ids.next++;
+}
+
+// What most tasks come by, each once, is in line; what few need is not.
 class TaskState : public WorkItem, public TaskLink {
  public:
   static void* operator new(size_t size) { return AllocateFrame(size); }
@@ -80,11 +95,13 @@ class TaskState : public WorkItem, public TaskLink {
   void StartIn(const TaskContext& spawner) noexcept;
 
   // On the thread of `awaiter`, a coroutine that runs: takes the task out of its queue if it is
-  // what this thread would run next and may run here. Then it is the caller's to call.
-  [[nodiscard]] bool TakeIfNext(const PromiseBase& awaiter) noexcept;
+  // what this thread would run next and may run here. Then it is the caller's to call. (This and
+  // RunCalled are in line with the await in join_handle.cc.)
+  [[nodiscard]] inline bool TakeIfNext(const PromiseBase& awaiter) noexcept;
   // Then: runs it up to its first wait. True if it has ended. Else the awaiter must be suspended,
-  // as after Call. `sole`: only who awaits it has a handle, which nobody uses meanwhile.
-  [[nodiscard]] bool RunCalled(PromiseBase& awaiter, bool sole) noexcept;
+  // as after Call. `join` is of the awaiter. `sole`: only who awaits it has a handle, which nobody
+  // uses meanwhile.
+  [[nodiscard]] inline bool RunCalled(PromiseBase& awaiter, CalledJoin& join, bool sole) noexcept;
 
   // Instead of Start: the task is done at once and never ran, with `status` if its type can carry
   // it.
@@ -148,11 +165,23 @@ class TaskState : public WorkItem, public TaskLink {
   virtual std::exception_ptr exception() const = 0;
 
  protected:
-  explicit TaskState(PromiseBase& promise) noexcept;
+  // (`id` is made before the object is begun, so that this writes each of its fields once.)
+  explicit TaskState(PromiseBase& promise, uint64_t id = NextTaskId()) noexcept
+      : TaskState(&RunStart, id) {
+    Take(promise);
+  }
   // One whose coroutine is made when it starts: `start`, which is run in place of that, calls
   // StartWith. It has no handle, so nobody calls it as a Task.
-  explicit TaskState(RunFunction start) noexcept;
-  virtual ~TaskState();
+  explicit TaskState(RunFunction start, uint64_t id = NextTaskId()) noexcept
+      : WorkItem(start, Unlinked()), id_(id) {
+    context_.stop = &stop_;
+    context_.task = this;
+  }
+  virtual ~TaskState() {
+    if (promise_ != nullptr || context_.locals != nullptr || extras_.load(kRelaxed) != 0)
+        [[unlikely]]
+      DropRest();
+  }
 
   // Takes the coroutine, and runs it up to its first wait.
   void StartWith(PromiseBase& coroutine) noexcept;
@@ -162,25 +191,44 @@ class TaskState : public WorkItem, public TaskLink {
   // Called once, when the coroutine has ended, before anybody hears of it. Types that can't say
   // that they were cancelled count as cancelled if that was asked.
   virtual TaskObserver::Ending HowItEnded() = 0;
+  // For that: a stop of who has called it has been passed on by then.
+  bool cancel_arrived() const noexcept { return stop_.stop_requested_here(); }
 
  private:
   // Adopt, by `group`, or by the executor.
   inline void AdoptAs(bool own, Executor& executor, TaskGroup* group,
                       const TaskLocalNode* locals) noexcept;
+  // Start of one that is not eager, on a thread of `executor`.
+  inline void ScheduleHere(Executor& executor) noexcept;
+  // StartIn where there is more to do than mostly.
+  void StartAtLength(const TaskContext& spawner) noexcept;
   static void RunStart(WorkItem& item) noexcept;
   static void RunDone(WorkItem& item) noexcept;
-  void Take(PromiseBase& coroutine) noexcept;
+  void Take(PromiseBase& coroutine) noexcept {
+    promise_ = &coroutine;
+    coroutine.context = &context_;
+    coroutine.continuation = this;
+  }
   void Finish() noexcept;
   // Finish of one that was called with `sole`: the same without a locked instruction, where it is
   // so that nobody else knows of the task.
-  void FinishForSole() noexcept;
+  inline void FinishForSole() noexcept;
   // How it ended, before anybody hears of it.
-  void NoteEnding() noexcept;
+  void NoteEnding() noexcept {
+    ending_ = HowItEnded();
+    if (ending_ == TaskObserver::Ending::kCancelled) [[unlikely]]
+      AppendReason();
+    if (context_.executor->hooks().observer != nullptr) [[unlikely]]
+      TellOfEnding();
+  }
+  void TellOfEnding() noexcept;
   // Puts the reason of a cancel into the status that the task ends with.
   void AppendReason();
   // Tells of an error that nobody has seen and nobody can see any more.
   void ReportLost() const noexcept;
   void Destroy() noexcept;
+  // The destructor's, of what few have by then.
+  void DropRest() noexcept;
   // Made when first needed. Any thread.
   TaskExtras& extras();
   // What extras_ holds: nothing, extras, or no more than a TaskName, told apart by the lowest bit
@@ -251,7 +299,7 @@ class TaskStateOf final : public TaskState {
       if (status.ok()) return Ending::kOk;
       return absl::IsCancelled(status) ? Ending::kCancelled : Ending::kFailed;
     } else {
-      return cancel_requested() ? Ending::kCancelled : Ending::kOk;
+      return cancel_arrived() ? Ending::kCancelled : Ending::kOk;
     }
   }
 

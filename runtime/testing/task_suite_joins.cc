@@ -16,6 +16,7 @@
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_group.h"
 #include "plait/runtime/task/task_local.h"
+#include "plait/runtime/task/uncancellable.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/runtime/time/sleep.h"
@@ -208,6 +209,24 @@ TEST_P(TaskSuite, ACancelReachesThoseThatAreAwaitedAtOnceOneByAnother) {
     co_await handle;
     EXPECT_TRUE(handle.cancelled());
     EXPECT_EQ(seen, (std::vector<bool>{false, true, true}));
+  });
+}
+
+TEST_P(TaskSuite, ACancelDoesNotReachATaskThatIsAwaitedAtOnceWhereItsAwaiterHearsOfNone) {
+  Await([]() -> Task<void> {
+    std::vector<bool> seen;
+    auto spawn = [&seen](TaskHandle whom) -> Task<bool> {
+      JoinHandle<void> child = Spawn(CancelAndLook(std::move(whom), &seen));
+      co_await child;
+      co_return child.cancelled();
+    };
+    auto parent = [&spawn]() -> Task<void> {
+      const bool cancelled = co_await Uncancellable(spawn(CurrentTask()));
+      EXPECT_FALSE(cancelled);
+      EXPECT_TRUE(CurrentStopToken().stop_requested());
+    };
+    co_await Spawn(parent());
+    EXPECT_EQ(seen, (std::vector<bool>{false, false}));
   });
 }
 
