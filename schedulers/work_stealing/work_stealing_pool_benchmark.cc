@@ -102,7 +102,7 @@ void BM_PostFromOutside(benchmark::State& state) {
   for (auto _ : state) {
     answer.there.store(false, internal::kRelaxed);
     pool.Schedule(answer);
-    for (int round = 0; !answer.there.load(internal::kAcquire); ++round) internal::SpinWait(0);
+    while (!answer.there.load(internal::kAcquire)) internal::SpinWait(0);
   }
 }
 BENCHMARK(BM_PostFromOutside)->Arg(0)->Arg(1)->Arg(2)->UseRealTime();
