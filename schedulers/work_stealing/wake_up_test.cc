@@ -3,11 +3,6 @@
 //
 // Traps: the wake-up lost between check and park, which is a hang here. In each test nobody but the
 // worker that a post wakes could run what it posts.
-#include <sys/resource.h>
-
-#include <cstdint>
-
-#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
@@ -126,28 +121,6 @@ TEST(WakeUpTest, PostsOfSeveralThreadsAreAllRunWhileWorkersPark) {
   Thread other = StartThread("poster", post);
   post();
   other.join();
-}
-
-absl::Duration ProcessorTime() {
-  rusage used = {};
-  EXPECT_EQ(getrusage(RUSAGE_SELF, &used), 0);
-  return absl::DurationFromTimeval(used.ru_utime) + absl::DurationFromTimeval(used.ru_stime);
-}
-
-// Real time has to pass for that, as it is real time that a worker must not burn; no other
-// program's share of the processors is counted.
-constexpr absl::Duration kIdle = absl::Milliseconds(500);
-
-TEST(WakeUpTest, AnIdlePoolTakesLessThanAHundredthOfAProcessor) {
-  WorkStealingPool pool({.threads = 4});
-  Counted item;
-  for (int round = 0; round < 100; ++round) {  // so that spinning has just paid
-    pool.Schedule(item);
-    Until([&] { return item.runs.load(kAcquire) == round + 1; });
-  }
-  const absl::Duration before = ProcessorTime();
-  BlockOn(pool, []() -> Task<void> { static_cast<void>(co_await Sleep(kIdle)); }());
-  EXPECT_LT(ProcessorTime() - before, kIdle / 100);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // What do the pool's smallest steps cost: a post, a spawn and its join, a yield, a message from
 // task to task, a wake-up from another thread? And what does it cost while it has nothing to do
-// (BM_IdleCpu, in percent of one processor)?
+// (BM_IdleCpu, in percent of one processor, by each IdlePolicy)?
 #include <cstdint>
 #include <ctime>
 #include <vector>
@@ -108,7 +108,7 @@ void BM_PostFromOutside(benchmark::State& state) {
 BENCHMARK(BM_PostFromOutside)->Arg(0)->Arg(1)->Arg(2)->UseRealTime();
 
 void BM_IdleCpu(benchmark::State& state) {
-  WorkStealingPool pool({.threads = 8});
+  WorkStealingPool pool({.threads = 8, .idle = static_cast<IdlePolicy>(state.range(0))});
   BlockOn(pool, SpawnMany(1000));
   double seconds = 0;
   double busy = 0;
@@ -121,7 +121,7 @@ void BM_IdleCpu(benchmark::State& state) {
   }
   state.counters["percent"] = 100 * busy / seconds;
 }
-BENCHMARK(BM_IdleCpu)->UseRealTime()->Iterations(1);
+BENCHMARK(BM_IdleCpu)->Arg(0)->Arg(1)->Arg(2)->UseRealTime()->Iterations(1);
 
 }  // namespace
 }  // namespace plait

@@ -3,11 +3,20 @@
 // Traps faced: (4) a wake-up lost between check and park, in the suite and below.
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
+#include <algorithm>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
+#include "absl/synchronization/barrier.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
@@ -16,7 +25,9 @@
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/parallel/invoke.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/task/promise.h"
 #include "plait/runtime/testing/pool_suite.h"
+#include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/until.h"
 
 namespace plait {
@@ -243,6 +254,92 @@ TEST(WorkStealingPoolTest, TwoTasksThatWakeEachOtherForEverStarveNobody) {
   };
   BlockOn(pool, body());
 }
+
+// By a virtual clock, as nobody else then takes the other task over, however slow the thread is.
+TEST(WorkStealingPoolTest, ATaskThatNeverHasToWaitLetsOthersHaveTheirTurnAfter128Awaits) {
+  static_assert(internal::kReadyAwaits == 128);
+  TestClock clock;
+  WorkStealingPool pool({.threads = 1, .clock = &clock});
+  const auto body = [&]() -> Task<void> {
+    Event set(/*set=*/true);
+    co_await Yield();  // from here on it has its whole budget
+    absl::Notification ran;
+    JoinHandle<void> sibling = Spawn(Set(&ran));
+    int awaits = 0;
+    for (; !ran.HasBeenNotified(); ++awaits) {  // or for ever
+      const absl::Status waited = co_await set.Wait();
+      EXPECT_TRUE(waited.ok()) << waited;
+    }
+    EXPECT_EQ(awaits, 128 + 1);
+    co_await sibling;
+  };
+  BlockOn(pool, body());
+}
+
+#if defined(__linux__)
+// What `look` gives on each of the pool's threads.
+template <class Look>
+auto OnEachThread(WorkStealingPool& pool, Look look) {
+  using Seen = decltype(look());
+  absl::Mutex mutex;
+  std::vector<Seen> all;
+  auto* const barrier = new absl::Barrier(pool.threads());
+  const auto note = [&]() -> Task<void> {
+    Seen seen = look();
+    {
+      const absl::MutexLock hold(&mutex);
+      all.push_back(std::move(seen));
+    }
+    co_await pool_programs::MeetAt(barrier);  // so that no thread has two of them
+  };
+  std::vector<JoinHandle<void>> handles;
+  for (int i = 0; i < pool.threads(); ++i) handles.push_back(Spawn(note(), {.executor = &pool}));
+  const auto join = [&]() -> Task<void> {
+    for (JoinHandle<void>& handle : handles) co_await handle;
+  };
+  BlockOn(pool, join());
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+TEST(WorkStealingPoolTest, ItsThreadsHaveItsNameAndTheirNumbers) {
+  WorkStealingPool pool({.threads = 3, .name = "harvest"});
+  const auto name = [] {
+    char text[16] = "";
+    EXPECT_EQ(pthread_getname_np(pthread_self(), text, sizeof(text)), 0);
+    return std::string(text);
+  };
+  EXPECT_EQ(OnEachThread(pool, name),
+            std::vector<std::string>({"harvest 0", "harvest 1", "harvest 2"}));
+}
+
+// The processors that this thread may run on.
+std::vector<int> Processors() {
+  cpu_set_t allowed;
+  EXPECT_EQ(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+  std::vector<int> processors;
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(i, &allowed)) processors.push_back(i);
+  }
+  return processors;
+}
+
+TEST(WorkStealingPoolTest, ThreadsThatArePinnedHaveAProcessorEachAndShareThemWhereTheyAreMore) {
+  bool can_pin = false;
+  StartThread("pinned", [&] { can_pin = PinThread(0); }).join();
+  if (!can_pin) GTEST_SKIP() << "the system does not pin threads here";
+  const std::vector<int> processors = Processors();
+  const auto count = static_cast<int>(processors.size());
+  for (const int threads : {count, 2 * count}) {
+    std::vector<std::vector<int>> expected;
+    for (int i = 0; i < threads; ++i) expected.push_back({processors[i / (threads / count)]});
+    WorkStealingPool pool({.threads = threads, .pin = true});
+    EXPECT_EQ(OnEachThread(pool, Processors), expected);
+  }
+  WorkStealingPool free({.threads = 2});
+  EXPECT_EQ(OnEachThread(free, Processors), std::vector<std::vector<int>>(2, processors));
+}
+#endif
 
 TEST(WorkStealingPoolTest, AReactorThatCannotBeMadeIsTheResultOfCreate) {
   int made = 0;

@@ -14,6 +14,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/worker.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
@@ -108,7 +109,7 @@ TEST_P(WorkStealingReactorsTest, AThousandPoolsThatCameAndWentLeaveNoThreadDescr
 // A socket that always has something does not keep its worker from the rest: a timer, a task that
 // yields, posts from outside, and another socket.
 TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
-  for (const int threads : {1, 2}) {
+  for (const int threads : {1, 2, 8}) {
     const auto pool = MakePool(threads);
     FdPair busy = MakeSocketPair();
     FdPair other = MakeSocketPair();
@@ -137,6 +138,39 @@ TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
     };
     BlockOn(*pool, body());
   }
+}
+
+// Whoever steals the task between its waits: each goes on at the worker that has its timer or its
+// operation, which for a descriptor is the first that used it.
+TEST_P(WorkStealingReactorsTest, AWaitGoesOnOnTheWorkerThatSubmittedIt) {
+  const auto pool = MakePool(4);
+  const auto waits = [](int fd) -> Task<void> {
+    const Worker* home = nullptr;
+    for (int i = 0; i < 100; ++i) {
+      co_await Yield();
+      const Worker* const here = Worker::Current();
+      const absl::Status slept = co_await Sleep(absl::Microseconds(10));
+      EXPECT_TRUE(slept.ok()) << slept;
+      EXPECT_EQ(Worker::Current(), here);
+      co_await Yield();
+      if (home == nullptr) home = Worker::Current();
+      const absl::StatusOr<uint32_t> events = co_await io::Poll(fd, kPollReadable);
+      EXPECT_TRUE(events.ok()) << events.status();
+      EXPECT_EQ(Worker::Current(), home);
+    }
+  };
+  std::vector<FdPair> pairs;
+  for (int i = 0; i < 8; ++i) pairs.push_back(MakeSocketPair());
+  const auto body = [&]() -> Task<void> {
+    std::vector<JoinHandle<void>> tasks;
+    for (const FdPair& pair : pairs) tasks.push_back(Spawn(waits(pair.first.get())));
+    for (const FdPair& pair : pairs) {
+      co_await Yield();
+      WriteAll(pair.second.get(), "x");
+    }
+    for (JoinHandle<void>& task : tasks) co_await task;
+  };
+  BlockOn(*pool, body());
 }
 
 TEST_P(WorkStealingReactorsTest, WhatACompletionMakesReadyIsStolen) {
