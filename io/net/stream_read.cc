@@ -27,6 +27,15 @@ constexpr int32_t kUnannounced = std::numeric_limits<int32_t>::max();
 
 }  // namespace
 
+StreamRead::StreamRead(StreamRef&& state, bool fills, bool tells) noexcept
+    : HomeWait(&OnStop<&CancelRead>),
+      IoOperation(&Delivered),
+      fills_(fills),
+      tells_(tells),
+      state_(std::move(state)) {
+  opcode = IoOpcode::kRead;
+}
+
 void StreamRead::Carry(PromiseBase& waiter, Worker& home) noexcept {
   StartAt<&StartHere, &CancelRead>(waiter, home, kReadNote);
 }
@@ -65,7 +74,8 @@ inline bool StreamRead::GoesOn() noexcept {
 bool StreamRead::IsDone() noexcept {
   StreamState* const state = state_.get();
   refusal_ = state == nullptr ? StreamRefusal::kClosed : state->RefusalToRead();
-  if (refusal_ != StreamRefusal::kNone) return true;
+  if (refusal_ != StreamRefusal::kNone) [[unlikely]]
+    return true;
   StreamTarget* const into = target();
   if (into != nullptr && state->incoming_.size() >= into->least) {
     if (StopRequested()) return false;
@@ -84,7 +94,8 @@ bool StreamRead::IsDone() noexcept {
     if (shots.ended()) state->EndShots(nullptr);
   }
   result = state->read_error();
-  if (result < 0) return true;
+  if (result < 0) [[unlikely]]
+    return true;
   // Any byte is enough: of one that needs more, and then fails, what it took would have to go back.
   return state->reads_itself() && (fills_ || into->least == 1) && !state->drained_ &&
          !StopRequested() && state->is_home(Worker::Current()) && SpendBudget() && TryNow(*state);
@@ -92,7 +103,7 @@ bool StreamRead::IsDone() noexcept {
 
 inline void StreamRead::AwaitInput(StreamState& state) noexcept {
   opcode = IoOpcode::kAwaitInput;
-  if (state.reads_itself() && !state.drained_ && !found_nothing_) {
+  if (state.reads_itself() && !state.drained_ && !found_nothing_) [[unlikely]] {
     // Nobody has looked yet: as if the reactor had told of it.
     result = kUnannounced;
     reactor_slot[0] = nullptr;
@@ -126,7 +137,7 @@ inline void StreamRead::StartInLine(StreamState& state) noexcept {
     return;
   }
   using Reading = StreamState::Reading;
-  if (state.reading_ == Reading::kUnknown) {
+  if (state.reading_ == Reading::kUnknown) [[unlikely]] {
     state.drained_ = true;  // or not: the reactor says so of a descriptor that it does not know
     // A pipe's writing end has no input to wait for, and only a read says so.
     state.reading_ = state.kind_ == StreamState::Kind::kFile          ? Reading::kReactorAtOnce
@@ -141,14 +152,15 @@ inline void StreamRead::StartInLine(StreamState& state) noexcept {
 void StreamRead::Start(StreamState& state) noexcept { StartInLine(state); }
 
 bool StreamRead::Wait(PromiseBase& waiter) noexcept {
-  if (gives_turn_) {
+  if (gives_turn_) [[unlikely]] {
     waiter.ScheduleLast();
     return true;
   }
   StreamState& state = *state_.get();
   Worker* const home = Worker::Current();
   refusal_ = state.ComeHome(home);
-  if (refusal_ != StreamRefusal::kNone) return false;
+  if (refusal_ != StreamRefusal::kNone) [[unlikely]]
+    return false;
   // Before Begin, which may have another thread go on with the coroutine if a stop came first.
   result = -ECANCELED;
   if (!Begin(waiter, *home, kReadNote)) return true;
@@ -188,13 +200,15 @@ void StreamRead::PutBack(StreamState& state) noexcept {
 void StreamRead::Delivered(WorkItem& item) noexcept {
   auto& self = static_cast<StreamRead&>(static_cast<IoOperation&>(item));
   StreamState& state = *self.state_.get();
-  if (self.by_shots()) return self.Happened();  // the stream was closed
-  if (self.opcode == IoOpcode::kAwaitInput && self.result >= 0) {
+  if (self.by_shots()) [[unlikely]]
+    return self.Happened();  // the stream was closed
+  if (self.opcode == IoOpcode::kAwaitInput && self.result >= 0) [[likely]] {
     const int32_t announced = self.result;
     state.drained_ = false;
     self.result = self.flag_a_ || state.closed() ? -ECANCELED : self.Receive(state, announced);
     self.found_nothing_ = self.result == -EAGAIN;
-    if (self.found_nothing_) return self.AwaitInput(state);
+    if (self.found_nothing_) [[unlikely]]
+      return self.AwaitInput(state);
   } else if (self.result == -EPERM && self.opcode == IoOpcode::kAwaitInput) {
     state.reading_ = StreamState::Reading::kReactorAtOnce;  // there are no events of it
     if (!self.flag_a_ && !state.closed()) return self.ReadRest(state);
@@ -217,8 +231,9 @@ void StreamRead::Delivered(WorkItem& item) noexcept {
   }
   state.reader_.store(nullptr, kRelaxed);
   // What the system says of a connection that this side has ended.
-  if (state.closed() && self.result <= 0) self.result = -ECANCELED;
-  if (self.result < 0) {
+  if (state.closed() && self.result <= 0) [[unlikely]]
+    self.result = -ECANCELED;
+  if (self.result < 0) [[unlikely]] {
     if (self.result != -ECANCELED) state.set_read_error(self.result);
     self.PutBack(state);
   }

@@ -36,14 +36,7 @@ class StreamRead : private HomeWait, private IoOperation {
  protected:
   // Of those that read ahead, one that `tells` is its caller's, who is told of the bytes; another
   // is part of a read that looks at what there is before, and what that leaves is yet to be told.
-  StreamRead(StreamRef state, bool fills, bool tells) noexcept
-      : HomeWait(&OnStop<&CancelRead>),
-        IoOperation(&Delivered),
-        fills_(fills),
-        tells_(tells),
-        state_(std::move(state)) {
-    opcode = IoOpcode::kRead;
-  }
+  StreamRead(StreamRef&& state, bool fills, bool tells) noexcept;
   ~StreamRead() = default;
   bool failed() const noexcept { return refusal_ != StreamRefusal::kNone || result < 0; }
   // How many bytes were read ahead.
@@ -127,10 +120,11 @@ inline StreamTarget* StreamRead::target() noexcept {
 // While it waits there is no memory for them.
 class [[nodiscard]] StreamFill final : public StreamRead {
  public:
-  StreamFill(StreamRef state, bool tells) noexcept
+  StreamFill(StreamRef&& state, bool tells) noexcept
       : StreamRead(std::move(state), /*fills=*/true, tells) {}
   absl::StatusOr<size_t> await_resume() const {
-    if (failed()) return Failure();
+    if (failed()) [[unlikely]]
+      return Failure();
     return filled();
   }
   // For OrReturn.
@@ -143,7 +137,7 @@ class [[nodiscard]] StreamFillAwaitable {
  public:
   explicit StreamFillAwaitable(StreamRef state) noexcept : state_(std::move(state)) {}
   StreamFill operator co_await() && noexcept { return StreamFill(std::move(state_), kTells); }
-  StreamFill operator co_await() const& noexcept { return StreamFill(state_, kTells); }
+  StreamFill operator co_await() const& noexcept { return StreamFill(StreamRef(state_), kTells); }
 
  private:
   StreamRef state_;

@@ -74,6 +74,13 @@ std::string StreamState::Name() const {
   return number < 0 ? std::string("a closed stream") : absl::StrCat("fd ", number);
 }
 
+void StreamRef::Hold(StreamState& state) noexcept { state.Ref(); }
+
+void StreamRef::Drop(StreamState& state) noexcept {
+  if (state.Unref()) [[unlikely]]
+    delete &state;
+}
+
 void StreamState::RefLocked() noexcept {
   const HomeLock::Bits bits = lock_.Lock();
   ++holders_;

@@ -77,7 +77,9 @@ enum class StreamRefusal : uint8_t {
 class StreamRef {
  public:
   StreamRef() = default;
-  inline explicit StreamRef(StreamState* state) noexcept;
+  explicit StreamRef(StreamState* state) noexcept : state_(state) {
+    if (state != nullptr) Hold(*state);
+  }
   StreamRef(const StreamRef& other) noexcept : StreamRef(other.state_) {}
   StreamRef(StreamRef&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   StreamRef& operator=(StreamRef other) noexcept {
@@ -85,7 +87,7 @@ class StreamRef {
     return *this;
   }
   ~StreamRef() {
-    if (state_ != nullptr) Drop();
+    if (state_ != nullptr) Drop(*state_);
   }
 
   StreamState* get() const noexcept { return state_; }
@@ -93,7 +95,10 @@ class StreamRef {
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
  private:
-  inline void Drop() noexcept;
+  // Calls, as a coroutine that awaits a stream has many of them and each is short: what is in line
+  // where it is awaited is fetched again after each return from the kernel.
+  static void Hold(StreamState& state) noexcept;
+  static void Drop(StreamState& state) noexcept;
 
   StreamState* state_ = nullptr;
 };
@@ -342,16 +347,6 @@ class StreamState final : private MultishotOwner {
 
 // There may be very many that wait for something to happen.
 static_assert(sizeof(StreamState) <= 88);
-
-// --- in line, as every request comes by here ---
-
-inline StreamRef::StreamRef(StreamState* state) noexcept : state_(state) {
-  if (state != nullptr) state->Ref();
-}
-
-inline void StreamRef::Drop() noexcept {
-  if (state_->Unref()) delete state_;
-}
 
 }  // namespace plait::internal
 

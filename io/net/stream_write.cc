@@ -29,14 +29,16 @@ bool StreamWrite::IsDone() noexcept {
   StreamState* const state = state_.get();
   refusal_ =
       state == nullptr ? StreamRefusal::kClosed : state->RefusalToWrite(kind_ == Kind::kFlush);
-  if (refusal_ != StreamRefusal::kNone) return true;
+  if (refusal_ != StreamRefusal::kNone) [[unlikely]]
+    return true;
   result_ = state->write_error();
-  if (result_ < 0) return true;
+  if (result_ < 0) [[unlikely]]
+    return true;
   if (StopRequested()) return false;
   if (kind_ == Kind::kFlush) return state->outgoing_ == nullptr;
   if (state->outgoing_ == nullptr && !rest_.empty()) {
     const int64_t sent = state->SendNow(rest_);
-    if (sent < 0) {
+    if (sent < 0) [[unlikely]] {
       result_ = static_cast<int>(sent);
       state->set_write_error(result_);
       return true;

@@ -51,7 +51,8 @@ class HomeLock {
     // Relaxed: only the thread itself makes it its own, so that what it reads here is its own write
     // or not its serial.
     const Serial home = home_.load(kRelaxed);
-    if (home == kNowhere || !IsThisThread(home)) return false;
+    if (home == kNowhere || !IsThisThread(home)) [[unlikely]]
+      return false;
     // Ordered before the next load by the barriers.
     inside_.store(true, kRelaxed);
     LightBarrier();

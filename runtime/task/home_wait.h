@@ -46,7 +46,11 @@ class HomeWait : private StopNode {
     // A guess, but for an executor with one thread right.
     const bool only_thread =
         waiter.context->executor == thread_state.list_executor && home.group() == nullptr;
-    registered_ = only_thread ? stop->RegisterOnOnlyThread(*this) : stop->Register(*this);
+    if (only_thread) [[likely]] {
+      registered_ = stop->RegisterOnOnlyThread(*this);
+    } else {
+      registered_ = stop->Register(*this);
+    }
     if (registered_) [[likely]]
       return true;
     // Through the executor, so that a loop of cancelled waits lets others run.

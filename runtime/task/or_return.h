@@ -89,7 +89,8 @@ class [[nodiscard]] OrReturnAwaiter : private ResultCheck {
   bool await_ready() {
     if (!inner_.await_ready()) return false;
     Capture();
-    if (!failed()) return true;
+    if (!failed()) [[likely]]
+      return true;
     continuation = &kNothing;  // for await_suspend, which ends the coroutine
     return false;
   }
@@ -99,7 +100,8 @@ class [[nodiscard]] OrReturnAwaiter : private ResultCheck {
     using Returned = decltype(inner_.await_suspend(enclosing));
     constexpr bool kTransfers = !std::is_void_v<Returned> && !std::is_same_v<Returned, bool>;
     P& promise = enclosing.promise();
-    if (continuation != nullptr) return GoOn<kTransfers>(End<P>(promise));  // see await_ready
+    if (continuation != nullptr) [[unlikely]]
+      return GoOn<kTransfers>(End<P>(promise));  // see await_ready
     Attach(promise, &Look<P>);
     DetachOnThrow on_throw{*this, &promise};
     if constexpr (kTransfers) {
@@ -113,7 +115,8 @@ class [[nodiscard]] OrReturnAwaiter : private ResultCheck {
     } else {
       const bool waits = inner_.await_suspend(enclosing);
       on_throw.promise = nullptr;
-      if (waits) return true;
+      if (waits) [[likely]]
+        return true;
       // It has ended already.
       promise.next = nullptr;
       Detach(promise);
@@ -182,7 +185,8 @@ class [[nodiscard]] OrReturnAwaiter : private ResultCheck {
   static WorkItem& Look(ResultCheck& check, PromiseBase& waiting) noexcept {
     auto& self = static_cast<OrReturnAwaiter&>(check);
     self.Capture();
-    if (self.failed()) return self.End(static_cast<P&>(waiting));
+    if (self.failed()) [[unlikely]]
+      return self.End(static_cast<P&>(waiting));
     return waiting;
   }
 
