@@ -58,6 +58,9 @@ struct ThreadState {
   Worker* worker = nullptr;
   // The executor whose work this thread runs now, where what waits here may go on at once; or null.
   Executor* local_executor = nullptr;
+  // The executor whose only thread this is, so that what waits here goes on here; or null. A guess:
+  // where another thread stands in for it once, it costs more, and is right.
+  Executor* sole_executor = nullptr;
   // Where work for `list_executor` may simply be appended on this thread, in place of a virtual
   // call; null when there is no such executor. It runs on this thread only.
   Executor* list_executor = nullptr;

@@ -73,6 +73,8 @@ void Strand::RunItems() noexcept {
   Executor* const outer_executor = std::exchange(thread.local_executor, this);
   Executor* const outer_list = std::exchange(thread.list_executor, this);
   WorkQueue* const outer_ready = std::exchange(thread.local_ready, &ready_);
+  Executor* const outer_sole = thread.sole_executor;
+  thread.sole_executor = outer_sole == &base_ ? this : nullptr;
   for (int i = 0; i < kItemsPerTurn; ++i) {
     WorkItem* item = ready_.Pop();
     if (item == nullptr) break;
@@ -81,6 +83,7 @@ void Strand::RunItems() noexcept {
   thread.local_executor = outer_executor;
   thread.list_executor = outer_list;
   thread.local_ready = outer_ready;
+  thread.sole_executor = outer_sole;
 }
 
 void Strand::RunTurn(WorkItem& item) noexcept {

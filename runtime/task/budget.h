@@ -30,18 +30,22 @@ inline bool SpendBudget() noexcept {
 #endif
 }
 
+// For await_suspend: whether it was called for that, perhaps.
+inline bool BudgetIsSpent() noexcept {
+#if defined(PLAIT_EXPLORE)
+  return false;
+#else
+  return thread_state.budget < 0;
+#endif
+}
+
 // For await_suspend, where nothing is left to wait for: what it returns. Nothing may be touched
 // after true, as the coroutine may go on on another thread.
 inline bool YieldIfSpent(PromiseBase& coroutine) noexcept {
-#if defined(PLAIT_EXPLORE)
-  static_cast<void>(coroutine);
-  return false;
-#else
-  if (thread_state.budget >= 0) [[likely]]
+  if (!BudgetIsSpent()) [[likely]]
     return false;
   coroutine.ScheduleLast();
   return true;
-#endif
 }
 
 // co_await: goes on at once, but where it is the others' turn.

@@ -12,8 +12,8 @@
 // the stop, in the order of registration, inside RequestStop; they must not block. Destroying a
 // StopCallback waits for its callback where that runs on another thread. Cost: registering and
 // unregistering take one locked instruction each and allocate nothing. The protocol is that of
-// C++20's std::stop_callback, over memory that the user owns. A task's waits for time and I/O take
-// none where its executor has one thread; a stop request from another then costs a HeavyBarrier.
+// C++20's std::stop_callback, over memory that the user owns. Most waits of a task take none where
+// its executor has one thread; a stop request from another then costs a HeavyBarrier.
 #ifndef PLAIT_RUNTIME_TASK_STOP_TOKEN_H_
 #define PLAIT_RUNTIME_TASK_STOP_TOKEN_H_
 
@@ -82,6 +82,27 @@ class StopState {
       Link(node);
     lock_.Leave();
     return registers;
+  }
+
+  // That where nothing is in the way, and it is this thread's already; else false, and nothing was
+  // done. Calls nothing.
+  [[nodiscard]] bool RegisterAtHome(StopNode& node) noexcept {
+    if (thread_state.joins != nullptr || !lock_.Enter()) [[unlikely]]
+      return false;
+    const bool registers = (lock_.bits() & kRequested) == 0;
+    if (registers) [[likely]]
+      Link(node);
+    lock_.Leave();
+    return registers;
+  }
+  // Likewise, before Unregister.
+  [[nodiscard]] bool UnregisterAtHome(StopNode& node) noexcept {
+    if (!lock_.Enter()) return false;
+    const bool linked = (lock_.bits() & kRequested) == 0;
+    if (linked) [[likely]]
+      Unlink(first_, node);
+    lock_.Leave();
+    return linked;
   }
 
   // From now on a stop request of those that await the task, whose state this is, is passed on to

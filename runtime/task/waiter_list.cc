@@ -2,6 +2,8 @@
 
 #include <memory>
 
+#include "plait/runtime/core/thread_state.h"
+
 namespace plait::internal {
 
 void Waiter::BeCancellable() noexcept {
@@ -9,8 +11,23 @@ void Waiter::BeCancellable() noexcept {
   StopState* stop = promise_->context->stop;
   if (stop == nullptr) return;
   std::construct_at(&stop_, &OnStop)->self = this;
-  registered_ = stop->Register(stop_);
+  if (promise_->context->executor == thread_state.sole_executor && stop->RegisterAtHome(stop_)) {
+    registered_ = true;
+    return;
+  }
+  Register(*stop);
+}
+
+void Waiter::Register(StopState& stop) noexcept {
+  registered_ = promise_->context->executor == thread_state.sole_executor
+                    ? stop.RegisterOnOnlyThread(stop_)
+                    : stop.Register(stop_);
   if (!registered_) outcome_.store(Outcome::kCancelled, kRelaxed);
+}
+
+void Waiter::Unregister() noexcept {
+  StopState& stop = *promise_->context->stop;
+  if (!stop.UnregisterAtHome(stop_)) stop.Unregister(stop_);
 }
 
 void Waiter::OnStop(WorkItem& item) noexcept {

@@ -96,7 +96,8 @@ class Waiter : public WaiterLink {
   // From await_resume: nothing refers to the waiter afterwards. True when granted, or when it never
   // had to wait.
   bool Finish() noexcept {
-    if (registered_) promise_->context->stop->Unregister(stop_);
+    if (registered_) [[unlikely]]
+      Unregister();
     return outcome() != Outcome::kCancelled;
   }
 
@@ -108,6 +109,8 @@ class Waiter : public WaiterLink {
     Waiter* self = nullptr;
   };
   void BeCancellable() noexcept;
+  [[gnu::noinline]] void Register(StopState& stop) noexcept;
+  void Unregister() noexcept;
   static void OnStop(WorkItem& item) noexcept;
   // Under the lock, unless it has its outcome. Whether it is to be woken.
   bool Cancel(WakeList& woken) noexcept;
@@ -119,8 +122,8 @@ class Waiter : public WaiterLink {
     Stop stop_;  // made by Prepare; needs no destructor
   };
   CancelHook on_cancel_ = nullptr;
-  bool registered_ = false;
   bool lock_is_biased_;
+  bool registered_ = false;
   // Written under the lock. Looked at without it by a stop request only, which leaves a waiter
   // alone that has its outcome. Relaxed, as nothing else follows from what it sees.
   Atomic<Outcome> outcome_{Outcome::kPending};

@@ -69,6 +69,7 @@ class EventLoop::Running {
     thread_state.worker = &loop_;
     thread_state.local_executor = &loop_;
     thread_state.list_executor = &loop_;
+    thread_state.sole_executor = &loop_;
     thread_state.local_ready = &loop_.ready_;
     if (loop_.hooks().debug) thread_state.watcher = &watcher_;
   }
@@ -80,6 +81,7 @@ class EventLoop::Running {
     thread_state.worker = nullptr;
     thread_state.local_executor = nullptr;
     thread_state.list_executor = nullptr;
+    thread_state.sole_executor = nullptr;
     thread_state.local_ready = nullptr;
     thread_state.watcher = nullptr;
     thread_state.called = outer_called_;

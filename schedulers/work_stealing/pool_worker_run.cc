@@ -17,6 +17,10 @@ class PoolWorker::Running {
     worker.thread_number_.store(ThreadNumber(), kRelaxed);
     thread_state.worker = &worker;
     thread_state.local_executor = &worker.shared_.executor;
+    // But for spares.
+    if (worker.shared_.threads == 1 && worker.number_ == 0) {
+      thread_state.sole_executor = &worker.shared_.executor;
+    }
     thread_state.forks = &worker.forks_;
     thread_state.shown_task = &worker.resumed_;
   }
@@ -25,6 +29,7 @@ class PoolWorker::Running {
   ~Running() {
     thread_state.worker = nullptr;
     thread_state.local_executor = nullptr;
+    thread_state.sole_executor = nullptr;
     thread_state.forks = nullptr;
     thread_state.shown_task = nullptr;
   }
