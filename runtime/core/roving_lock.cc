@@ -16,6 +16,19 @@ bool IsTold(uint64_t serial, uint32_t lowest) noexcept {
 
 }  // namespace
 
+void RovingLock::LockAsOther() noexcept {
+  spin_.lock();
+  if (seat_ != kNone) [[unlikely]]
+    TakeAway();
+  const auto self = static_cast<uint32_t>(ThreadSerial());
+  if (last_ != self) {
+    last_ = self;
+    uses_ = 0;
+  } else if (++uses_ > needed_) [[unlikely]] {
+    GiveToThisThread();
+  }
+}
+
 void RovingLock::GiveToThisThread() noexcept {
   const uint64_t serial = ThreadSerial();
   const auto name = static_cast<uint32_t>(serial);

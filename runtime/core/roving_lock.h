@@ -35,40 +35,48 @@ class RovingLock {
   RovingLock(const RovingLock&) = delete;
   RovingLock& operator=(const RovingLock&) = delete;
 
-  // How it was taken, which Unlock must know: by the owner, in this seat, or:
-  using Hold = uint32_t;
-  static constexpr Hold kSpin = ~Hold{0};
+  // How it was taken, which Unlock must know: the owner's seat, or null for anybody else.
+  using Hold = Atomic<bool>*;
 
   [[nodiscard]] Hold Lock() noexcept {
-    // Relaxed: only the thread itself makes it its own, so that what it reads here is its own write
-    // or not its number.
-    const uint64_t owner = owner_.load(kRelaxed);
-    const uint64_t seat = owner - Owner(thread_serial, 0);
-    if (seat < kSeats) {
-      PLAIT_DCHECK(!inside_[seat].load(kRelaxed), "a thread takes a lock that it has already");
-      // Ordered before the next load by the barriers.
-      inside_[seat].store(true, kRelaxed);
-      LightBarrier();
-      if (owner_.load(kRelaxed) == owner) [[likely]] {
-        ++uses_;
-        return static_cast<Hold>(seat);
-      }
-      // Release, as in Unlock: it is what who waits reads in place of what Unlock wrote before.
-      inside_[seat].store(false, kRelease);
-    }
-    spin_.lock();
-    Learn();
-    return kSpin;
+    const Hold seat = LockAsOwner();
+    if (seat == nullptr) [[unlikely]]
+      LockAsOther();
+    return seat;
   }
 
   void Unlock(Hold hold) noexcept {
-    if (hold != kSpin) [[likely]] {
-      // Release: what this thread wrote is visible to the one that takes the lock away from it.
-      inside_[hold].store(false, kRelease);
+    if (hold != nullptr) [[likely]] {
+      UnlockAsOwner(hold);
     } else {
       spin_.unlock();
     }
   }
+
+  // The half of it that is worth having in line: null, and nothing was done, where the lock does
+  // not belong to this thread; else it is held, until UnlockAsOwner.
+  [[nodiscard, gnu::always_inline]] Hold LockAsOwner() noexcept {
+    // Relaxed: only the thread itself makes it its own, so that what it reads here is its own write
+    // or not its number.
+    const uint64_t owner = owner_.load(kRelaxed);
+    const uint64_t seat = owner - Owner(thread_serial, 0);
+    if (seat >= kSeats) [[unlikely]]
+      return nullptr;
+    Atomic<bool>& inside = inside_[seat];
+    PLAIT_DCHECK(!inside.load(kRelaxed), "a thread takes a lock that it has already");
+    // Ordered before the next load by the barriers.
+    inside.store(true, kRelaxed);
+    LightBarrier();
+    if (owner_.load(kRelaxed) == owner) [[likely]] {
+      ++uses_;
+      return &inside;
+    }
+    // Release, as in UnlockAsOwner: it is what who waits reads in place of what that wrote before.
+    inside.store(false, kRelease);
+    return nullptr;
+  }
+  // Release: what this thread wrote is visible to the one that takes the lock away from it.
+  static void UnlockAsOwner(Hold seat) noexcept { seat->store(false, kRelease); }
 
  private:
   static constexpr uint64_t kSeats = 2;
@@ -88,18 +96,9 @@ class RovingLock {
   static constexpr uint32_t kWorth = 4 * kUses;
   static constexpr uint32_t kMostUses = kUses << 4;
 
+  // Takes spin_, and sees whose the lock is to be.
+  void LockAsOther() noexcept;
   // Holding spin_.
-  void Learn() noexcept {
-    if (seat_ != kNone) [[unlikely]]
-      TakeAway();
-    const auto self = static_cast<uint32_t>(ThreadSerial());
-    if (last_ != self) {
-      last_ = self;
-      uses_ = 0;
-    } else if (++uses_ > needed_) [[unlikely]] {
-      GiveToThisThread();
-    }
-  }
   void TakeAway() noexcept;
   void GiveToThisThread() noexcept;
 

@@ -46,6 +46,11 @@ class Worker {
   // This thread's own reactor, or null. Use it on this thread only.
   virtual Reactor* reactor() noexcept = 0;
 
+  // This thread only. Whether something is ready to run here besides what runs now, as far as can
+  // be told at once: then who could wait a moment without giving the thread up should not. The
+  // default, where that is not known: false.
+  virtual bool HasReady() noexcept { return false; }
+
   // Those of its executor, where that has several that wait for I/O; null for one that is alone.
   WorkerGroup* group() const noexcept { return group_; }
 

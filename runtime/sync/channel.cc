@@ -5,6 +5,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/core/worker.h"
 
 namespace plait::internal {
 
@@ -21,12 +22,17 @@ size_t ChannelBase::CheckedCapacity(size_t capacity) {
   return capacity;
 }
 
-#if defined(PLAIT_EXPLORE)
-// It is an explorer's business when the others run.
-bool ChannelBase::ChangesSoon(RingEnd&, const RingEnd&, uint64_t, uint64_t) const noexcept {
-  return false;
+namespace {
+
+// Others can go on here meanwhile.
+bool SomethingIsReadyHere() noexcept {
+  const ThreadState& thread = thread_state;
+  return (thread.local_ready != nullptr && !thread.local_ready->empty()) ||
+         (thread.worker != nullptr && thread.worker->HasReady());
 }
-#else
+
+}  // namespace
+
 bool ChannelBase::ChangesSoon(RingEnd& mine, const RingEnd& other, uint64_t lead,
                               uint64_t capacity) const noexcept {
   // In pauses of the processor, of which one is some 20 ns. A look takes the line of the other
@@ -44,14 +50,10 @@ bool ChannelBase::ChangesSoon(RingEnd& mine, const RingEnd& other, uint64_t lead
   constexpr uint32_t kMostDoublings = 8;
   static const bool alone = HardwareThreads() == 1;
 
-  // Of this thread's own, nothing is to be expected while it looks.
-  const uint32_t thread = other.thread.load(kRelaxed);
-  if (alone || thread == 0 || thread == static_cast<uint32_t>(thread_serial)) return false;
-  if (closed_.load(kRelaxed)) return false;
-  // Others can go on here meanwhile.
-  if (thread_state.local_ready != nullptr && !thread_state.local_ready->empty()) return false;
+  if (alone || closed_.load(kRelaxed)) return false;
   const uint64_t passed = mine.passed.load(kRelaxed);
   if (static_cast<int64_t>(passed - mine.next_look.load(kRelaxed)) < 0) return false;
+  if (SomethingIsReadyHere()) return false;
 
   const uint32_t in_vain = mine.in_vain.load(kRelaxed);
   const uint32_t pauses = std::max(mine.pauses.load(kRelaxed), kSoonest);
@@ -71,7 +73,6 @@ bool ChannelBase::ChangesSoon(RingEnd& mine, const RingEnd& other, uint64_t lead
   mine.in_vain.store(std::min(in_vain + 1, kMostDoublings), kRelaxed);
   return false;
 }
-#endif
 
 absl::Status ChannelBase::Closed() {
   return absl::FailedPreconditionError("the channel is closed");

@@ -30,16 +30,18 @@
 // How it works. Items go through a TwoEndedRing. An operation that need not wait takes the lock of
 // its own end, moves its item, and touches nothing that the other side writes but once in a while.
 // All else is done under both locks, and is simple: the channel stands still meanwhile. Who waits
-// is in a list, which only a cancel changes without them, under a third lock, that of the lists; it
-// takes somebody out. So at the end of each operation
+// is in a list, under a third lock, that of the lists. Two things are done to a list without both
+// ends' locks: a cancel takes somebody out; and a sender hands its item to the first receiver under
+// the lock of its own end, as the ring is empty then, nobody can put anything into it or join the
+// list meanwhile, and `out` need not be touched. So at the end of each operation
 //
 //     receivers wait  =>  the ring is empty, nobody waits to send, and it is not closed
 //     senders wait    =>  the ring is full, nobody waits to receive, and it is not closed
 //
-// `detour`, of the end that the others use, says so to them: a sender sees it under the lock that
-// it has anyway, and hands its item over under both. No wake-up is lost between check and park, as
-// the check and the entry in the list are one step for everybody else. A detour may be up while
-// nobody waits any more; whoever takes it for nothing takes it down.
+// `detour`, of the end that the others use, says so to them, who see it under the lock that they
+// have anyway. No wake-up is lost between check and park, as the check and the entry in the list
+// are one step for everybody else. A detour may be up while nobody waits any more; whoever takes it
+// for nothing takes it down.
 #ifndef PLAIT_RUNTIME_SYNC_CHANNEL_H_
 #define PLAIT_RUNTIME_SYNC_CHANNEL_H_
 
@@ -47,6 +49,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -55,6 +58,7 @@
 #include "plait/runtime/core/biased_lock.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/roving_lock.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/sync/two_ended_ring.h"
 #include "plait/runtime/sync/wait_notes.h"
 #include "plait/runtime/task/budget.h"
@@ -77,7 +81,6 @@ class ChannelBase {
   enum class Result : uint8_t {
     kDone,
     kBlocked,  // full, or empty
-    kDetour,   // to be done under both locks
     kClosed,   // and, for a Receive, empty
   };
 
@@ -88,10 +91,25 @@ class ChannelBase {
   static absl::Status SendCancelled();
   static absl::Status ReceiveCancelled();
 
-  // `mine` was found at its limit, `lead` before the other end. Whether, within a moment, that
-  // changes, as the other side is at work on another thread.
+  // Whether it may pay to look again: `other`'s side is another thread's. (In an exploration, it is
+  // the explorer's business when the others run.)
+  static bool IsElsewhere(const RingEnd& other) noexcept {
+#if defined(PLAIT_EXPLORE)
+    static_cast<void>(other);
+    return false;
+#else
+    const uint32_t thread = other.thread.load(kRelaxed);
+    return thread != 0 && thread != static_cast<uint32_t>(thread_serial);
+#endif
+  }
+  // `mine` was found at its limit, `lead` before the other end, which IsElsewhere. Whether, within
+  // a moment, that changes, as the other side is at work there.
   bool ChangesSoon(RingEnd& mine, const RingEnd& other, uint64_t lead,
                    uint64_t capacity) const noexcept;
+  // Using `end` under its lock, and not as its owner, who was noted before it became that.
+  static void NoteUser(RingEnd& end) noexcept {
+    end.thread.store(static_cast<uint32_t>(thread_serial), kRelaxed);
+  }
 
   Atomic<bool> closed_{false};  // changes under both locks
   BiasedLock waiting_lock_;     // taken last
@@ -129,9 +147,8 @@ class Channel : private internal::ChannelBase {
   // Without waiting: ResourceExhausted when full, or when others wait to send; FailedPrecondition
   // when closed. `value` is untouched then.
   absl::Status TrySend(T&& value) {
-    bool sent = false;
-    const Result result = Now(SendStep{*this, value, sent});
-    if (sent) [[likely]]
+    const Result result = Now(SendStep{*this, value});
+    if (result == Result::kDone) [[likely]]
       return absl::OkStatus();
     return result == Result::kClosed ? Closed() : Full();
   }
@@ -156,7 +173,8 @@ class Channel : private internal::ChannelBase {
       closed_.store(true, internal::kRelaxed);
       while (Waiter* sender = senders_.PopFront()) woken.Add(*sender);
       while (Waiter* receiver = receivers_.PopFront()) woken.Add(*receiver);
-      ShowDetours();
+      ring_.in.detour = true;
+      ring_.out.detour = false;
     }
     woken.WakeAll();
   }
@@ -174,43 +192,40 @@ class Channel : private internal::ChannelBase {
   struct SendStep {
     Channel& channel;
     T& value;
-    bool& sent;
 
-    Result AtOwnEnd() const {
-      internal::RovingLockHolder hold(channel.ring_.in.lock);
-      if (channel.ring_.in.detour) [[unlikely]]
-        return Result::kDetour;
-      return Push();
+    internal::RingEnd& end() const { return channel.ring_.in; }
+    internal::RingEnd& other_end() const { return channel.ring_.out; }
+    // Of the ends' counts, where it is full.
+    uint64_t lead() const { return channel.capacity(); }
+    internal::WaiterList& list() const { return channel.senders_; }
+
+    [[gnu::always_inline]] bool AtOwnEnd() const { return channel.ring_.Push(value); }
+    // Under its own end's lock and that of the lists.
+    Waiter* HandOver() const {
+      auto* const first = static_cast<ReceiveAwaiter*>(channel.receivers_.PopFront());
+      if (first == nullptr) return nullptr;
+      first->value_.emplace(std::move(value));
+      channel.ring_.in.detour = !channel.receivers_.empty();  // it is not closed
+      return first;
     }
     Result UnderBoth(Waiter** woken) const {
       if (channel.closed()) return Result::kClosed;
       if (!channel.senders_.empty()) return Result::kBlocked;  // behind them
-      auto* const first = static_cast<ReceiveAwaiter*>(channel.receivers_.PopFront());
-      if (first == nullptr) return Push();
-      first->value_.emplace(std::move(value));
-      *woken = first;
-      sent = true;
-      return Result::kDone;
-    }
-    Result Push() const {
-      sent = channel.ring_.Push(value);
-      return sent ? Result::kDone : Result::kBlocked;
-    }
-    bool AllowedSoon() const {
-      return channel.ChangesSoon(channel.ring_.in, channel.ring_.out, channel.capacity(),
-                                 channel.capacity());
+      *woken = HandOver();
+      if (*woken != nullptr) return Result::kDone;
+      return channel.ring_.Push(value) ? Result::kDone : Result::kBlocked;
     }
   };
   struct ReceiveStep {
     Channel& channel;
     std::optional<T>& value;
 
-    Result AtOwnEnd() const {
-      internal::RovingLockHolder hold(channel.ring_.out.lock);
-      if (channel.ring_.out.detour) [[unlikely]]
-        return Result::kDetour;
-      return channel.ring_.Pop(value) ? Result::kDone : Result::kBlocked;
-    }
+    internal::RingEnd& end() const { return channel.ring_.out; }
+    internal::RingEnd& other_end() const { return channel.ring_.in; }
+    uint64_t lead() const { return 0; }
+    internal::WaiterList& list() const { return channel.receivers_; }
+
+    [[gnu::always_inline]] bool AtOwnEnd() const { return channel.ring_.Pop(value); }
     Result UnderBoth(Waiter** woken) const {
       if (!channel.receivers_.empty()) return Result::kBlocked;  // behind them
       if (!channel.ring_.Pop(value)) return channel.closed() ? Result::kClosed : Result::kBlocked;
@@ -220,98 +235,138 @@ class Channel : private internal::ChannelBase {
       }
       return Result::kDone;
     }
-    bool AllowedSoon() const {
-      return channel.ChangesSoon(channel.ring_.out, channel.ring_.in, 0, channel.capacity());
-    }
   };
+
+  // Steps are passed by value, so that they need not be in memory. In line is what is done nearly
+  // always, when the end belongs to this thread and nobody waits: all else is called last, so that
+  // there is nothing to keep over a call.
 
   // Without waiting.
   template <class Step>
-  Result Now(const Step& step) {
-    const Result result = step.AtOwnEnd();
-    if (result == Result::kDone) [[likely]]
-      return result;
+  [[gnu::always_inline]] Result Now(Step step) {
+    internal::RingEnd& end = step.end();
+    internal::RovingLock::Hold seat = end.lock.LockAsOwner();
+    if (seat != nullptr && !end.detour) [[likely]] {
+      const bool done = step.AtOwnEnd();
+      internal::RovingLock::UnlockAsOwner(seat);
+      if (done) [[likely]]
+        return Result::kDone;
+      if (!closed()) [[likely]]
+        return Result::kBlocked;
+      seat = nullptr;
+    }
+    return GoOn(step, seat);
+  }
+  // The rest of it, and all of it where `seat` is null.
+  template <class Step>
+  [[gnu::noinline]] Result GoOn(Step step, internal::RovingLock::Hold seat) {
+    internal::RingEnd& end = step.end();
+    if (seat == nullptr) [[unlikely]] {
+      seat = end.lock.Lock();
+      NoteUser(end);
+    }
+    const bool detour = end.detour;
+    Waiter* woken = nullptr;
+    bool done = false;
+    if (!detour) {
+      done = step.AtOwnEnd();
+    } else if constexpr (std::is_same_v<Step, SendStep>) {
+      const internal::BiasedLockHolder hold(waiting_lock_);
+      woken = step.HandOver();
+      done = woken != nullptr;
+    }
+    end.lock.Unlock(seat);
+    if (woken != nullptr) woken->Wake();
+    if (done) return Result::kDone;
     // What blocks may have been closed, and after the last item came at that.
-    return result == Result::kDetour || closed() ? Detour(step) : result;
+    return detour || closed() ? UnderBoth(step, nullptr) : Result::kBlocked;
   }
 
+  // Where `self`, it joins its list, unless there is nothing to wait for, or a stop came before.
   template <class Step>
-  [[gnu::noinline]] Result Detour(const Step& step) {
+  [[gnu::always_inline]] Result UnderBoth(Step step, Waiter* self) {
     Waiter* woken = nullptr;
     Result result = Result::kBlocked;
-    {
-      const internal::BothEndsHolder ends(ring_.in, ring_.out);
-      const internal::BiasedLockHolder hold(waiting_lock_);
-      result = step.UnderBoth(&woken);
-      ShowDetours();
-    }
-    if (woken != nullptr) woken->Wake();
-    return result;
-  }
-
-  // Under both locks.
-  void ShowDetours() {
-    ring_.in.detour = closed() || !receivers_.empty();
-    ring_.out.detour = !senders_.empty();
-  }
-
-  // For await_ready.
-  template <class Step>
-  bool Ready(const Step& step) {
-    if (!internal::SpendBudget()) return false;
-    const Result result = Now(step);
-    if (result != Result::kBlocked) [[likely]]
-      return true;
-    return step.AllowedSoon() && Now(step) != Result::kBlocked;
-  }
-
-  // For await_suspend: joins `list`, unless there is nothing to wait for, or a stop came before.
-  template <class Step>
-  bool Wait(Waiter& self, internal::PromiseBase& promise, internal::WaiterList& list,
-            const internal::AwaitNote& note, const Step& step) {
-    // It is here perhaps only for its budget.
-    if (Now(step) != Result::kBlocked || (step.AllowedSoon() && Now(step) != Result::kBlocked)) {
-      return internal::YieldIfSpent(promise);
-    }
-    self.Prepare(promise, waiting_lock_, note);
-    Waiter* woken = nullptr;
-    bool waits = false;
     bool early = false;
     {
       std::optional<internal::BothEndsHolder> ends(std::in_place, ring_.in, ring_.out);
       const internal::BiasedLockHolder hold(waiting_lock_);
-      waits = step.UnderBoth(&woken) == Result::kBlocked;
-      if (!waits) self.Grant();
-      early = waits && self.CancelledEarly();
-      if (waits && !early) list.PushBack(self);
-      ShowDetours();
+      result = step.UnderBoth(&woken);
+      if (self != nullptr) {
+        if (result != Result::kBlocked) {
+          self->Grant();
+        } else if (self->CancelledEarly()) [[unlikely]] {
+          early = true;
+        } else {
+          step.list().PushBack(*self);
+        }
+      }
+      ring_.in.detour = closed() || !receivers_.empty();
+      ring_.out.detour = !senders_.empty();
       // Before the waiting lock: a cancel needs that alone, and after it the channel may be gone.
       ends.reset();
     }
     if (woken != nullptr) woken->Wake();
-    if (early)
-      self.Wake();  // through the executor, so that a loop of cancelled waits lets others run
-    return waits || internal::YieldIfSpent(promise);
+    if (early) [[unlikely]]
+      self->Wake();  // through the executor, so that a loop of cancelled waits lets others run
+    return result;
+  }
+
+  // For await_ready, which is to be told that it blocks where it is the others' turn.
+  template <class Step>
+  [[gnu::always_inline]] Result Ready(Step step) {
+    if (!internal::SpendBudget()) [[unlikely]]
+      return Result::kBlocked;
+    return Now(step);
+  }
+
+  // For await_suspend: kBlocked where it waits, and nothing of it may be touched.
+  template <class Step>
+  [[gnu::noinline]] Result Wait(Waiter& self, internal::PromiseBase& promise,
+                                const internal::AwaitNote& note, Step step) {
+    if (internal::BudgetIsSpent()) [[unlikely]] {
+      // It may be here for that alone.
+      const Result result = GoOn(step, nullptr);
+      if (result != Result::kBlocked) return result;
+    }
+    if (IsElsewhere(step.other_end()) &&
+        ChangesSoon(step.end(), step.other_end(), step.lead(), capacity())) {
+      const Result result = GoOn(step, nullptr);
+      if (result != Result::kBlocked) return result;
+    }
+    self.Prepare(promise, waiting_lock_, note);
+    return UnderBoth(step, &self);
   }
 
   class [[nodiscard]] SendAwaiter : public Waiter {
    public:
     SendAwaiter(Channel& channel, T value) : channel_(channel), value_(std::move(value)) {}
 
-    bool await_ready() { return channel_.Ready(Step()); }
+    bool await_ready() { return NoteResult(channel_.Ready(Step())); }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) {
-      return channel_.Wait(*this, waiter.promise(), channel_.senders_, internal::kChannelSendNote,
-                           Step());
+      internal::PromiseBase& promise = waiter.promise();
+      const Result result = channel_.Wait(*this, promise, internal::kChannelSendNote, Step());
+      if (result == Result::kBlocked) return true;
+      NoteResult(result);
+      return internal::YieldIfSpent(promise);
     }
     absl::Status await_resume() {
-      if (!this->Finish()) return SendCancelled();
-      return sent_ ? absl::OkStatus() : Closed();
+      const bool finished = this->Finish();
+      if (sent_) [[likely]]
+        return absl::OkStatus();
+      return finished ? Closed() : SendCancelled();
     }
+    bool await_failed() const noexcept { return !sent_; }  // for OrReturn
 
    private:
     friend class Channel;
-    SendStep Step() { return SendStep{channel_, value_, sent_}; }
+    SendStep Step() { return SendStep{channel_, value_}; }
+    // Whether it has one.
+    bool NoteResult(Result result) {
+      sent_ = result == Result::kDone;
+      return result != Result::kBlocked;
+    }
 
     Channel& channel_;
     T value_;
@@ -322,17 +377,21 @@ class Channel : private internal::ChannelBase {
    public:
     explicit ReceiveAwaiter(Channel& channel) : channel_(channel) {}
 
-    bool await_ready() { return channel_.Ready(Step()); }
+    bool await_ready() { return channel_.Ready(Step()) != Result::kBlocked; }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) {
-      return channel_.Wait(*this, waiter.promise(), channel_.receivers_,
-                           internal::kChannelReceiveNote, Step());
+      internal::PromiseBase& promise = waiter.promise();
+      return channel_.Wait(*this, promise, internal::kChannelReceiveNote, Step()) ==
+                 Result::kBlocked ||
+             internal::YieldIfSpent(promise);
     }
     absl::StatusOr<T> await_resume() {
-      if (!this->Finish()) return ReceiveCancelled();
-      if (!value_.has_value()) return Closed();
-      return *std::move(value_);
+      const bool finished = this->Finish();
+      if (value_.has_value()) [[likely]]
+        return *std::move(value_);
+      return finished ? Closed() : ReceiveCancelled();
     }
+    bool await_failed() const noexcept { return !value_.has_value(); }  // for OrReturn
 
    private:
     friend class Channel;

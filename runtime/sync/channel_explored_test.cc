@@ -74,6 +74,23 @@ void AReceiveIsCancelled() {
   Require(received == channel.empty(), "the item was received, or is there");
 }
 
+// An item is handed to the first that waits, while that leaves the list or not.
+void OneOfTwoReceivesIsCancelled() {
+  ItemChannel channel(1);
+  internal::StopState stop;
+  bool first = false;
+  int second = 0;
+  Parallel({[&] { first = Await(channel.Receive(), &stop).ok(); },
+            [&] { second = Receive(channel); },
+            [&] {
+              Send(channel, 1);
+              stop.RequestStop();
+              Send(channel, 1);
+            }});
+  Require(second == 1, "who is not cancelled receives");
+  Require(first == channel.empty(), "the other has received, or its item is there");
+}
+
 // Each alone at its end, but where it waits.
 void OneSendsAndOneReceives() {
   ItemChannel channel(1);
@@ -118,9 +135,10 @@ void ItIsTakenAwayFromItsOwner() {
 std::vector<Scenario> ChannelScenarios() {
   return {{"two receive and one sends", TwoReceiveAndOneSends, {.preemptions = 2}},
           {"two send and one receives", TwoSendAndOneReceives, {.preemptions = 1}},
-          {"a receive is cancelled", AReceiveIsCancelled, {.preemptions = 1}},
+          {"a receive is cancelled", AReceiveIsCancelled, {.preemptions = 2}},
+          {"one of two receives is cancelled", OneOfTwoReceivesIsCancelled, {.preemptions = 1}},
           {"one sends and one receives", OneSendsAndOneReceives, {.preemptions = 2}},
-          {"it is closed", ItIsClosed, {.preemptions = 1}},
+          {"it is closed", ItIsClosed, {.preemptions = 2}},
           {"it is taken away from its owner", ItIsTakenAwayFromItsOwner, {.preemptions = 1}}};
 }
 

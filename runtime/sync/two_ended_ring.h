@@ -20,6 +20,7 @@
 #ifndef PLAIT_RUNTIME_SYNC_TWO_ENDED_RING_H_
 #define PLAIT_RUNTIME_SYNC_TWO_ENDED_RING_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -30,7 +31,6 @@
 
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/roving_lock.h"
-#include "plait/runtime/core/thread_state.h"
 
 namespace plait::internal {
 
@@ -40,9 +40,10 @@ struct alignas(64) RingEnd {
   Atomic<uint64_t> passed{0};
   uint64_t limit = 0;
   size_t slot = 0;
-  // The lowest bits of the serial of the thread by which an item has passed last.
+  // Both for the ring's user. The lowest bits of the serial of the thread that has used this end
+  // last, a guess; who owns the lock does not write it, as it has been his since before.
   Atomic<uint32_t> thread{0};
-  // For the ring's user, who writes it under both locks: the end is not to be used under its own
+  // Written under both locks, or to false under this end's: the end is not to be used under its own
   // lock alone.
   bool detour = false;
 
@@ -85,24 +86,32 @@ class TwoEndedRing {
   size_t capacity() const noexcept { return capacity_; }
 
   // Holding in.lock. False, and `value` is untouched, where it is full.
-  bool Push(T& value) noexcept {
+  [[gnu::always_inline]] bool Push(T& value) noexcept {
     const uint64_t passed = in.passed.load(kRelaxed);
-    if (passed == in.limit && !Look(in, passed, out, capacity_)) return false;
-    // Of slots that are known to be free, so that it takes nothing away from the other end.
-    if (passed + kAhead < in.limit) PrefetchToWrite(&slots_[Wrapped(in.slot + kAhead)]);
-    ::new (static_cast<void*>(slots_[in.slot].bytes)) T(std::move(value));
-    Advance(in, passed);
+    if (passed == in.limit && !Look(in, passed, out, capacity_)) [[unlikely]]
+      return false;
+    const size_t slot = in.slot;
+    // Once a line, and of slots that are known to be free, so that it takes nothing away from the
+    // other end.
+    if (slot % kSlotsPerLine == 0 && passed + kAhead < in.limit) {
+      const size_t ahead = slot + kAhead;
+      PrefetchToWrite(&slots_[ahead < capacity_ ? ahead : ahead - capacity_]);
+    }
+    ::new (static_cast<void*>(slots_[slot].bytes)) T(std::move(value));
+    Advance(in, passed, slot);
     return true;
   }
 
   // Holding out.lock. False where it is empty; else `item` is the oldest.
-  bool Pop(std::optional<T>& item) noexcept {
+  [[gnu::always_inline]] bool Pop(std::optional<T>& item) noexcept {
     const uint64_t passed = out.passed.load(kRelaxed);
-    if (passed == out.limit && !Look(out, passed, in, 0)) return false;
-    T* const oldest = slots_[out.slot].get();
+    if (passed == out.limit && !Look(out, passed, in, 0)) [[unlikely]]
+      return false;
+    const size_t slot = out.slot;
+    T* const oldest = slots_[slot].get();
     item.emplace(std::move(*oldest));
     std::destroy_at(oldest);
-    Advance(out, passed);
+    Advance(out, passed, slot);
     return true;
   }
 
@@ -124,6 +133,8 @@ class TwoEndedRing {
     T* get() noexcept { return std::launder(reinterpret_cast<T*>(bytes)); }
   };
 
+  // A power of two, and no more than there are.
+  static constexpr size_t kSlotsPerLine = sizeof(Slot) < 64 ? std::bit_floor(64 / sizeof(Slot)) : 1;
   // So far ahead of a push, its slot's line is fetched, which the other end's thread has read last:
   // a store that waits for a line holds up those behind it.
   static constexpr size_t kAhead = sizeof(Slot) < 256 ? 256 / sizeof(Slot) : 1;
@@ -138,17 +149,14 @@ class TwoEndedRing {
   }
 
   // Whether `end` may go on by now.
-  [[gnu::noinline]] static bool Look(RingEnd& end, uint64_t passed, const RingEnd& other,
-                                     uint64_t lead) noexcept {
+  static bool Look(RingEnd& end, uint64_t passed, const RingEnd& other, uint64_t lead) noexcept {
     end.limit = other.passed.load(kAcquire) + lead;
     return passed != end.limit;
   }
 
-  size_t Wrapped(size_t slot) const noexcept { return slot < capacity_ ? slot : slot - capacity_; }
-
-  void Advance(RingEnd& end, uint64_t passed) noexcept {
-    end.slot = Wrapped(end.slot + 1);
-    end.thread.store(static_cast<uint32_t>(thread_serial), kRelaxed);
+  [[gnu::always_inline]] void Advance(RingEnd& end, uint64_t passed, size_t slot) noexcept {
+    const size_t next = slot + 1;
+    end.slot = next != capacity_ ? next : 0;
     end.passed.store(passed + 1, kRelease);
   }
 

@@ -142,6 +142,7 @@ class EventLoop final : public Executor, private Worker {
   void AddTimer(Timer& timer) noexcept override;
   bool CancelTimer(Timer& timer) noexcept override;
   Reactor* reactor() noexcept override { return reactor_.get(); }
+  bool HasReady() noexcept override { return !ready_.empty(); }
 
   // Why `what` cannot be done now; OK if it can.
   absl::Status Refusal(const char* what) const;

@@ -80,6 +80,7 @@ class PoolWorker final : public Worker {
   Clock& clock() noexcept override { return shared_.clock; }
   // Null for a spare that has not begun, also where it will have one.
   Reactor* reactor() noexcept override { return sleep_.reactor(); }
+  bool HasReady() noexcept override { return HasLocalWork(); }
 
   // The pool's constructor and end. `pinned`: to a processor of its own, where the system can.
   absl::Status StartThread(const std::string& name, bool pinned);
