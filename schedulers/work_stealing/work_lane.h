@@ -5,7 +5,7 @@
 // plain loads and stores, where the deque costs a locked instruction for a push and one to take the
 // oldest. As soon as it sees that another has nothing to do, it closes the lane: what is here goes
 // into the deque, where that can be stolen. Of one that is in a long item others take it, as from a
-// slot, through the gate that is between the two (owner_gate.h).
+// slot, under the lock that is between the two (owner_lock.h).
 //
 //     closed --Open--> open --Push, which says so; somebody is idle--> closed, by its worker
 //
@@ -24,7 +24,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/work_item.h"
-#include "plait/schedulers/work_stealing/owner_gate.h"
+#include "plait/schedulers/work_stealing/owner_lock.h"
 
 namespace plait::internal {
 
@@ -42,7 +42,7 @@ class WorkLane {
   bool open() const noexcept { return open_.load(kRelaxed); }
   // Where HeavyBarrierWorks.
   void Open() noexcept {
-    gate_.Do([this] { return robbed_ = false; });
+    lock_.Do([this] { return robbed_ = false; });
     open_.store(true, kSeqCst);
   }
   // When it is empty.
@@ -52,7 +52,7 @@ class WorkLane {
   // when it is to be closed now: others have taken what was here, and would have to again, or it is
   // long.
   [[nodiscard]] bool Push(WorkItem& item, bool lone) noexcept {
-    const bool good = gate_.Do([this, &item, lone] {
+    const bool good = lock_.Do([this, &item, lone] {
       queue_.Push(item);
       const size_t size = size_.load(kRelaxed) + 1;
       size_.store(size, kRelaxed);
@@ -66,7 +66,7 @@ class WorkLane {
   // The oldest item, or null.
   WorkItem* Pop() noexcept {
     if (empty()) return nullptr;
-    return gate_.Do([this] {
+    return lock_.Do([this] {
       WorkItem* const item = queue_.Pop();
       if (item != nullptr) size_.store(size_.load(kRelaxed) - 1, kRelaxed);
       return item;
@@ -84,7 +84,7 @@ class WorkLane {
   }
   // The older half of what is here.
   void TakeHalf(WorkQueue& taken) noexcept {
-    const OthersHold hold(gate_);
+    const OthersHold hold(lock_);
     const size_t size = size_.load(kRelaxed);
     for (size_t left = (size + 1) / 2; left > 0; --left) taken.Push(*queue_.Pop());
     size_.store(size / 2, kRelaxed);
@@ -100,7 +100,7 @@ class WorkLane {
 
  private:
   Atomic<bool> open_{false};
-  OwnerGate gate_;  // guards what follows; some of it is also looked at without
+  OwnerLock lock_;  // guards what follows; some of it is also looked at without
   Atomic<bool> lone_{false};
   bool robbed_ = false;
   Atomic<size_t> size_{0};

@@ -1,5 +1,5 @@
 // WorkLane alone, and in a pool: what a worker keeps to itself is run in its turn, and is not left
-// lying when the worker is stuck. The handshakes are explored (owner_gate_explored_test,
+// lying when the worker is stuck. The handshakes are explored (owner_lock_explored_test,
 // idle_set_explored_test).
 //
 // Traps: the wake-up lost between check and park, which is a hang here.

@@ -7,11 +7,11 @@
 //     +---- Take (its worker) -----+   +-----------------------+
 //     +---- Steal (any other) -----+
 //
-// What empties it, or displaces what is there, goes through the gate that is between its worker and
-// the others (owner_gate.h). A Put into the empty slot does without: nobody else writes there while
-// it is empty.
+// What empties it, or displaces what is there, is done under the lock that is between its worker
+// and the others (owner_lock.h). A Put into the empty slot does without: nobody else writes there
+// while it is empty.
 //
-// Orderings: that Put releases, and Steal acquires, the item's contents; the gate does the rest.
+// Orderings: that Put releases, and Steal acquires, the item's contents; the lock does the rest.
 // work_slot_explored_test weakens each.
 //
 // Cost: its worker's operations are a few loads and stores, without locked instructions where the
@@ -21,7 +21,7 @@
 
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/work_item.h"
-#include "plait/schedulers/work_stealing/owner_gate.h"
+#include "plait/schedulers/work_stealing/owner_lock.h"
 
 namespace plait::internal {
 
@@ -42,7 +42,7 @@ class WorkSlot {
   // What it displaces, or null.
   [[nodiscard]] WorkItem* Put(WorkItem& item) noexcept {
     if (PutIfEmpty(item)) return nullptr;
-    return gate_.Do([this, &item] {
+    return lock_.Do([this, &item] {
       WorkItem* const displaced = item_.load(kRelaxed);
       item_.store(&item, kRelaxed);
       return displaced;
@@ -50,7 +50,7 @@ class WorkSlot {
   }
   [[nodiscard]] WorkItem* Take() noexcept {
     if (empty()) return nullptr;
-    return gate_.Do([this] {
+    return lock_.Do([this] {
       WorkItem* const item = item_.load(kRelaxed);
       item_.store(nullptr, kRelaxed);
       return item;
@@ -60,7 +60,7 @@ class WorkSlot {
   template <class F>
   [[nodiscard]] bool Take(const WorkItem& item, F on_taken) noexcept {
     if (item_.load(kRelaxed) != &item) return false;
-    return gate_.Do([this, on_taken] {
+    return lock_.Do([this, on_taken] {
       // Others only ever empty it: what is there is the item, or nothing.
       const bool there = !empty();
       item_.store(nullptr, kRelaxed);
@@ -73,7 +73,7 @@ class WorkSlot {
 
   [[nodiscard]] WorkItem* Steal() noexcept {
     if (empty()) return nullptr;
-    const OthersHold hold(gate_);
+    const OthersHold hold(lock_);
     WorkItem* const item = item_.load(kAcquire);
     if (item != nullptr) item_.store(nullptr, kRelaxed);
     return item;
@@ -84,7 +84,7 @@ class WorkSlot {
   bool empty() const noexcept { return item_.load(kRelaxed) == nullptr; }
 
  private:
-  OwnerGate gate_;
+  OwnerLock lock_;
   Atomic<WorkItem*> item_{nullptr};
 };
 

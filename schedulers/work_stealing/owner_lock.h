@@ -1,4 +1,4 @@
-// OwnerGate: a lock that one thread, its owner, takes all the time and others once in a while.
+// OwnerLock: a lock that one thread, its owner, takes all the time and others once in a while.
 //
 // The owner takes it by plain loads and stores, and others pay for that by a HeavyBarrier:
 //
@@ -20,10 +20,10 @@
 // For critical sections that never block, allocate, call out or take another lock, as SpinLock.
 // Orderings: who leaves releases, and who enters acquires, what the lock guards; the owner also
 // where it leaves to wait, as that is what the other reads in place of what Leave has written.
-// owner_gate_explored_test weakens each. Cost: two stores and a load for its owner; 0.2 to 10 µs
+// owner_lock_explored_test weakens each. Cost: two stores and a load for its owner; 0.2 to 10 µs
 // for others.
-#ifndef PLAIT_SCHEDULERS_WORK_STEALING_OWNER_GATE_H_
-#define PLAIT_SCHEDULERS_WORK_STEALING_OWNER_GATE_H_
+#ifndef PLAIT_SCHEDULERS_WORK_STEALING_OWNER_LOCK_H_
+#define PLAIT_SCHEDULERS_WORK_STEALING_OWNER_LOCK_H_
 
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/heavy_barrier.h"
@@ -31,16 +31,16 @@
 
 namespace plait::internal {
 
-class OwnerGate {
+class OwnerLock {
  public:
   // `light`: only where HeavyBarrierWorks.
-  explicit OwnerGate(bool light = HeavyBarrierWorks()) noexcept : light_(light) {}
-  OwnerGate(const OwnerGate&) = delete;
-  OwnerGate& operator=(const OwnerGate&) = delete;
+  explicit OwnerLock(bool light = HeavyBarrierWorks()) noexcept : light_(light) {}
+  OwnerLock(const OwnerLock&) = delete;
+  OwnerLock& operator=(const OwnerLock&) = delete;
 
   // --- its owner ---
 
-  // Calls `what`, a small function object, behind the gate; gives what it gives.
+  // Calls `what`, a small function object, under the lock; gives what it gives.
   template <class What>
   [[gnu::always_inline]] auto Do(What what) noexcept {
     return TryEnter() ? DoAndLeave(what) : DoLater(what);
@@ -75,7 +75,7 @@ class OwnerGate {
     Leave();
     return result;
   }
-  // Not in line, so that what goes through the gate needs no registers for it.
+  // Not in line, so that what is done under it needs no registers for it.
   template <class What>
   [[gnu::noinline]] auto DoLater(What what) noexcept {
     do AwaitOther();
@@ -96,15 +96,15 @@ class OwnerGate {
 
 class [[nodiscard]] OthersHold {
  public:
-  explicit OthersHold(OwnerGate& gate) noexcept : gate_(gate) { gate_.EnterAsOther(); }
+  explicit OthersHold(OwnerLock& lock) noexcept : lock_(lock) { lock_.EnterAsOther(); }
   OthersHold(const OthersHold&) = delete;
   OthersHold& operator=(const OthersHold&) = delete;
-  ~OthersHold() { gate_.LeaveAsOther(); }
+  ~OthersHold() { lock_.LeaveAsOther(); }
 
  private:
-  OwnerGate& gate_;
+  OwnerLock& lock_;
 };
 
 }  // namespace plait::internal
 
-#endif  // PLAIT_SCHEDULERS_WORK_STEALING_OWNER_GATE_H_
+#endif  // PLAIT_SCHEDULERS_WORK_STEALING_OWNER_LOCK_H_

@@ -1,13 +1,13 @@
-// OwnerGate in every execution of small programs, with a HeavyBarrier and without; every memory
+// OwnerLock in every execution of small programs, with a HeavyBarrier and without; every memory
 // order weakened, and each of the two barriers left out.
 //
-// Traps: another wants the gate while its owner is about to go in.
+// Traps: another wants the lock while its owner is about to go in.
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
-#include "plait/schedulers/work_stealing/owner_gate.h"
+#include "plait/schedulers/work_stealing/owner_lock.h"
 
 namespace plait::internal {
 namespace {
@@ -19,20 +19,20 @@ using explorer::Require;
 using explorer::Scenario;
 
 struct Program {
-  explicit Program(bool light) : gate(light) {}
+  explicit Program(bool light) : lock(light) {}
 
   void AddAsOwner(int times) {
     for (int i = 0; i < times; ++i) {
-      gate.Do([this] { return ++count; });
+      lock.Do([this] { return ++count; });
     }
   }
   void AddAsOther() {
-    const OthersHold hold(gate);
+    const OthersHold hold(lock);
     ++count;
   }
 
-  OwnerGate gate;
-  int count = 0;  // behind the gate
+  OwnerLock lock;
+  int count = 0;  // under the lock
 };
 
 template <bool light>
@@ -57,10 +57,10 @@ std::vector<Scenario> Scenarios() {
           {"two others", TwoOthers<false>}};
 }
 
-TEST(OwnerGateExploredTest, OneThreadAtATimeIsIn) { ExpectAllExecutionsPass(Scenarios()); }
+TEST(OwnerLockExploredTest, OneThreadAtATimeIsIn) { ExpectAllExecutionsPass(Scenarios()); }
 
-TEST(OwnerGateExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
-  ExpectMutantsKilled("work_stealing/owner_gate.",
+TEST(OwnerLockExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
+  ExpectMutantsKilled("work_stealing/owner_lock.",
                       {{"one other, light", OneOther<true>}, {"one other", OneOther<false>}}, 9);
 }
 
