@@ -52,9 +52,14 @@ Task<int64_t> AsTask(const Workload& workload, const std::string& style, int n) 
       [](const Workload& w, int size) -> Task<int64_t> { co_return w.closures(size); }(workload, n);
 }
 
-// A run of one workload on so many threads; prints its line. An answer that is wrong is an error.
-absl::StatusOr<absl::Duration> RunOne(Console& console, const Workload& workload, int n,
-                                      const Plan& plan, int threads) {
+struct Measured {
+  absl::Duration took;
+  std::string line;  // for programs
+};
+
+// A run of one workload on so many threads. An answer that is wrong is an error.
+absl::StatusOr<Measured> RunOne(Console& console, const Workload& workload, int n, const Plan& plan,
+                                int threads) {
   const std::string& style = plan.style;
   console.Progress(absl::StrFormat("%s(%d) as %s, %d threads", workload.name, n, style, threads));
   plait::WorkStealingPoolOptions options;
@@ -74,34 +79,38 @@ absl::StatusOr<absl::Duration> RunOne(Console& console, const Workload& workload
                                                workload.name, n, style, threads, result, answer));
   }
   console.Progress("");
-  console.Print(absl::StrFormat(
-      "fork_join workload=%s n=%d threads=%d seconds=%.3f result=%d peak_mib=%d", workload.name, n,
-      threads, absl::ToDoubleSeconds(took), result, static_cast<int>(std::ceil(peers::PeakMib()))));
-  return took;
+  return Measured{
+      took,
+      absl::StrFormat("fork_join workload=%s n=%d threads=%d seconds=%.3f result=%d peak_mib=%d",
+                      workload.name, n, threads, absl::ToDoubleSeconds(took), result,
+                      static_cast<int>(std::ceil(peers::PeakMib())))};
 }
 
-// All workloads, on one thread and on all.
+// All workloads, on one thread and on all: a table for people, and then the lines for programs.
 absl::Status RunAll(Console& console, const Plan& plan, int threads) {
   console.Print(
       absl::StrFormat("All workloads as %s, on one thread and on %d:", plan.style, threads),
       Color::kBold);
-  std::vector<std::string> table = {
-      absl::StrFormat("| %-12s | 1 thread, s | %3d threads, s | times faster |", plan.style,
-                      threads),
-      "|:-------------|------------:|---------------:|-------------:|"};
+  console.Print(absl::StrFormat("| %-12s | 1 thread, s | %3d threads, s | times faster |",
+                                plan.style, threads));
+  console.Print("|:-------------|------------:|---------------:|-------------:|");
+  std::vector<std::string> lines;
   for (const Workload& workload : examples::Workloads()) {
     const int n = workload.moderate;
-    const absl::StatusOr<absl::Duration> one = RunOne(console, workload, n, plan, 1);
+    const absl::StatusOr<Measured> one = RunOne(console, workload, n, plan, 1);
     if (!one.ok()) return one.status();
-    const absl::StatusOr<absl::Duration> all = RunOne(console, workload, n, plan, threads);
+    const absl::StatusOr<Measured> all = RunOne(console, workload, n, plan, threads);
     if (!all.ok()) return all.status();
-    const double faster = *all > absl::ZeroDuration() ? absl::FDivDuration(*one, *all) : 1;
-    table.push_back(absl::StrFormat(
+    const double faster =
+        all->took > absl::ZeroDuration() ? absl::FDivDuration(one->took, all->took) : 1;
+    console.Print(absl::StrFormat(
         "| %-12s | %11.4f | %14.4f | %12.2f |", absl::StrCat(workload.name, "(", n, ")"),
-        absl::ToDoubleSeconds(*one), absl::ToDoubleSeconds(*all), faster));
+        absl::ToDoubleSeconds(one->took), absl::ToDoubleSeconds(all->took), faster));
+    lines.push_back(one->line);
+    lines.push_back(all->line);
   }
   console.Print();
-  for (const std::string& line : table) console.Print(line);
+  for (const std::string& line : lines) console.Print(line);
   return absl::OkStatus();
 }
 
@@ -112,7 +121,10 @@ absl::Status Run(const Plan& plan) {
   for (const Workload& workload : examples::Workloads()) {
     if (workload.name != plan.workload) continue;
     const int n = plan.n < 0 ? workload.moderate : static_cast<int>(plan.n);
-    return RunOne(console, workload, n, plan, threads).status();
+    const absl::StatusOr<Measured> run = RunOne(console, workload, n, plan, threads);
+    if (!run.ok()) return run.status();
+    console.Print(run->line);
+    return absl::OkStatus();
   }
   return absl::InternalError("no such workload");
 }
