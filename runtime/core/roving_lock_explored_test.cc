@@ -60,9 +60,9 @@ void ItGoesBackAndForth() {
 
 std::vector<Scenario> Scenarios() {
   return {{"one takes it away", OneTakesItAway},
-          {"two take it away", TwoTakeItAway, {.preemptions = 2}},
-          {"it belongs to one after another", ItBelongsToOneAfterAnother, {.preemptions = 2}},
-          {"it goes back and forth", ItGoesBackAndForth, {.preemptions = 2}}};
+          {"two take it away", TwoTakeItAway},
+          {"it belongs to one after another", ItBelongsToOneAfterAnother},
+          {"it goes back and forth", ItGoesBackAndForth}};
 }
 
 TEST(RovingLockExploredTest, OneThreadAtATimeIsIn) { ExpectAllExecutionsPass(Scenarios()); }

@@ -133,13 +133,13 @@ void ItIsTakenAwayFromItsOwner() {
 }
 
 std::vector<Scenario> ChannelScenarios() {
-  return {{"two receive and one sends", TwoReceiveAndOneSends, {.preemptions = 2}},
-          {"two send and one receives", TwoSendAndOneReceives, {.preemptions = 1}},
+  return {{"two receive and one sends", TwoReceiveAndOneSends},
+          {"two send and one receives", TwoSendAndOneReceives},
           {"a receive is cancelled", AReceiveIsCancelled, {.preemptions = 2}},
-          {"one of two receives is cancelled", OneOfTwoReceivesIsCancelled, {.preemptions = 1}},
-          {"one sends and one receives", OneSendsAndOneReceives, {.preemptions = 2}},
-          {"it is closed", ItIsClosed, {.preemptions = 2}},
-          {"it is taken away from its owner", ItIsTakenAwayFromItsOwner, {.preemptions = 1}}};
+          {"one of two receives is cancelled", OneOfTwoReceivesIsCancelled, {.preemptions = 2}},
+          {"one sends and one receives", OneSendsAndOneReceives},
+          {"it is closed", ItIsClosed},
+          {"it is taken away from its owner", ItIsTakenAwayFromItsOwner}};
 }
 
 TEST(ChannelExploredTest, NoItemAndNoWakeUpIsLost) { ExpectAllExecutionsPass(ChannelScenarios()); }
