@@ -61,8 +61,10 @@ bool ChannelBase::ChangesSoon(RingEnd& mine, const RingEnd& other, uint64_t lead
     for (uint32_t i = 0; i < pauses; ++i) SpinWait(0);
     const uint64_t gathered = other.passed.load(kRelaxed) + lead - passed;
     if (gathered == 0) continue;
-    // Where items come one by one, each costs a look: others are to have their turn in time.
-    thread_state.budget -= static_cast<int>((all + pauses) / 8);
+    // Where items come one by one, each costs a look: others are to have their turn in time. At the
+    // next await: this one goes on at once, as Select takes one that yields for one that waits.
+    int& budget = thread_state.budget;
+    budget = std::min(budget, std::max(budget - static_cast<int>((all + pauses) / 8), 0));
     if (in_vain != 0) mine.in_vain.store(0, kRelaxed);
     mine.pauses.store(gathered <= kOneByOne || gathered >= many ? std::max(pauses / 2, kSoonest)
                                                                 : std::min(pauses * 2, kLatest),

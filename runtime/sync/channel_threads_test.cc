@@ -1,4 +1,5 @@
 // Channel between threads.
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,15 +12,20 @@
 #include "gtest/gtest.h"
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/awaitable.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/sync/channel.h"
+#include "plait/runtime/task/promise.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
 namespace {
+
+using internal::Atomic;
 
 Task<absl::Status> SendTask(Channel<int>* channel, int value) {
   co_return co_await channel->Send(value);
@@ -188,7 +194,6 @@ TEST(ChannelStressTest, WhoCancelsAndJoinsTheLastOneThatWaitsMayDestroyTheChanne
 // A task that waits again and again on its executor's only thread registers for a stop there as at
 // home (StopState), which a stop request from another thread takes away, in the middle of that.
 TEST(ChannelStressTest, WhoWaitsOnAnExecutorsOnlyThreadIsCancelledFromAnotherAndNoItemIsLost) {
-  using internal::Atomic;
   auto send = [](Channel<int>* channel) -> Task<int> {
     for (int sent = 0;; ++sent) {
       const absl::Status status = co_await channel->Send(sent);
@@ -224,6 +229,60 @@ TEST(ChannelStressTest, WhoWaitsOnAnExecutorsOnlyThreadIsCancelledFromAnotherAnd
     canceller.join();
     EXPECT_EQ(sent, taken + static_cast<int>(channel.size()));
   }
+}
+
+// co_await: a Receive for which the budget has one ready await left, and which finds nothing before
+// it has called `suspends`.
+struct ReceiveWithTheLastOfTheBudget {
+  bool await_ready() {
+    internal::thread_state.budget = 1;
+    return receive.await_ready();
+  }
+  template <internal::PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> waiter) {
+    suspends->store(true);
+    const bool stays = receive.await_suspend(waiter);
+    // The loop has one thread, which is this: nothing has gone on yet.
+    EXPECT_GE(internal::thread_state.budget, 0);
+    *looked += stays ? 0 : 1;
+    return stays;
+  }
+  absl::StatusOr<int> await_resume() { return receive.await_resume(); }
+
+  internal::AwaiterOf<decltype(std::declval<Channel<int>&>().Receive())> receive;
+  Atomic<bool>* suspends;
+  int* looked;
+};
+
+// A Receive that finds something when it looks again has not waited, and gives others their turn at
+// the next await: who took it for one that waits (Select) would begin what need not be begun.
+TEST(ChannelStressTest, WhoFindsSomethingWhenItLooksAgainGoesOnAtOnce) {
+  if (HardwareThreads() == 1) GTEST_SKIP() << "nobody looks again on one processor";
+  Channel<int> channel(4);
+  Atomic<bool> wanted{true};
+  Atomic<bool> ended{false};
+  Thread sender = StartThread("sender", [&] {
+    while (!ended.load()) {
+      if (!wanted.exchange(false)) continue;
+      const absl::Status sent = channel.TrySend(1);
+      EXPECT_TRUE(sent.ok()) << sent;
+    }
+  });
+  const auto receive = [](Channel<int>* items, Atomic<bool>* suspends) -> Task<void> {
+    // The first comes through the ring, and tells whose the other end is.
+    while (items->size() == 0) co_await Yield();
+    absl::StatusOr<int> item = co_await items->Receive();
+    EXPECT_TRUE(item.ok()) << item.status();
+    for (int looked = 0; looked < 1;) {
+      item = co_await ReceiveWithTheLastOfTheBudget{internal::GetAwaiter(items->Receive()),
+                                                    suspends, &looked};
+      EXPECT_TRUE(item.ok()) << item.status();
+    }
+  };
+  EventLoop loop(MakeEpollReactor());
+  BlockOn(loop, receive(&channel, &wanted));
+  ended.store(true);
+  sender.join();
 }
 
 // A Close that races Sends: each Send that says OK is received, and no other.
