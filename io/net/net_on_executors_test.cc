@@ -215,6 +215,8 @@ TEST_P(NetOnExecutorsTest, Line32WritingToAPeerThatHasGoneIsAnErrorAndNoSignal) 
       EXPECT_TRUE(absl::IsFailedPrecondition(written)) << written;
       EXPECT_TRUE(absl::StrContains(written.message(), "EPIPE")) << written;
       EXPECT_EQ(AcceptedBytes(written), size_t{0});
+      const absl::Status flushed = co_await stream.Flush();
+      EXPECT_TRUE(absl::IsFailedPrecondition(flushed)) << flushed;
     };
     RunTask(body);
   }

@@ -107,24 +107,6 @@ TEST_P(StreamBadPeersTest, AResetEndsAWriteThatWaits) {
   RunTask(body);
 }
 
-TEST_P(StreamBadPeersTest, WritingToAPeerThatHasGoneIsAnErrorAndNoSignal) {  // conformance 32
-  for (const bool pipe : {false, true}) {
-    SCOPED_TRACE(pipe);
-    const auto body = [&]() -> Task<void> {
-      FdPair pair = pipe ? MakePipe() : MakeSocketPair();
-      Stream stream = MakeStream(pipe ? pair.second : pair.first);
-      (pipe ? pair.first : pair.second).Reset();
-      const absl::Status written = co_await stream.Write("x");
-      EXPECT_TRUE(absl::IsFailedPrecondition(written)) << written;
-      EXPECT_TRUE(absl::StrContains(written.message(), "EPIPE")) << written;
-      EXPECT_EQ(AcceptedBytes(written), size_t{0});
-      const absl::Status flushed = co_await stream.Flush();
-      EXPECT_TRUE(absl::IsFailedPrecondition(flushed)) << flushed;
-    };
-    RunTask(body);
-  }
-}
-
 TEST_P(StreamBadPeersTest, APeerThatNeverReadsCostsNoMoreThanTheHighWaterMark) {
   const auto body = [&]() -> Task<void> {
     FdPair pair = MakeSmallTcpPair();

@@ -257,6 +257,7 @@ struct ReceiveWithTheLastOfTheBudget {
 // A Receive that finds something when it looks again has not waited, and gives others their turn at
 // the next await: who took it for one that waits (Select) would begin what need not be begun.
 TEST(ChannelStressTest, WhoFindsSomethingWhenItLooksAgainGoesOnAtOnce) {
+  // ChangesSoon does not look there: nobody else could change anything meanwhile.
   if (HardwareThreads() == 1) GTEST_SKIP() << "nobody looks again on one processor";
   Channel<int> channel(4);
   Atomic<bool> wanted{true};

@@ -325,9 +325,12 @@ std::vector<int> Processors() {
 }
 
 TEST(WorkStealingPoolTest, ThreadsThatArePinnedHaveAProcessorEachAndShareThemWhereTheyAreMore) {
-  bool can_pin = false;
-  StartThread("pinned", [&] { can_pin = PinThread(0); }).join();
-  if (!can_pin) GTEST_SKIP() << "the system does not pin threads here";
+  // Some sandboxes forbid the call. Not asked by way of what is tested.
+  cpu_set_t now;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(now), &now), 0);
+  if (sched_setaffinity(0, sizeof(now), &now) != 0) {
+    GTEST_SKIP() << "the system does not pin threads here";
+  }
   const std::vector<int> processors = Processors();
   const auto count = static_cast<int>(processors.size());
   for (const int threads : {count, 2 * count}) {
