@@ -106,7 +106,7 @@ class ChannelBase {
   // a moment, that changes, as the other side is at work there.
   bool ChangesSoon(RingEnd& mine, const RingEnd& other, uint64_t lead,
                    uint64_t capacity) const noexcept;
-  // Using `end` under its lock, and not as its owner, who was noted before it became that.
+  // Using `end` under its lock, and not as its owner, who mostly was noted before it became that.
   static void NoteUser(RingEnd& end) noexcept {
     end.thread.store(static_cast<uint32_t>(thread_serial), kRelaxed);
   }

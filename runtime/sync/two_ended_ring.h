@@ -41,7 +41,7 @@ struct alignas(64) RingEnd {
   uint64_t limit = 0;
   size_t slot = 0;
   // Both for the ring's user. The lowest bits of the serial of the thread that has used this end
-  // last, a guess; who owns the lock does not write it, as it has been his since before.
+  // last, a guess; who owns the lock does not write it, as it mostly is his since before.
   Atomic<uint32_t> thread{0};
   // Written under both locks, or to false under this end's: the end is not to be used under its own
   // lock alone.

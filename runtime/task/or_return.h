@@ -115,8 +115,7 @@ class [[nodiscard]] OrReturnAwaiter : private ResultCheck {
     } else {
       const bool waits = inner_.await_suspend(enclosing);
       on_throw.promise = nullptr;
-      if (waits) [[likely]]
-        return true;
+      if (waits) return true;
       // It has ended already.
       promise.next = nullptr;
       Detach(promise);
