@@ -62,7 +62,8 @@ int RingReactor::SetUp(int fd) noexcept {
   const bool has_position = protocol < 0 && sys::Calls().Seek(fd, 0, SEEK_CUR) >= 0;
   Descriptor& descriptor = block[number % kPerBlock];
   descriptor.kind = protocol >= 0 ? Kind::kSocket : has_position ? Kind::kFile : Kind::kStream;
-  descriptor.unix_datagrams = protocol == 0 && !IsStreamSocket(fd);
+  descriptor.is_unix = protocol == 0;
+  descriptor.unix_datagrams = descriptor.is_unix && !IsStreamSocket(fd);
   return 0;
 }
 
@@ -141,6 +142,15 @@ bool RingReactor::Start(Descriptor& descriptor, IoOperation& operation) noexcept
     const int fault = calls->BeforeOperation(operation, descriptor.kind == Kind::kSocket, size);
     if (fault < 0) {
       Complete(operation, fault);
+      return false;
+    }
+  }
+  // Whether a Unix listener has room is nothing that other reactors can wait for. Here a thread of
+  // the kernel's would, if the socket blocks, and a program would hang on one reactor only.
+  if (operation.opcode == IoOpcode::kConnect && descriptor.is_unix) {
+    const int set = sys::Calls().SetNonBlocking(operation.fd);
+    if (set < 0) {
+      Complete(operation, set);
       return false;
     }
   }

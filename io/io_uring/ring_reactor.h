@@ -103,6 +103,7 @@ class RingReactor final : public Reactor, private MultishotHost {
     Kind kind = Kind::kUnknown;
     uint8_t busy = 0;     // Sides: the kernel has an ordered operation
     bool copies = false;  // zero-copy sending was found to copy all the same
+    bool is_unix = false;
     bool unix_datagrams = false;
 
     bool IsBusy(Side side) const noexcept { return (busy & side) != 0; }

@@ -10,12 +10,14 @@
 // one fails. The first connection wins; the others are cancelled and closed before Connect returns.
 //
 // Errors: a Status that names what was connected to. Unavailable when nobody listens there or the
-// network does not lead there; DeadlineExceeded at the end of the timeout; InvalidArgument for what
-// is no address; NotFound for a name or a Unix socket that does not exist; those of Resolver
-// (io/dns). Where several addresses failed, the error of each is in the message.
-// Cancellation: absl::CancelledError, with every socket closed; a connection that was there first
-// is given. Threads: on an executor with a reactor, to which the Stream belongs (see stream.h).
-// Lifetime: arguments are copied, but for the Resolver, which outlives the co_await.
+// network does not lead there, or when as many as it wants wait for a Unix socket's listener
+// already (EAGAIN: nothing tells when there is room; try again after a while); DeadlineExceeded at
+// the end of the timeout; InvalidArgument for what is no address; NotFound for a name or a Unix
+// socket that does not exist; those of Resolver (io/dns). Where several addresses failed, the error
+// of each is in the message. Cancellation: absl::CancelledError, with every socket closed; a
+// connection that was there first is given. Threads: on an executor with a reactor, to which the
+// Stream belongs (see stream.h). Lifetime: arguments are copied, but for the Resolver, which
+// outlives the co_await.
 #ifndef PLAIT_IO_NET_CONNECT_H_
 #define PLAIT_IO_NET_CONNECT_H_
 

@@ -320,6 +320,26 @@ TEST_P(NetOnExecutorsTest, AHostIsFoundAndConnectedToByItsName) {
   EXPECT_TRUE(done.ok()) << done;
 }
 
+TEST_P(NetOnExecutorsTest, AUnixListenerWithoutRoomIsUnavailableAndMayBeTriedAgain) {
+  const UnixListener full = MakeUnixListener(/*backlog=*/0);
+  const SocketAddress address = *SocketAddress::FromSystem(full.name(), full.size);
+  const int before = OpenSockets();
+  const auto body = [&]() -> Task<absl::Status> {
+    Stream waits = co_await OrReturn(Connect(address));
+    const absl::StatusOr<Stream> refused = co_await Connect(address);
+    EXPECT_TRUE(absl::IsUnavailable(refused.status())) << refused.status();
+    EXPECT_TRUE(absl::StartsWith(refused.status().message(), "connect to unix:"))
+        << refused.status();
+    EXPECT_EQ(OpenSockets(), before + 1);
+    const OwnedFd accepted(::accept(full.fd.get(), nullptr, nullptr));
+    Stream again = co_await OrReturn(Connect(address));
+    co_await OrReturn(again.Close());
+    co_return co_await waits.Close();
+  };
+  const absl::Status done = RunTask(body);
+  EXPECT_TRUE(done.ok()) << done;
+}
+
 TEST_P(NetOnExecutorsTest, ADeadlineAndACancelEndAConnectThatHangsAndCloseItsSocket) {
   const FullListener silent = MakeFullListener();
   const int before = OpenSockets();

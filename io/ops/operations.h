@@ -120,8 +120,9 @@ internal::OperationAwaitable<int> Accept(int listener, ::sockaddr* address = nul
                                          uint32_t* address_size = nullptr);
 
 // `address` lives until the co_await has returned. A refusal comes asynchronously, as Unavailable.
-// So does a Unix listener whose queue is full (EAGAIN), where the system has no way to wait for
-// room.
+// So does, on every reactor, that a Unix listener's queue is full (EAGAIN; on BSDs a refusal), also
+// of a socket that was made to block: the system has no way to wait for room there, so try again
+// after a while. A TCP listener is waited for.
 internal::OperationAwaitable<void> Connect(int fd, const ::sockaddr* address, size_t address_size);
 
 // Waits until one of `events` (kPollReadable, kPollWritable) holds; gives those that do, and

@@ -161,8 +161,6 @@ TEST_P(OperationsTest, AFullUnixListenerIsUnavailable) {
     absl::Status last;
     for (int i = 0; i < 10 && last.ok(); ++i) {
       const int fd = MakeUnixSocket().Release();
-      // Of one that blocks io_uring would wait.
-      EXPECT_EQ(::fcntl(fd, F_SETFL, O_NONBLOCK), 0);
       last = co_await Connect(fd, listener.name(), listener.size);
       // The connection stays in the listener's queue.
       static_cast<void>(co_await Close(fd));
