@@ -24,6 +24,8 @@ constexpr int kRegisterPrivateExpedited = 1 << 4;
 
 bool Do(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0) == 0; }
 
+constinit thread_local uint64_t barriers_here = 0;
+
 }  // namespace
 
 bool HeavyBarrierWorks() noexcept {
@@ -48,6 +50,7 @@ void PrepareHeavyBarrier() noexcept {
 }
 
 void HeavyBarrier() noexcept {
+  ++barriers_here;
   if (Do(kPrivateExpedited)) return;
   // A forked child may have to register again.
   PLAIT_CHECK(Do(kRegisterPrivateExpedited) && Do(kPrivateExpedited),
@@ -55,11 +58,14 @@ void HeavyBarrier() noexcept {
               "allow it or forbid it from the beginning");
 }
 
+uint64_t HeavyBarriersHere() noexcept { return barriers_here; }
+
 #else
 
 bool HeavyBarrierWorks() noexcept { return false; }
 void PrepareHeavyBarrier() noexcept {}
 void HeavyBarrier() noexcept { PLAIT_CHECK(false, "this system has no HeavyBarrier"); }
+uint64_t HeavyBarriersHere() noexcept { return 0; }
 
 #endif
 

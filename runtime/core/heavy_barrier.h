@@ -19,6 +19,8 @@
 #ifndef PLAIT_RUNTIME_CORE_HEAVY_BARRIER_H_
 #define PLAIT_RUNTIME_CORE_HEAVY_BARRIER_H_
 
+#include <cstdint>
+
 #include "plait/runtime/core/atomic.h"
 
 namespace plait::internal {
@@ -36,6 +38,9 @@ using explored::LightBarrier;
 #else
 // Only where it works.
 void HeavyBarrier() noexcept;
+
+// How many this thread has had: what tests count.
+uint64_t HeavyBarriersHere() noexcept;
 
 // The accesses before and after stay in their order in the program that the processor gets.
 [[gnu::always_inline]] inline void LightBarrier() noexcept { asm volatile("" ::: "memory"); }

@@ -1,5 +1,6 @@
 #include "plait/runtime/sync/strand.h"
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/runtime.h"
@@ -18,6 +20,7 @@
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
+#include "plait/schedulers/thread_pool/thread_pool.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
@@ -155,6 +158,21 @@ TEST(StrandTest, ATaskOfItIsCancelledLikeAnyOther) {
     const absl::Status status = co_await task;
     EXPECT_TRUE(absl::IsCancelled(status)) << status;
   }());
+}
+
+// It goes on on any of the pool's threads, so its stop state is at home on none.
+TEST(StrandTest, ASleepOfItOnAPoolOfThreadsIsCancelledWithoutABarrier) {
+  auto nap = []() -> Task<absl::Status> { co_return co_await Sleep(absl::Hours(1)); };
+  auto nothing = []() -> Task<void> { co_return; };
+  ThreadPool pool({.threads = 2});
+  Strand strand(pool);
+  JoinHandle<absl::Status> task = Spawn(nap(), {.executor = &strand});
+  Spawn(nothing(), {.executor = &strand}).Get();  // behind it, so it sleeps
+  const uint64_t before = internal::HeavyBarriersHere();
+  task.Cancel();
+  EXPECT_EQ(internal::HeavyBarriersHere(), before);
+  const absl::Status status = task.Get();
+  EXPECT_TRUE(absl::IsCancelled(status)) << status;
 }
 
 // Mutual exclusion over a pool of threads: the counter is a plain variable, so this is also for the

@@ -43,10 +43,7 @@ class HomeWait : private StopNode {
     BeginUncancellable(waiter, home, note);
     StopState* const stop = waiter.context->stop;
     if (stop == nullptr) return true;
-    // A guess, but for an executor with one thread right.
-    const bool only_thread =
-        waiter.context->executor == thread_state.list_executor && home.group() == nullptr;
-    if (only_thread) [[likely]] {
+    if (waiter.context->executor == thread_state.sole_executor) [[likely]] {
       registered_ = stop->RegisterOnOnlyThread(*this);
     } else {
       registered_ = stop->Register(*this);
