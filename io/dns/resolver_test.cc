@@ -29,6 +29,7 @@
 #include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/all_pools.h"
 #include "plait/runtime/testing/dns_server.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
@@ -436,7 +437,7 @@ TEST_P(ResolverTest, AnswersThatAreBrokenInAnyWayEndTheLookup) {
   DnsServer server(broken);
   const auto resolver = Make(Asking(server));
   int found = 0;
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < Repeats(300); ++i) {
     const std::string name = absl::StrCat("host", i, ".example");
     const auto addresses = Resolve(*resolver, name);
     found += addresses.ok() ? 1 : 0;

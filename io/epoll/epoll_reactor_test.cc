@@ -22,6 +22,7 @@
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
 
@@ -377,7 +378,7 @@ TEST(EpollReactorEndTest, ABlockingThreadThatIsStillWakingTheReactorIsWaitedFor)
   const sys::ScopedSystemCalls scope(calls);
   ThreadExecutor blocking;
   OwnedFd file = MakeFile("hello");
-  for (int round = 0; round < 1000 && calls.wakes() < 20; ++round) {
+  for (int round = 0; round < 1000 && calls.wakes() < Repeats(20); ++round) {
     std::unique_ptr<Reactor> reactor = *MakeEpollReactor({.blocking = &blocking});
     GuardedBuffer buffer(5);
     int64_t turn = 0;

@@ -29,6 +29,7 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -284,7 +285,7 @@ TEST_P(FileTest, ATaskThatWasCancelledBeforeDoesNothing) {
 TEST_P(FileTest, ACancelFromAnotherThreadRacesReadsAndLosesNoByte) {
   const std::string content = Pattern(4096);
   const std::string path = folder().Write("file", content);
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     absl::Notification begun;
     JoinHandle<absl::Status> handle;
     const auto child = [&](const File& file) -> Task<absl::Status> {
@@ -329,7 +330,7 @@ TEST_P(FileTest, CloseWaitsForWhatHasBegunAndNothingBeginsAfterwards) {
     buffer.Release();
     co_return count.status();
   };
-  for (int i = 0; i < 50; ++i) {
+  for (const int i : ShareOf(50)) {
     GuardedBuffer buffers[2] = {GuardedBuffer(1000), GuardedBuffer(1000)};
     const auto body = [&]() -> Task<absl::Status> {
       File file = co_await OrReturn(OpenFile(path, {.read = true, .write = true}));
@@ -379,7 +380,7 @@ TEST_P(FileTest, AFileThatIsDroppedIsClosedAndItsNumberWorksForTheNext) {
   const std::string path = folder().Write("file", "content");
   const int before = OpenDescriptors();
   const auto body = [&]() -> Task<absl::Status> {
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < Repeats(100); ++i) {
       const int open = OpenFiles();
       std::optional<File> file = co_await OrReturn(OpenFile(path));
       GuardedBuffer buffer(7);

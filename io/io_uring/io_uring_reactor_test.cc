@@ -21,6 +21,7 @@
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -370,7 +371,7 @@ TEST_F(IoUringTest, AMultishotIsAReasonToPoll) {
 }
 
 TEST_F(IoUringTest, AMultishotMayBeStoppedWhileItsDeliveryIsOnItsWay) {
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < Repeats(100); ++i) {
     FdPair pair = MakeSocketPair();
     Collector collector(*reactor_, /*take=*/false);
     Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
@@ -411,7 +412,7 @@ TEST_F(IoUringTest, MultishotsGoOnOnAnotherThread) {
   Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
   ASSERT_NE(shots, nullptr);
   std::string expected;
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < Repeats(20); ++i) {
     Thread thread = StartThread("other", [&] {
       WriteAll(pair.second.get(), "here ");
       expected += "here ";

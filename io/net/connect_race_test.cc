@@ -22,6 +22,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/thread_executor.h"
@@ -170,7 +171,7 @@ TEST_P(ConnectRaceTest, WithoutADelayTwoThatAnswerLeaveOneConnection) {
   const TcpListener first = MakeTcpListener();
   const TcpListener second = MakeTcpListener();
   const int before = OpenDescriptors();
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < Repeats(20); ++i) {
     Connected connected = ConnectNow({Of(first), Of(second)}, absl::InfiniteDuration(),
                                      {.attempt_delay = absl::ZeroDuration()});
     ASSERT_TRUE(connected.ok()) << connected.status();

@@ -30,6 +30,7 @@
 #include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
 #include "plait/runtime/testing/thread_executor.h"
@@ -439,7 +440,7 @@ TEST_P(DatagramSocketTest, ACancelThatRacesADatagramLosesNone) {
   const auto body = [&]() -> Task<void> {
     DatagramSocket server = Udp();
     DatagramSocket client = Connected(server.local_address());
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < Repeats(200); ++i) {
       JoinHandle<Arrived> receiving = Spawn(ReceiveFrom(server));
       if (i % 3 != 0) co_await Yield();
       const absl::Status sent = co_await Send(client, absl::StrCat(i));

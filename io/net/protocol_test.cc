@@ -26,6 +26,7 @@
 #include "plait/runtime/testing/all_pools.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -253,7 +254,7 @@ TEST_P(ProtocolTest, LimitsThatAreChangedHoldAtOnceAndContradictionsAreRefused) 
 TEST_P(ProtocolTest, WritesFromElsewhereAreSentWheneverTheyCome) {
   Recorder recorder;
   const auto body = [&](Stream& far, Running&) -> Task<void> {
-    for (int i = 0; i < 200; ++i) {
+    for (const int i : ShareOf(200)) {
       EXPECT_TRUE(recorder.transport->Write(absl::StrCat("line ", i, "\n")));
       co_await Turns(i % 5);
       if (i % 7 == 0) {
@@ -514,7 +515,7 @@ TEST_P(ProtocolTest, AStreamThatIsClosedAlreadyIsToldSo) {
 TEST_P(ProtocolTest, ManyConnectionsThatEndInAllWaysAtOnceLeaveNothingBehind) {
   const int before = OpenDescriptors();
   const auto body = [&]() -> Task<void> {
-    for (int i = 0; i < 60; ++i) {
+    for (const int i : ShareOf(60)) {
       FdPair pair = MakeSocketPair();
       Stream near = MakeStream(pair.first);
       Stream far = MakeStream(pair.second);

@@ -23,6 +23,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_pools.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_pool.h"
 
@@ -84,7 +85,7 @@ TEST_P(ServerOnWorkersTest, ClientsAndHandlersTalkWhereverTheyAre) {
     Server server(std::move(listener), Echo);
     JoinHandle<absl::Status> serving = Spawn(server.Serve());
     const auto ask = [&](TaskGroup& group) -> Task<absl::Status> {
-      for (int i = 0; i < 40; ++i) group.Spawn(AskManyTimes(address, i));
+      for (int i = 0; i < Repeats(40); ++i) group.Spawn(AskManyTimes(address, i));
       co_return absl::OkStatus();
     };
     co_await OrReturn(WithTaskGroup(ask));
@@ -131,7 +132,7 @@ TEST_P(ServerOnWorkersTest, ConnectionsAreSpreadOverTheWorkers) {
 }
 
 TEST_P(ServerOnWorkersTest, AStopLetsTheLastConnectionsEnd) {
-  for (int round = 0; round < 30; ++round) {
+  for (int round = 0; round < Repeats(30); ++round) {
     const auto body = [&]() -> Task<absl::Status> {
       Listener listener = ListenLocally();
       const SocketAddress address = listener.local_address();
@@ -165,7 +166,7 @@ TEST_P(ServerOnWorkersTest, ClosingAndAbortingClientsEndsEveryConnectionOnce) {
     ended.fetch_add(1, kRelaxed);
     co_return held;
   };
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < Repeats(20); ++round) {
     const auto body = [&]() -> Task<absl::Status> {
       Listener listener = ListenLocally();
       const SocketAddress address = listener.local_address();
@@ -238,7 +239,7 @@ TEST_P(ServerOnWorkersTest, TheLimitOfConnectionsHolds) {
     Server server(std::move(listener), handle, std::move(options));
     JoinHandle<absl::Status> serving = Spawn(server.Serve());
     const auto ask = [&](TaskGroup& group) -> Task<absl::Status> {
-      for (int i = 0; i < 20; ++i) group.Spawn(AskManyTimes(address, i));
+      for (int i = 0; i < Repeats(20); ++i) group.Spawn(AskManyTimes(address, i));
       co_return absl::OkStatus();
     };
     co_await OrReturn(WithTaskGroup(ask));
@@ -252,7 +253,7 @@ TEST_P(ServerOnWorkersTest, TheLimitOfConnectionsHolds) {
 }
 
 TEST_P(ServerOnWorkersTest, SeveralAcceptAtOnceAndACloseEndsThemAll) {
-  for (int round = 0; round < 30; ++round) {
+  for (int round = 0; round < Repeats(30); ++round) {
     const auto body = [&]() -> Task<absl::Status> {
       Listener listener = ListenLocally();
       std::vector<JoinHandle<absl::StatusOr<Stream>>> accepting;

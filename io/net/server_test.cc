@@ -32,6 +32,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
@@ -750,7 +751,7 @@ TEST_P(ServerTest, AStopThatCameBeforeEndsItAtOnce) {
 TEST_P(ServerTest, AnotherThreadMayStopItAndCloseItsClients) {
   // By the machine's clock: another thread takes its time.
   EventLoop own(GetParam().make(nullptr));
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < Repeats(20); ++round) {
     const auto body = [&]() -> Task<absl::Status> {
       Server server(ListenLocally(), Hold);
       JoinHandle<absl::Status> serving = Spawn(server.Serve());

@@ -24,6 +24,7 @@
 #include "plait/runtime/testing/executor_fixture.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/test_folder.h"
 #include "plait/runtime/testing/test_pool.h"
 #include "plait/runtime/testing/until.h"
@@ -276,9 +277,9 @@ TEST_P(StreamOnWorkersTest, ATaskOfAStrandReadsAndWritesOnItsStrand) {
 TEST_P(StreamOnWorkersTest, RestlessReadersAndWritersLoseNothing) {
   Make(/*restless=*/true, /*workers=*/3);
   constexpr int kConnections = 3;
-  constexpr int kLines = 150;
-  const auto write = [](Stream& stream) -> Task<absl::Status> {
-    for (int i = 0; i < kLines; ++i) {
+  const int lines = Repeats(150);
+  const auto write = [lines](Stream& stream) -> Task<absl::Status> {
+    for (int i = 0; i < lines; ++i) {
       // Some far above the high-water mark.
       const size_t padding = i % 40 == 0 ? 200 << 10 : static_cast<size_t>(i);
       co_await OrReturn(stream.Write(absl::StrCat(i, " ", std::string(padding, '.'), "\n")));
@@ -286,8 +287,8 @@ TEST_P(StreamOnWorkersTest, RestlessReadersAndWritersLoseNothing) {
     }
     co_return co_await stream.ShutdownWrite();
   };
-  const auto read = [](Stream& stream) -> Task<absl::Status> {
-    for (int i = 0; i < kLines; ++i) {
+  const auto read = [lines](Stream& stream) -> Task<absl::Status> {
+    for (int i = 0; i < lines; ++i) {
       const std::string line = co_await OrReturn(stream.ReadLine(1 << 20));
       if (line.substr(0, line.find(' ')) != absl::StrCat(i)) {
         co_return absl::DataLossError(absl::StrCat("line ", i, ": ", line.substr(0, 20)));
@@ -322,13 +323,12 @@ TEST_P(StreamOnWorkersTest, RestlessReadersAndWritersLoseNothing) {
 // A read, a write, and an end in one of four ways, wherever each of them is just then.
 TEST_P(StreamOnWorkersTest, ARestlessEndEndsEverythingOnce) {
   Make(/*restless=*/true, /*workers=*/3);
-  constexpr int kRounds = 150;
   const std::string text = Pattern(1 << 20);
   const auto write = [&text](Stream& stream) -> Task<absl::Status> {
     co_return co_await stream.Write(text);
   };
   const auto body = [&]() -> Task<void> {
-    for (int round = 0; round < kRounds; ++round) {
+    for (const int round : ShareOf(150)) {
       FdPair pair = round % 3 == 0 ? MakeSocketPair() : MakeSmallTcpPair();
       auto stream = std::make_unique<Stream>(MakeStream(pair.first));
       // Eager: once they have begun they need no Stream any more.

@@ -25,6 +25,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
 
@@ -62,16 +63,16 @@ Task<absl::Status> WriteText(Stream& stream, std::string text) {
 }
 
 TEST_P(StreamRacesTest, ReadsThatAreCancelledFromAnotherThreadLoseNoBytes) {
-  constexpr int kRounds = 300;
+  const int rounds = Repeats(300);
   for (const bool tcp : {false, true}) {
     SCOPED_TRACE(tcp);
     const auto body = [&]() -> Task<absl::Status> {
       FdPair ends = tcp ? MakeTcpPair() : MakeSocketPair();
       Stream reader = MakeStream(ends.first);
       Stream writer = MakeStream(ends.second);
-      const std::string text = Pattern(kRounds * 8);
+      const std::string text = Pattern(static_cast<size_t>(rounds) * 8);
       std::string all;
-      for (int round = 0; round < kRounds; ++round) {
+      for (int round = 0; round < rounds; ++round) {
         JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadFully(reader, 8));
         if (round % 2 == 0) co_await Yield();
         JoinHandle<void> cancelling = CancelFromOutside(reading);
@@ -96,14 +97,14 @@ TEST_P(StreamRacesTest, ReadsThatAreCancelledFromAnotherThreadLoseNoBytes) {
 }
 
 TEST_P(StreamRacesTest, LinesThatAreCancelledFromAnotherThreadAreReadByTheNext) {
-  constexpr int kRounds = 300;
+  const int rounds = Repeats(300);
   for (const bool tcp : {false, true}) {
     SCOPED_TRACE(tcp);
     const auto body = [&]() -> Task<absl::Status> {
       FdPair ends = tcp ? MakeTcpPair() : MakeSocketPair();
       Stream reader = MakeStream(ends.first);
       Stream writer = MakeStream(ends.second);
-      for (int round = 0; round < kRounds; ++round) {
+      for (int round = 0; round < rounds; ++round) {
         const std::string line = absl::StrCat("line ", round, std::string(round, '.'));
         JoinHandle<absl::StatusOr<std::string>> reading = Spawn(reader.ReadLine());
         if (round % 2 == 0) co_await Yield();
@@ -124,7 +125,7 @@ TEST_P(StreamRacesTest, LinesThatAreCancelledFromAnotherThreadAreReadByTheNext) 
 }
 
 TEST_P(StreamRacesTest, WritesThatAreCancelledFromAnotherThreadArriveAsFarAsTheySay) {
-  constexpr int kRounds = 60;
+  const int rounds = Repeats(60);
   const auto body = [&]() -> Task<absl::Status> {
     FdPair ends = MakeSocketPair();
     SetBufferSizes(ends.first.get(), 8192);
@@ -133,7 +134,7 @@ TEST_P(StreamRacesTest, WritesThatAreCancelledFromAnotherThreadArriveAsFarAsThey
     writer.set_high_water_mark(10'000);
     JoinHandle<absl::StatusOr<std::string>> reading = Spawn(reader.ReadAll(size_t{64} << 20));
     std::string expected;
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < rounds; ++round) {
       const std::string text = Pattern(100'000, round);
       JoinHandle<absl::Status> writing = Spawn(WriteText(writer, text));
       for (int i = 0; i < round % 5; ++i) co_await Yield();

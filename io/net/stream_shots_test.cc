@@ -25,6 +25,7 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_pool.h"
 #include "plait/schedulers/event_loop/event_loop.h"
@@ -391,7 +392,8 @@ TEST(StreamShotsBuffersTest, WhatAStreamHeldThatIsDroppedWhereItsLoopDoesNotRunC
 
 // Writes, reads of all kinds and cancels in random order against a string.
 TEST_P(StreamShotsTest, HoweverReadsAreMixedAndCancelledNoByteIsLostOrMoved) {
-  for (unsigned seed = 1; seed <= 20; ++seed) {
+  for (const int number : ShareOf(20)) {
+    const auto seed = static_cast<unsigned>(number) + 1;
     SCOPED_TRACE(seed);
     RunTask([&]() -> Task<void> {
       std::mt19937 generator(seed);

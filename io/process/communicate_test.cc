@@ -112,7 +112,7 @@ TEST_P(CommunicateTest, ACancelKillsAndReapsTheProcess) {
 
 TEST_P(CommunicateTest, ACancelAtAnyMomentLeavesNeitherProcessNorDescriptor) {
   const auto body = [&]() -> Task<void> {
-    for (int moment = 0; moment < Rounds(100); ++moment) {
+    for (const int moment : Rounds(100)) {
       Process process = StartPiped({"cat"});
       JoinHandle<absl::StatusOr<ProcessOutput>> talking = Spawn(process.Communicate("text"));
       for (int i = 0; i < moment; ++i) co_await Yield();

@@ -6,20 +6,13 @@
 #include "plait/io/ops/operations.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/testing/guarded_buffer.h"
+#include "plait/runtime/testing/repeats.h"
+#include "plait/runtime/testing/sanitized.h"
 #include "plait/runtime/time/sleep.h"
 
 namespace plait {
 
-int Rounds(int rounds) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return rounds / 10;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-  return rounds / 10;
-#endif
-#endif
-  return rounds;
-}
+Share Rounds(int rounds) { return ShareOf(kSanitized ? rounds / 10 : rounds); }
 
 Process StartScript(const std::string& script, bool own_group) {
   ProcessOptions options;

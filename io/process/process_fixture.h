@@ -10,11 +10,12 @@
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait {
 
 // How often to do what is slow, fewer times under a sanitizer.
-int Rounds(int rounds);
+Share Rounds(int rounds);
 
 // `sh -c script` with pipes to and from its standard input and output, in a group of its own where
 // asked for; a failure to start it ends the test program.

@@ -349,7 +349,7 @@ TEST_P(ProcessTest, OutsideOfALoopTheDropReapsWhatItKilled) {
 }
 
 TEST_P(ProcessTest, AThousandStartsLeaveNoDescriptorAndNoZombie) {
-  const int rounds = Rounds(1000);
+  const Share rounds = Rounds(1000);
   ProcessOptions options;
   options.arguments = {"/bin/true"};
   options.input = options.output = Stdio::Pipe();
@@ -362,7 +362,7 @@ TEST_P(ProcessTest, AThousandStartsLeaveNoDescriptorAndNoZombie) {
     }
   };
   const auto some = [&]() -> Task<void> {
-    for (int i = 0; i < rounds; ++i) co_await start(/*wait=*/i % 2 == 0);
+    for (const int i : rounds) co_await start(/*wait=*/i % 2 == 0);
     co_await UntilNoChildren();
   };
   RunTask([&] { return start(/*wait=*/true); });

@@ -31,6 +31,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
@@ -351,7 +352,7 @@ TEST(SignalListenerWithoutReactorTest, AWaitIsRefused) {
 TEST_P(SignalListenerTest, ACancelledWaitLosesNoSignal) {
   const auto body = [&]() -> Task<void> {
     SignalListener listener = Listen({SIGUSR1});
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < Repeats(200); ++i) {
       JoinHandle<absl::StatusOr<int>> next = Spawn(listener.Next(), {.eager = true});
       co_await Yield();
       if (i % 2 == 0) ::raise(SIGUSR1);
@@ -378,6 +379,7 @@ TEST_P(SignalListenerTest, ListenersComeAndGoWhileSignalsFlyAndNothingIsLeftBehi
   const ScopedAction action(SIGUSR1, &Count);
   counted.store(0);
   const int before = OpenDescriptors();
+  const int rounds = Repeats(150);
   Atomic<bool> over{false};
   Atomic<int> told{0};
   std::vector<Thread> threads;
@@ -385,7 +387,7 @@ TEST_P(SignalListenerTest, ListenersComeAndGoWhileSignalsFlyAndNothingIsLeftBehi
     threads.push_back(StartThread("comes and goes", [&] {
       const std::unique_ptr<Executor> own = GetParam().Make();
       const auto body = [&]() -> Task<void> {
-        for (int round = 0; round < 150; ++round) {
+        for (int round = 0; round < rounds; ++round) {
           SignalListener listener = Listen({SIGUSR1});
           const absl::StatusOr<int> signal = co_await listener.Next();
           EXPECT_EQ(signal.value_or(-1), SIGUSR1);
@@ -410,7 +412,7 @@ TEST_P(SignalListenerTest, ListenersComeAndGoWhileSignalsFlyAndNothingIsLeftBehi
   for (Thread& thread : threads) thread.join();
   over.store(true);
   for (Thread& sender : senders) sender.join();
-  EXPECT_EQ(told.load(), 450);
+  EXPECT_EQ(told.load(), 3 * rounds);
   EXPECT_EQ(HandlerOf(SIGUSR1), &Count);
   EXPECT_EQ(HandlerOf(SIGUSR2), SIG_DFL);
   EXPECT_EQ(OpenDescriptors(), before);

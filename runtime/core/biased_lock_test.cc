@@ -6,6 +6,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/heavy_barrier.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait::internal {
 namespace {
@@ -106,13 +107,12 @@ TEST(BiasedLockTest, ManyThreadsAtFirstMakeItShared) {
 
 // Each lock belongs to one of two threads when the other comes, while the first goes in and out.
 TEST(BiasedLockTest, OneThreadAtATimeIsInWhileItIsTakenAway) {
-  constexpr int kLocks = 200;
   struct Guarded {
     BiasedLock lock;
     int count = 0;
     Atomic<int> begun{0};
   };
-  std::vector<Guarded> all(kLocks);
+  std::vector<Guarded> all(static_cast<size_t>(Repeats(200)));
   const auto add = [](Guarded& guarded, int times) {
     for (int i = 0; i < times; ++i) {
       const BiasedLockHolder hold(guarded.lock);

@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/heavy_barrier.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait::internal {
 namespace {
@@ -68,9 +69,8 @@ TEST(HomeLockTest, TheUsersBitsStayAsTheyAreLeft) {
 }
 
 TEST(HomeLockStressTest, NoAdditionIsLostWhileOthersTakeItAway) {
-  constexpr int kRounds = 200;
   constexpr int kTimes = 100;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < Repeats(200); ++round) {
     HomeLock lock;
     int count = 0;
     const auto add_elsewhere = [&] {

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait::internal {
 namespace {
@@ -53,7 +54,7 @@ TEST(InboxTest, DrainEndsTheSleep) {
 // only a push that returned true sets: were one such push missing, this would never end.
 TEST(InboxStressTest, EveryItemArrivesInItsThreadsOrderAndNoWakeUpIsLost) {
   constexpr int kThreads = 3;
-  constexpr int kItems = 20'000;
+  const int items_each = Repeats(20'000);
   struct Numbered : WorkItem {
     int thread = 0;
     int number = 0;
@@ -62,11 +63,12 @@ TEST(InboxStressTest, EveryItemArrivesInItsThreadsOrderAndNoWakeUpIsLost) {
   absl::Mutex mutex;
   bool awake = false;
   std::vector<std::unique_ptr<Numbered[]>> items;
-  for (int t = 0; t < kThreads; ++t) items.push_back(std::make_unique<Numbered[]>(kItems));
+  for (int t = 0; t < kThreads; ++t)
+    items.push_back(std::make_unique<Numbered[]>(static_cast<size_t>(items_each)));
   std::vector<Thread> producers;
   for (int t = 0; t < kThreads; ++t) {
     producers.push_back(StartThread("producer", [&, t] {
-      for (int i = 0; i < kItems; ++i) {
+      for (int i = 0; i < items_each; ++i) {
         Numbered& item = items[static_cast<size_t>(t)][static_cast<size_t>(i)];
         item.thread = t;
         item.number = i;
@@ -79,7 +81,7 @@ TEST(InboxStressTest, EveryItemArrivesInItsThreadsOrderAndNoWakeUpIsLost) {
   }
   std::vector<int> next(kThreads);
   int received = 0;
-  while (received < kThreads * kItems) {
+  while (received < kThreads * items_each) {
     WorkQueue ready;
     inbox.Drain(ready);
     if (ready.empty() && inbox.PrepareToSleep()) {

@@ -18,6 +18,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/futex.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait::internal {
 namespace {
@@ -61,23 +62,23 @@ TEST(ParkerTest, ADeadlineFarAwayDoesNotKeepAWakeUp) {
 
 // Each is woken by the other alone, so that a wake-up that is lost is a hang.
 TEST(ParkerTest, TwoThreadsWakeEachOtherManyTimes) {
-  constexpr int kRounds = 20'000;
+  const int rounds = Repeats(20'000);
   Parker ping, pong;
   int turns = 0;  // guarded by whose turn it is
   Thread other = StartThread("other", [&] {
-    for (int i = 0; i < kRounds; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       pong.Park(Deadline::Infinite(), Clock::Real());
       ++turns;
       ping.Wake();
     }
   });
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < rounds; ++i) {
     ++turns;
     pong.Wake();
     ping.Park(Deadline::Infinite(), Clock::Real());
   }
   other.join();
-  EXPECT_EQ(turns, 2 * kRounds);
+  EXPECT_EQ(turns, 2 * rounds);
 }
 
 struct SystemsFutex {

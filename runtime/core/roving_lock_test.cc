@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/heavy_barrier.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait::internal {
 namespace {
@@ -81,19 +82,19 @@ TEST_F(RovingLockTest, ItBelongsToNoMoreThanTwoThreadsInTurn) {
 // Two threads that each use it for a while, and come to it while the other goes in and out.
 TEST_F(RovingLockTest, OneThreadAtATimeIsInHoweverOftenItIsTakenAway) {
   constexpr int kThreads = 3;
-  constexpr int kRounds = 20;
+  const int times = Repeats(20) * kMany;
   int count = 0;
   std::vector<Thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.push_back(StartThread("user", [&] {
-      for (int i = 0; i < kRounds * kMany; ++i) {
+      for (int i = 0; i < times; ++i) {
         const RovingLockHolder hold(lock_);
         ++count;
       }
     }));
   }
   for (Thread& thread : threads) thread.join();
-  EXPECT_EQ(count, kThreads * kRounds * kMany);
+  EXPECT_EQ(count, kThreads * times);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait::internal {
 namespace {
@@ -99,11 +100,11 @@ TEST(ExecutorTasksTest, OneThatIsAddedQuicklyIsAsAnyOther) {
 // Enough that the own list's lock belongs to its thread, again and again.
 TEST(ExecutorTasksStressTest, AnotherThreadMayLookWhileItsOwnAddsAndRemoves) {
   ExecutorTasks tasks;
-  constexpr int kVisits = 50;
+  const int visits = Repeats(50);
   constexpr int kRounds = 1'500;
   Atomic<int> rounds{0};
   Thread visitor = StartThread("visitor", [&] {
-    for (int i = 0; i < kVisits; ++i) {
+    for (int i = 0; i < visits; ++i) {
       for (int round = 0; rounds.load(kAcquire) < i; ++round) SpinWait(round);
       size_t seen = 0;
       tasks.ForEach([&](TaskLink&) { ++seen; });
@@ -112,7 +113,7 @@ TEST(ExecutorTasksStressTest, AnotherThreadMayLookWhileItsOwnAddsAndRemoves) {
     }
   });
   TaskLink links[2];
-  for (int i = 0; i < kVisits; ++i) {
+  for (int i = 0; i < visits; ++i) {
     for (int j = 0; j < kRounds; ++j) {
       for (TaskLink& link : links) EXPECT_TRUE(tasks.Add(link, /*own=*/true));
       for (TaskLink& link : links) tasks.Remove(link, /*own=*/true);
@@ -126,12 +127,12 @@ TEST(ExecutorTasksStressTest, AnotherThreadMayLookWhileItsOwnAddsAndRemoves) {
 TEST(TaskRegistryStressTest, ManyThreadsMayAddRemoveAndLook) {
   TaskRegistry registry;
   constexpr int kThreads = 4;
-  constexpr int kRounds = 2000;
+  const int rounds = Repeats(2000);
   std::vector<Thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.push_back(StartThread("task maker", [&] {
       TaskLink links[3];
-      for (int i = 0; i < kRounds; ++i) {
+      for (int i = 0; i < rounds; ++i) {
         for (TaskLink& link : links) EXPECT_TRUE(registry.Add(link));
         size_t seen = 0;
         registry.ForEach([&](TaskLink&) { ++seen; });

@@ -7,6 +7,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait {
 namespace {
@@ -78,7 +79,7 @@ TEST_F(WorkerGroupTest, ForgettingWhatWasNeverUsedIsNothing) {
 }
 
 TEST_F(WorkerGroupTest, ThoseWhoUseADescriptorFirstAtTheSameTimeAgree) {
-  constexpr int kRounds = 2000;
+  const int rounds = Repeats(2000);
   std::vector<Worker*> found[2];
   internal::Atomic<int> ready{0};
   const auto use = [&](int which, Worker& here) {
@@ -86,7 +87,7 @@ TEST_F(WorkerGroupTest, ThoseWhoUseADescriptorFirstAtTheSameTimeAgree) {
     while (ready.load(internal::kAcquire) < 2) {
     }
     // Some of them the first of a block.
-    for (int i = 0; i < kRounds; ++i) found[which].push_back(&group_.HomeOf(i * 37, here));
+    for (int i = 0; i < rounds; ++i) found[which].push_back(&group_.HomeOf(i * 37, here));
   };
   Thread other = StartThread("second", [&] { use(1, second_); });
   use(0, first_);

@@ -21,6 +21,7 @@
 #include "plait/runtime/parallel/forking_threads.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/allocations.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/inline/inline_executor.h"
 #include "plait/schedulers/thread_pool/thread_pool.h"
 
@@ -178,7 +179,7 @@ TEST_F(InvokeTest, AFunctionRunsOnAnotherThreadWhileTheFirstOneRuns) {
 
 TEST_F(InvokeTest, AJoinerThatFindsNothingToDoBlocksUntilItsFunctionHasEnded) {
   ForkingThreads threads(2);
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < Repeats(20); ++i) {
     threads.Run([&] {
       Atomic<bool> second_runs{false};
       const auto results = ParallelInvoke([&] { AwaitFlag(second_runs); },
@@ -239,7 +240,7 @@ TEST_F(InvokeTest, AFunctionThatWasStolenBelongsToTheTaskThatForkedIt) {
 TEST_F(InvokeTest, RecursionIsRightOnAnyNumberOfThreads) {
   for (const int count : {1, 2, 3, 8}) {
     ForkingThreads threads(count);
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; i < Repeats(10); ++i) {
       threads.Run([&] { EXPECT_EQ(Fib(18), 2584) << count; });
     }
   }
@@ -248,7 +249,7 @@ TEST_F(InvokeTest, RecursionIsRightOnAnyNumberOfThreads) {
 TEST_F(InvokeTest, EachFunctionIsCalledOnceHoweverManyAreStolen) {
   ForkingThreads threads(3);
   threads.Run([&] {
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < Repeats(2000); ++i) {
       int calls[5] = {};
       ParallelInvoke([&] { ++calls[0]; }, [&] { ++calls[1]; }, [&] { ++calls[2]; },
                      [&] { ++calls[3]; }, [&] { ++calls[4]; });
@@ -333,7 +334,7 @@ TEST_F(InvokeTest, WhenTheFirstThrowsItWaitsForWhatHasBegun) {
 TEST_F(InvokeTest, TheExceptionOfTheEarliestFunctionWins) {
   ForkingThreads threads(3);
   threads.Run([&] {
-    for (int i = 0; i < 500; ++i) {
+    for (int i = 0; i < Repeats(500); ++i) {
       ASSERT_EQ(Caught([&] {
                   ParallelInvoke([] {}, [] { Throw("second"); }, [] { Throw("third"); },
                                  [] { Throw("fourth"); });

@@ -20,6 +20,7 @@
 #include "plait/runtime/parallel/invoke.h"
 #include "plait/runtime/parallel/parallel.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/thread_pool/thread_pool.h"
 
 namespace plait {
@@ -139,7 +140,7 @@ TEST(LoopsTest, AFoldCombinesNeighboursInOrder) {
 TEST(LoopsTest, SumsOfFloatingPointComeOutTheSameEveryTime) {
   std::vector<double> sums;
   OnAnyThreads([&] {
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; i < Repeats(10); ++i) {
       sums.push_back(ParallelReduce(
           1, 100'000, 0.0, [](double sum, int64_t i) { return sum + 1.0 / static_cast<double>(i); },
           std::plus<>()));
@@ -150,7 +151,7 @@ TEST(LoopsTest, SumsOfFloatingPointComeOutTheSameEveryTime) {
 
 TEST(LoopsTest, TheErrorOfTheLowestIndexWinsAndAllBeforeItIsDone) {
   OnAnyThreads([] {
-    for (int repeat = 0; repeat < 20; ++repeat) {
+    for (int repeat = 0; repeat < Repeats(20); ++repeat) {
       std::vector<int> calls(1000, 0);
       const absl::Status status = ParallelFor(0, 1000, [&](int64_t i) -> absl::Status {
         ++calls[static_cast<size_t>(i)];
@@ -240,7 +241,7 @@ TEST(LoopsTest, ATaskUsesBothFamiliesSideBySide) {
 
 TEST(LoopsTest, TheExceptionOfTheLowestIndexComesOutAndAllBeforeItIsDone) {
   OnAnyThreads([] {
-    for (int repeat = 0; repeat < 20; ++repeat) {
+    for (int repeat = 0; repeat < Repeats(20); ++repeat) {
       std::vector<int> calls(1000, 0);
       std::string caught;
       try {

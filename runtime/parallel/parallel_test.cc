@@ -20,6 +20,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/inline/inline_executor.h"
 #include "plait/schedulers/run.h"
@@ -152,7 +153,7 @@ TEST_P(ParallelTest, TheFunctionMayGiveTasks) {
 // --- errors ---
 
 TEST_P(ParallelTest, TheErrorOfTheLowestIndexWinsAsInAPlainLoop) {
-  for (int round = 0; round < 100; ++round) {
+  for (const int round : ShareOf(100)) {
     Atomic<int> done_before{0};
     const auto fail_from = [&](int n) -> absl::StatusOr<int> {
       if (n >= 40) return absl::InternalError(absl::StrCat("at ", n));
@@ -328,7 +329,7 @@ TEST_P(ParallelTest, ACancelReachesTasksThatWait) {
     co_return co_await ParallelFor(*on, 0, 10, wait, {.n_jobs = 10, .chunk = 1});
   };
   BlockOn(executor(), [](Executor* on, auto body) -> Task<void> {
-    for (int i = 0; i < 100; ++i) {
+    for (const int i : ShareOf(100)) {
       JoinHandle<absl::Status> handle = Spawn(body(on));
       for (int n = 0; n < i % 5; ++n) co_await Yield();
       handle.Cancel();

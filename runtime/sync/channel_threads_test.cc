@@ -19,6 +19,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/sync/channel.h"
 #include "plait/runtime/task/promise.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
@@ -35,7 +36,7 @@ Task<absl::StatusOr<int>> ReceiveTask(Channel<int>* channel) {
   co_return co_await channel->Receive();
 }
 
-constexpr int64_t kPerProducer = 3000;
+const int64_t kPerProducer = Repeats(3000);
 
 Task<absl::Status> Produce(Channel<int64_t>* channel, int64_t first) {
   for (int64_t i = 0; i < kPerProducer; ++i) co_await OrReturn(channel->Send(first + i));
@@ -171,7 +172,7 @@ TEST(ChannelStressTest, CancelsOnBothSidesLoseAndDoubleNothing) {
 TEST(ChannelStressTest, WhoCancelsAndJoinsTheLastOneThatWaitsMayDestroyTheChannel) {
   WorkStealingPool pool({.threads = 3});
   BlockOn(pool, []() -> Task<void> {
-    for (int round = 0; round < 3000; ++round) {
+    for (const int round : ShareOf(3000)) {
       auto channel = std::make_unique<Channel<int>>(1);
       if (round % 2 == 0) {
         JoinHandle<absl::StatusOr<int>> receiver = Spawn(ReceiveTask(channel.get()));
@@ -209,7 +210,7 @@ TEST(ChannelStressTest, WhoWaitsOnAnExecutorsOnlyThreadIsCancelledFromAnotherAnd
   };
   EventLoop loop(MakeEpollReactor());
   WorkStealingPool pool({.threads = 1});
-  for (int round = 0; round < 100; ++round) {
+  for (const int round : ShareOf(100)) {
     Executor& executor = round % 2 == 0 ? static_cast<Executor&>(loop) : pool;
     Channel<int> channel(1);
     Atomic<int> received{0};
@@ -299,7 +300,7 @@ TEST(ChannelStressTest, WhatWasSentBeforeACloseIsReceivedAndNothingElse) {
       ++sent;
     }
   };
-  for (int round = 0; round < 30; ++round) {
+  for (const int round : ShareOf(30)) {
     Channel<int64_t> channel(static_cast<size_t>(1 + round % 4));
     int64_t sent = 0;
     std::vector<int64_t> received;

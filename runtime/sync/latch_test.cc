@@ -9,6 +9,7 @@
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
@@ -86,7 +87,7 @@ TEST(LatchStressTest, WhoHasWaitedMayDestroyItWhileTheLastCountIsStillReturning)
     EXPECT_TRUE(ran.ok()) << ran;
   });
   plait::Run([](EventLoop* loop, auto* count) -> Task<void> {
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < Repeats(2000); ++i) {
       auto latch = std::make_unique<Latch>(1);
       Spawn((*count)(latch.get()), {.executor = loop});
       for (int turn = 0; turn < i % 3; ++turn) co_await Yield();

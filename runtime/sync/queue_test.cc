@@ -12,6 +12,7 @@
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
 
@@ -408,7 +409,7 @@ Task<int64_t> ConsumeAll(Queue<int64_t>* queue, int* count) {
 TEST(QueueStressTest, NothingIsLostOrDoubledBetweenLoopsOnSeveralThreads) {
   constexpr int kProducers = 2;
   constexpr int kConsumers = 2;
-  constexpr int kItems = 4000;
+  const int items = Repeats(4000);
   for (const size_t capacity : {size_t{1}, size_t{3}, Queue<int64_t>::kUnbounded}) {
     Queue<int64_t> queue(capacity);
     std::vector<Thread> producers;
@@ -425,16 +426,16 @@ TEST(QueueStressTest, NothingIsLostOrDoubledBetweenLoopsOnSeveralThreads) {
     for (int p = 0; p < kProducers; ++p) {
       producers.push_back(StartThread("producer", [&, p] {
         EventLoop loop(MakeEpollReactor());
-        const absl::Status status = BlockOn(loop, Produce(&queue, int64_t{p} * kItems, kItems));
+        const absl::Status status = BlockOn(loop, Produce(&queue, int64_t{p} * items, items));
         EXPECT_TRUE(status.ok()) << status;
       }));
     }
     for (Thread& thread : producers) thread.join();
     queue.Close();
     for (Thread& thread : consumers) thread.join();
-    constexpr int64_t kTotal = int64_t{kProducers} * kItems;
-    EXPECT_EQ(counts[0] + counts[1], kTotal);
-    EXPECT_EQ(sums[0] + sums[1], kTotal * (kTotal - 1) / 2);
+    const int64_t total = int64_t{kProducers} * items;
+    EXPECT_EQ(counts[0] + counts[1], total);
+    EXPECT_EQ(sums[0] + sums[1], total * (total - 1) / 2);
   }
 }
 
@@ -464,15 +465,15 @@ Task<absl::Status> PutInOrder(Queue<int>* queue, int count) {
 
 // Trap: the cancel that races the completion, here on another thread's put.
 TEST(QueueStressTest, CancelledGetsLoseNothingWhileAnotherThreadPuts) {
-  constexpr int kItems = 3000;
+  const int items = Repeats(3000);
   Queue<int> queue(1);
   Thread producer = StartThread("producer", [&] {
     EventLoop loop(MakeEpollReactor());
-    const absl::Status status = BlockOn(loop, PutInOrder(&queue, kItems));
+    const absl::Status status = BlockOn(loop, PutInOrder(&queue, items));
     EXPECT_TRUE(status.ok()) << status;
   });
   EventLoop loop(MakeEpollReactor());
-  EXPECT_EQ(BlockOn(loop, GetWithCancels(&queue, kItems)), kItems);
+  EXPECT_EQ(BlockOn(loop, GetWithCancels(&queue, items)), items);
   producer.join();
   EXPECT_TRUE(queue.empty());
 }

@@ -15,6 +15,7 @@
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/thread_executor.h"
@@ -194,7 +195,7 @@ TEST(StrandStressTest, NothingOfItRunsAtTheSameTimeOnAPoolOfThreads) {
     }
   };
   ThreadExecutor pool(4);
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < Repeats(20); ++round) {
     Strand strand(pool);  // also: it is destroyed while its last item may still return
     State state;
     auto all = [](auto* make, Strand* on, State* shared) -> Task<void> {
@@ -211,7 +212,7 @@ TEST(StrandStressTest, NothingOfItRunsAtTheSameTimeOnAPoolOfThreads) {
 
 TEST(StrandStressTest, ItemsOfOneThreadKeepTheirOrderWhileOthersPostToo) {
   constexpr int kThreads = 3;
-  constexpr int kItems = 2000;
+  const int items_each = Repeats(2000);
   struct Item : WorkItem {
     using WorkItem::WorkItem;
     std::vector<int>* seen = nullptr;
@@ -223,10 +224,11 @@ TEST(StrandStressTest, ItemsOfOneThreadKeepTheirOrderWhileOthersPostToo) {
   {
     Strand strand(pool);
     std::vector<Thread> threads;
-    for (size_t t = 0; t < kThreads; ++t) items.push_back(std::make_unique<Item[]>(kItems));
+    for (size_t t = 0; t < kThreads; ++t)
+      items.push_back(std::make_unique<Item[]>(static_cast<size_t>(items_each)));
     for (size_t t = 0; t < kThreads; ++t) {
       threads.push_back(StartThread("poster", [&, t] {
-        for (int i = 0; i < kItems; ++i) {
+        for (int i = 0; i < items_each; ++i) {
           Item& item = items[t][static_cast<size_t>(i)];
           item.seen = &seen[t];
           item.number = i;
@@ -241,7 +243,7 @@ TEST(StrandStressTest, ItemsOfOneThreadKeepTheirOrderWhileOthersPostToo) {
     for (Thread& thread : threads) thread.join();
   }  // the strand waits for what is under way, and here that is all of it
   for (const auto& numbers : seen) {
-    EXPECT_EQ(numbers.size(), static_cast<size_t>(kItems));
+    EXPECT_EQ(numbers.size(), static_cast<size_t>(items_each));
     for (size_t i = 0; i < numbers.size(); ++i) EXPECT_EQ(numbers[i], static_cast<int>(i));
   }
 }

@@ -12,6 +12,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/roving_lock.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait::internal {
 namespace {
@@ -80,7 +81,7 @@ TEST(TwoEndedRingStressTest,
   for (const size_t capacity : {1, 3, 64}) {
     // Each lap may need another thread, which gets a processor when the machine likes: so many
     // laps, not so many items.
-    const int64_t items = std::min<int64_t>(20'000, 2'000 * static_cast<int64_t>(capacity));
+    const int64_t items = Repeats(std::min(20'000, 2'000 * static_cast<int>(capacity)));
     const int64_t total = kThreads * items;
     TwoEndedRing<int64_t> ring(capacity);
     std::vector<Thread> threads;

@@ -10,6 +10,7 @@
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
 #include "plait/schedulers/thread_pool/thread_pool.h"
@@ -24,7 +25,7 @@ Task<int> GiveLater(int n) {
 
 TEST(BlockingGetTest, ItGivesTheResultOfATaskThatAPoolRuns) {
   ThreadPool pool({.threads = 2});
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     JoinHandle<int> handle = Spawn(GiveLater(i), {.executor = &pool});
     EXPECT_EQ(BlockingGet(handle), i);
     EXPECT_EQ(BlockingGet(handle), i);  // it is copied
@@ -52,7 +53,7 @@ TEST(BlockingGetTest, ItGivesTheResultOfATaskThatALoopOnAnotherThreadRuns) {
 
 TEST(BlockingGetTest, AHandlesOwnGetDoesTheSame) {
   ThreadPool pool({.threads = 2});
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     JoinHandle<int> handle = Spawn(GiveLater(i), {.executor = &pool});
     EXPECT_EQ(handle.Get(), i);
     EXPECT_EQ(handle.Get(), i);
@@ -62,7 +63,7 @@ TEST(BlockingGetTest, AHandlesOwnGetDoesTheSame) {
 
 // Trap: a wake-up lost between check and park.
 TEST(BlockingGetTest, AFuturesGetTakesTheValueWheneverItIsSet) {
-  for (int i = 0; i < 500; ++i) {
+  for (int i = 0; i < Repeats(500); ++i) {
     Promise<std::unique_ptr<int>> promise;
     Future<std::unique_ptr<int>> future = promise.future();
     int calls = 0;
@@ -77,7 +78,7 @@ TEST(BlockingGetTest, AFuturesGetTakesTheValueWheneverItIsSet) {
 }
 
 TEST(BlockingGetTest, ItWaitsForAFuture) {
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     Promise<int> promise;
     Future<int> future = promise.future();
     Thread setter = StartThread("setter", [&] { promise.Set(i); });

@@ -25,6 +25,7 @@
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/allocations.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/run.h"
 
 namespace plait {
@@ -174,14 +175,15 @@ Task<int64_t> Wander(uint64_t seed, int depth) {
 
 // Trap: a wake-up lost between check and park: here an awaiting task that nobody resumes.
 TEST_P(ForkTest, ForksWhoseChildrenWaitNowAndThenAllEnd) {
-  for (uint64_t seed = 1; seed <= 10; ++seed) {
-    EXPECT_EQ(BlockOn(executor_, Wander(seed, 6)), 729) << "seed " << seed;
+  for (const int seed : ShareOf(10)) {
+    EXPECT_EQ(BlockOn(executor_, Wander(static_cast<uint64_t>(seed) + 1, 6)), 729)
+        << "seed " << seed;
   }
 }
 
 TEST_P(ForkTest, AChildThatWaitsForAnothersChildIsNotInItsWay) {
   const auto body = []() -> Task<void> {
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < Repeats(100); ++i) {
       Promise<int> promise;
       const auto wait = [](Future<int> future) -> Task<int> {
         const absl::StatusOr<int> value = co_await std::move(future);
@@ -206,7 +208,7 @@ TEST_P(ForkTest, ForkEachMakesItsChildrenOneAtATimeInTheirOrder) {
   const auto body = []() -> Task<void> {
     std::vector<size_t> all(20);
     for (size_t i = 0; i < all.size(); ++i) all[i] = i;
-    for (int round = 0; round < 50; ++round) {
+    for (int round = 0; round < Repeats(50); ++round) {
       std::vector<size_t> made;  // by two threads at once, that is a data race
       static_cast<void>(co_await ForkEach(all.size(), [&made](size_t i) {
         made.push_back(i);
@@ -227,7 +229,7 @@ TEST_P(ForkTest, ACancelThatRacesStealsReachesAllOrNone) {
     const auto tree = [&leaf](size_t) -> Task<absl::Status> {
       co_return co_await ForkEach(4, leaf);
     };
-    for (int i = 0; i < 20; ++i) {
+    for (const int i : ShareOf(20)) {
       const auto all = [&tree]() -> Task<absl::Status> { co_return co_await ForkEach(4, tree); };
       JoinHandle<absl::Status> task = Spawn(all());
       for (int turn = 0; turn < i; ++turn) co_await Yield();

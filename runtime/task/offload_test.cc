@@ -17,6 +17,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/blocking/blocking_pool.h"
@@ -260,7 +261,7 @@ TEST(OffloadTest, ACancelThatRacesTheFunctionHasOneOutcome) {
       handle.Cancel();
       co_return;
     };
-    for (int i = 0; i < 1000; ++i) {
+    for (const int i : ShareOf(1000)) {
       int ran = 0;
       JoinHandle<absl::Status> waiter = Spawn(wait(&ran));
       co_await Yield();
@@ -370,7 +371,7 @@ TEST(OnTest, ACancelPassesThroughAndTheResultComesBack) {
       co_return co_await never.future();
     };
     auto there = [&](Executor* on) -> Task<absl::Status> { co_return co_await On(*on, wait()); };
-    for (int i = 0; i < 300; ++i) {
+    for (const int i : ShareOf(300)) {
       JoinHandle<absl::Status> handle = Spawn(there(executor));
       co_await Turns(i % 3);
       handle.Cancel();

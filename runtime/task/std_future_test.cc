@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/run.h"
 #include "plait/schedulers/thread_pool/thread_pool.h"
 
@@ -25,7 +26,7 @@ Task<std::unique_ptr<int>> GiveMoveOnly(int n) {
 
 TEST(AsFutureTest, AStdFutureGetsTheResultOfATask) {
   ThreadPool pool({.threads = 2});
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     std::future<std::unique_ptr<int>> future = AsStdFuture(GiveMoveOnly(i), {.executor = &pool});
     EXPECT_EQ(*future.get(), i);
   }

@@ -13,6 +13,7 @@
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/testing/allocations.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait {
 namespace {
@@ -224,10 +225,10 @@ TEST_P(ExecutorSuite, Line10WorkThatRepostsItselfDoesNotStarveAnotherThreadsPost
 // Trap: the wake-up that falls between the executor's last look at its queue and its going to
 // sleep. Each round finds the executor about to sleep or asleep, as nothing else is there to do.
 TEST_P(ExecutorSuite, Line11APostFromAnotherThreadWakesASleepingExecutor) {
-  constexpr int kRounds = 5000;
+  const int rounds = Repeats(5000);
   RunningExecutor running(MakeExecutor());
   int runs = 0;
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < rounds; ++i) {
     absl::Notification ran;
     FunctionItem item([&] {
       ++runs;
@@ -236,19 +237,19 @@ TEST_P(ExecutorSuite, Line11APostFromAnotherThreadWakesASleepingExecutor) {
     running.executor().Schedule(item);
     ran.WaitForNotification();
   }
-  EXPECT_EQ(runs, kRounds);
+  EXPECT_EQ(runs, rounds);
 }
 
 TEST_P(ExecutorSuite, Line12NoPostFromManyThreadsIsLostThoughWakesMayCoalesce) {
   constexpr int kThreads = 4;
-  constexpr int kItems = 5000;
-  Countdown all(kThreads * kItems);
+  const int items_each = Repeats(5000);
+  Countdown all(kThreads * items_each);
   std::vector<std::vector<int>> ran(kThreads);
   absl::Mutex mutex;
   std::vector<std::vector<std::unique_ptr<FunctionItem>>> items(kThreads);
   std::vector<Thread> threads;
   for (int t = 0; t < kThreads; ++t) {
-    for (int i = 0; i < kItems; ++i) {
+    for (int i = 0; i < items_each; ++i) {
       items[t].push_back(std::make_unique<FunctionItem>([&, t, i] {
         {
           absl::MutexLock hold(&mutex);
@@ -265,7 +266,7 @@ TEST_P(ExecutorSuite, Line12NoPostFromManyThreadsIsLostThoughWakesMayCoalesce) {
   }
   all.Await(executor());
   for (Thread& thread : threads) thread.join();
-  std::vector<int> expected(kItems);
+  std::vector<int> expected(static_cast<size_t>(items_each));
   std::iota(expected.begin(), expected.end(), 0);
   for (int t = 0; t < kThreads; ++t) {
     if (!ordered()) std::sort(ran[t].begin(), ran[t].end());
@@ -276,8 +277,7 @@ TEST_P(ExecutorSuite, Line12NoPostFromManyThreadsIsLostThoughWakesMayCoalesce) {
 // Trap: completion racing the end. The poster may still be inside Schedule, about to wake the
 // executor, when the item has run and the executor is destroyed.
 TEST_P(ExecutorSuite, AnExecutorMayBeDestroyedAsSoonAsTheLastPostHasRun) {
-  constexpr int kRounds = 300;
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < Repeats(300); ++i) {
     std::unique_ptr<Executor> mortal = MakeExecutor();
     Finish finish;
     FunctionItem item([&] { finish.Set(); });
@@ -297,12 +297,12 @@ Task<int> TakeFrom(Future<int> future) {
 
 TEST_P(ExecutorSuite, TasksMayBeSpawnedFromAnyThread) {
   constexpr int kThreads = 4;
-  constexpr int kTasks = 500;
+  const int tasks = Repeats(500);
   std::vector<std::vector<JoinHandle<int>>> handles(kThreads);
   std::vector<Thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.push_back(StartThread("spawner", [&, t] {
-      for (int i = 0; i < kTasks; ++i) {
+      for (int i = 0; i < tasks; ++i) {
         handles[t].push_back(Spawn(Number(i), {.executor = &executor()}));
       }
     }));
@@ -315,15 +315,15 @@ TEST_P(ExecutorSuite, TasksMayBeSpawnedFromAnyThread) {
     }
     co_return total;
   });
-  EXPECT_EQ(sum, int64_t{kThreads} * kTasks * (kTasks - 1) / 2);
+  EXPECT_EQ(sum, int64_t{kThreads} * tasks * (tasks - 1) / 2);
 }
 
 TEST_P(ExecutorSuite, ExecutorsOnTwoThreadsPassAValueBackAndForth) {
-  constexpr int kRounds = 2000;
+  const int rounds = Repeats(2000);
   RunningExecutor other(MakeExecutor());
   const int last = Await([&]() -> Task<int> {
     int value = 0;
-    for (int i = 0; i < kRounds; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       Promise<int> promise;
       JoinHandle<int> echo = Spawn(TakeFrom(promise.future()), {.executor = &other.executor()});
       promise.Set(value + 1);
@@ -331,7 +331,7 @@ TEST_P(ExecutorSuite, ExecutorsOnTwoThreadsPassAValueBackAndForth) {
     }
     co_return value;
   });
-  EXPECT_EQ(last, kRounds);
+  EXPECT_EQ(last, rounds);
 }
 
 // --- BlockOn ---

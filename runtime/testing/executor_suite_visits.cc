@@ -12,6 +12,7 @@
 #include "plait/runtime/task/offload.h"
 #include "plait/runtime/task/uncancellable.h"
 #include "plait/runtime/testing/executor_suite.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait {
 namespace {
@@ -70,9 +71,8 @@ TEST_P(ExecutorSuite, ClosingCancelsAndJoinsTheJobsOfAnotherExecutorsParallelFor
 
 // The close finds it anywhere: on its way, running, or done.
 TEST_P(ExecutorSuite, ClosingWaitsForAPartWhereverItIs) {
-  constexpr int kRounds = 200;
   RunningExecutor home(MakeExecutor());
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     int runs = 0;
     auto visit = [](Executor* here, Finish* finish, int* count) -> Task<int> {
       auto part = [](Finish* begun, int* counted) -> Task<int> {

@@ -38,6 +38,7 @@
 #include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/executor_fixture.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/until.h"
 
@@ -180,7 +181,7 @@ TYPED_TEST_P(PoolSuite, ThreadCountsThatMakeNoSenseAreRefused) {
 }
 
 TYPED_TEST_P(PoolSuite, Line66CloseWakesWorkersThatAreParkedOrSpinOrSleep) {
-  for (int i = 0; i < 200; ++i) {
+  for (const int i : ShareOf(200)) {
     TypeParam pool({.threads = 4});
     if (i % 3 == 0) Until([&] { return pool.idle_threads() == 4; });
     // No sleep of the test's: Close cancels it, and its worker waits for its timer until then.
@@ -196,7 +197,7 @@ TYPED_TEST_P(PoolSuite, Line66CloseWakesWorkersThatAreParkedOrSpinOrSleep) {
 }
 
 TYPED_TEST_P(PoolSuite, Line67EveryTaskThatIsSpawnedWhileThePoolClosesEndsBeforeCloseReturns) {
-  for (int i = 0; i < 200; ++i) {
+  for (const int i : ShareOf(200)) {
     TypeParam pool({.threads = 3});
     internal::Atomic<int> spawned{0};
     internal::Atomic<int> ended{0};
@@ -267,7 +268,7 @@ TYPED_TEST_P(PoolSuite, OffloadHasAPoolOfItsOwnSoThatNoWorkerBlocks) {
 // With one thread the two kinds of work take turns, so neither waits for the other to end.
 // Run often: what is spawned late may be as far as it likes when the blocking threads are joined.
 TYPED_TEST_P(PoolSuite, WhatIsSpawnedLateMayStillOffloadWhatCannotSayThatItDidNotRun) {
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < Repeats(100); ++round) {
     TypeParam pool({.threads = 2});
     const auto forever = []() -> Task<absl::Status> {
       co_return co_await Sleep(absl::InfiniteDuration());

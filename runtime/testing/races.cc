@@ -6,26 +6,12 @@
 
 #include "gtest/gtest.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/testing/repeats.h"
+#include "plait/runtime/testing/sanitized.h"
 
 namespace plait {
 
-namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kSlowdown = 50;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr int kSlowdown = 50;
-#else
-constexpr int kSlowdown = 1;
-#endif
-#else
-constexpr int kSlowdown = 1;
-#endif
-
-}  // namespace
-
-int Races(int count) { return std::max(1, count / kSlowdown); }
+int Races(int count) { return Repeats(kSanitized ? std::max(1, count / 50) : count); }
 
 unsigned RaceSeed() {
   static const unsigned seed = [] {

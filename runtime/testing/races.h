@@ -14,7 +14,8 @@
 
 namespace plait {
 
-// `count`, or a fiftieth of it under a sanitizer, where each race takes that much longer.
+// Repeats(count), and of a fiftieth of it under a sanitizer, where each race takes that much
+// longer.
 int Races(int count);
 
 // Chosen, and printed, at the first call.

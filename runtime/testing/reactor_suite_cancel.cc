@@ -16,6 +16,7 @@
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -67,7 +68,7 @@ TEST_P(ReactorSuite, EveryKindOfWaitingOperationCanBeCancelled) {
 
 TEST_P(ReactorSuite, ACancelAfterTheDataLosesNothing) {
   FdPair pair = MakeSocketPair();
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < Repeats(100); ++i) {
     GuardedBuffer buffer(5);
     ReadOperation read(pair.first.get(), buffer.span());
     const bool data_first = i % 2 == 0;
@@ -88,7 +89,7 @@ TEST_P(ReactorSuite, ACancelAfterTheDataLosesNothing) {
 
 TEST_P(ReactorSuite, ACancelAfterAnAcceptLosesNoConnection) {
   TcpListener listener = MakeTcpListener();
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < Repeats(50); ++i) {
     OwnedFd client = MakeTcpSocket();
     ASSERT_EQ(::connect(client.get(), listener.name(), sizeof(sockaddr_in)), 0);
     AcceptOperation accept(listener.fd.get());
@@ -162,7 +163,8 @@ TEST_P(ReactorSuite, NoOrderOfCallsLosesOrRepeatsAByte) {
     std::unique_ptr<GuardedBuffer> buffer;
     std::unique_ptr<TestOperation> operation;
   };
-  for (unsigned seed = 1; seed <= 15; ++seed) {
+  for (const int number : ShareOf(15)) {
+    const auto seed = static_cast<unsigned>(number) + 1;
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     std::minstd_rand draw(seed);
     std::deque<Conversation> conversations;

@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -46,7 +47,7 @@ TEST_P(ReactorSuite, Line35CloseEndsWhatIsPendingOnceAndIsDeliveredLast) {
 }
 
 TEST_P(ReactorSuite, Line36NothingComesAfterACloseWasDelivered) {
-  for (int i = 0; i < 50; ++i) {
+  for (const int i : ShareOf(50)) {
     FdPair pair = i % 2 == 0 ? MakeSocketPair() : MakeTcpPair();
     FillUp(pair.first.get());
     GuardedBuffer buffer(10);
@@ -149,7 +150,7 @@ TEST_P(ReactorSuite, CancellingACloseDoesNotLeaveTheDescriptorOpen) {
 TEST_P(ReactorSuite, Line37ANumberThatIsUsedAgainGetsNoEventOfTheOldDescriptor) {
   int number = -1;
   int reused = 0;
-  for (int i = 0; i < 200; ++i) {
+  for (const int i : ShareOf(200)) {
     FdPair old = i % 2 == 0 ? MakeSocketPair() : MakeTcpPair();
     if (old.first.get() == number) ++reused;
     number = old.first.get();

@@ -15,6 +15,7 @@
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -51,14 +52,14 @@ TEST_P(ReactorSuite, AReadWaitsForDataThatComesLater) {
 
 TEST_P(ReactorSuite, AReadWaitsForDataThatAnotherThreadWrites) {
   FdPair pair = MakeTcpPair();
-  constexpr int kRounds = 500;
+  const int rounds = Repeats(500);
   Thread peer = StartThread("peer", [&] {
-    for (int i = 0; i < kRounds; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       WriteAll(pair.second.get(), "ping");
       EXPECT_EQ(ReadExactly(pair.second.get(), 4), "pong");
     }
   });
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < rounds; ++i) {
     GuardedBuffer buffer(4);
     ReadOperation read(pair.first.get(), buffer.span());
     ASSERT_EQ(Do(read), 4);

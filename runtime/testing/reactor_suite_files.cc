@@ -19,6 +19,7 @@
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/test_folder.h"
 
 namespace plait {
@@ -347,7 +348,7 @@ TEST_P(ReactorSuite, ACancelledFileOperationEndsOnceAndTellsTheTruth) {
   const std::string made = folder / "made";
   const std::string opened = folder / "opened";
   const int before = OpenDescriptors();
-  for (int i = 0; i < 300; ++i) {
+  for (const int i : ShareOf(300)) {
     MakeDirectoryOperation make(made);
     OpenOperation open(opened, O_CREAT | O_EXCL | O_RDWR);
     StatusOperation status(folder.path());
@@ -388,7 +389,7 @@ TEST_P(ReactorSuite, ACancelledFileOperationEndsOnceAndTellsTheTruth) {
 TEST_P(ReactorSuite, ClosingAFileWaitsForTheSyncThatHasBegun) {
   const TestFolder folder;
   const std::string path = folder.Write("file", "hello");
-  for (int i = 0; i < 50; ++i) {
+  for (const int i : ShareOf(50)) {
     OwnedFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     blocking().Pause();
     SyncOperation sync(file.get());

@@ -30,6 +30,7 @@
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
 #include "plait/runtime/testing/reactor_task_programs.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -413,7 +414,7 @@ TEST_P(ReactorSuite, DescriptorsInFlightAreNotLeakedWhenTheReceiveIsCancelled) {
   FdPair pair = MakeSocketPair();
   FdPair pipe = MakePipe();
   const int before = CountOpenDescriptors();
-  for (int i = 0; i < 100; ++i) {
+  for (const int i : ShareOf(100)) {
     ReceiveMessageOperation receive(pair.first.get(), {10}, {.descriptors = 1});
     SendMessageOperation send(pair.second.get(), {"x"}, nullptr, {pipe.first.get()});
     Submit(receive);
@@ -486,7 +487,7 @@ TEST_P(ReactorSuite, Line35CloseEndsWaitingMessagesOnceAndIsDeliveredLast) {
 
 TEST_P(ReactorSuite, ACancelThatRacesADatagramLosesNone) {
   FdPair pair = MakeSocketPair(SOCK_DGRAM);
-  for (int i = 0; i < 200; ++i) {
+  for (const int i : ShareOf(200)) {
     ReceiveMessageOperation receive(pair.first.get(), {5});
     const bool data_first = i % 2 == 0;
     if (data_first) WriteAll(pair.second.get(), "hello");

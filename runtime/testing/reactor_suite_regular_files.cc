@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
 
@@ -132,7 +133,7 @@ TEST_P(ReactorSuite, ClosingAFileWaitsForTheTransfersThatHaveBegun) {
 
 TEST_P(ReactorSuite, ACancelledFileTransferEndsOnce) {
   OwnedFd file = MakeFile("hello");
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     GuardedBuffer buffer(5);
     ReadOperation first(file.get(), buffer.span(), 0);
     ReadOperation second(file.get(), buffer.span());
@@ -152,7 +153,7 @@ TEST_P(ReactorSuite, ACancelledFileTransferEndsOnce) {
 
 TEST_P(ReactorSuite, AReactorMayBeDestroyedAsSoonAsItsLastFileTransferIsDelivered) {
   OwnedFd file = MakeFile("hello");
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < Repeats(300); ++i) {
     GuardedBuffer buffer(5);
     ReadOperation read(file.get(), buffer.span(), 0);
     Submit(read);

@@ -14,6 +14,7 @@
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_clock.h"
 
@@ -88,17 +89,17 @@ TEST_P(ReactorSuite, AWakeBeforePollIsNotLost) {
 }
 
 TEST_P(ReactorSuite, Line14NoWakeFromAnotherThreadIsLost) {
-  constexpr int kRounds = 3000;
+  const int rounds = Repeats(3000);
   Atomic<int> asked{0};
   Atomic<int> answered{0};
   Thread other = StartThread("waker", [&] {
-    for (int i = 1; i <= kRounds; ++i) {
+    for (int i = 1; i <= rounds; ++i) {
       asked.store(i, kRelease);
       reactor().Wake();
       for (int spin = 0; answered.load(kAcquire) != i; ++spin) internal::SpinWait(spin);
     }
   });
-  for (int i = 1; i <= kRounds; ++i) {
+  for (int i = 1; i <= rounds; ++i) {
     while (asked.load(kAcquire) != i) PollOnce(Deadline::Infinite());
     answered.store(i, kRelease);
   }
@@ -111,7 +112,7 @@ TEST_P(ReactorSuite, Line12ManyWakesMayCoalesceButWakeAPollThatIsUnderWay) {
   std::vector<Thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.push_back(StartThread("waker", [&] {
-      for (int n = 0; n < 1000; ++n) reactor().Wake();
+      for (int n = 0; n < Repeats(1000); ++n) reactor().Wake();
       ended.fetch_add(1, internal::kAcqRel);
       reactor().Wake();
     }));
@@ -131,9 +132,9 @@ TEST_P(ReactorSuite, Line14ASignalThatInterruptsPollLosesNothing) {
   Submit(read);
   const pthread_t owner = ::pthread_self();
   Thread peer = StartThread("signals", [&, owner] {
-    for (int i = 0; i < 500; ++i) ::pthread_kill(owner, SIGUSR1);
+    for (int i = 0; i < Repeats(500); ++i) ::pthread_kill(owner, SIGUSR1);
     WriteAll(pair.second.get(), "hello");
-    for (int i = 0; i < 500; ++i) ::pthread_kill(owner, SIGUSR1);
+    for (int i = 0; i < Repeats(500); ++i) ::pthread_kill(owner, SIGUSR1);
   });
   Await(read);
   EXPECT_EQ(buffer.text(5), "hello");

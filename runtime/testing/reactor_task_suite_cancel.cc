@@ -18,6 +18,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/reactor_task_programs.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/task_programs.h"
 
@@ -138,12 +139,12 @@ TEST_P(ReactorTaskSuite, Line54DataAndACancelInOneTurnLoseNothing) {
 // The cancel comes from another thread while the loop waits, or is about to, or delivers.
 TEST_P(ReactorTaskSuite, ACancelFromAnotherThreadRacesTheData) {
   FdPair pair = MakeSocketPair();
-  constexpr int kRounds = 500;
+  const int rounds = Repeats(500);
   Atomic<int> asked{0};
   Atomic<int> done{0};
   TaskHandle to_cancel;
   Thread canceller = StartThread("canceller", [&] {
-    for (int i = 1; i <= kRounds; ++i) {
+    for (int i = 1; i <= rounds; ++i) {
       for (int spin = 0; asked.load(kAcquire) != i; ++spin) internal::SpinWait(spin);
       if (i % 2 == 0) WriteAll(pair.second.get(), "hello");
       to_cancel.Cancel();
@@ -152,7 +153,7 @@ TEST_P(ReactorTaskSuite, ACancelFromAnotherThreadRacesTheData) {
     }
   });
   const auto body = [&]() -> Task<void> {
-    for (int i = 1; i <= kRounds; ++i) {
+    for (int i = 1; i <= rounds; ++i) {
       JoinHandle<absl::StatusOr<std::string>> reader = Spawn(ReadSome(pair.first.get(), 10));
       to_cancel = reader;
       if (i % 3 != 0) co_await Yield();
@@ -175,7 +176,7 @@ TEST_P(ReactorTaskSuite, ACancelFromAnotherThreadRacesTheData) {
 
 TEST_P(ReactorTaskSuite, ACancelFromAnotherThreadWakesAnExecutorThatSleepsInPoll) {
   FdPair pair = MakeSocketPair();
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     absl::Notification about_to_sleep;
     JoinHandle<absl::StatusOr<std::string>> reader =
         Spawn(ReadSome(pair.first.get(), 10), {.executor = &executor()});
@@ -198,7 +199,7 @@ TEST_P(ReactorTaskSuite, ACancelFromAnotherThreadWakesAnExecutorThatSleepsInPoll
 // Timeouts and data meet at all distances: what does not arrive in one read arrives in the next.
 TEST_P(ReactorTaskSuite, Line54ATimeoutAgainstDataLosesNoByte) {
   FdPair pair = MakeTcpPair();
-  const std::string data = Pattern(2000);
+  const std::string data = Pattern(static_cast<size_t>(Repeats(2000)));
   Thread peer = StartThread("peer", [&] {
     for (const char c : data) WriteAll(pair.second.get(), absl::string_view(&c, 1));
     pair.second.Reset();

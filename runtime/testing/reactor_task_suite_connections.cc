@@ -15,6 +15,7 @@
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_task_programs.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/task_programs.h"
 
@@ -64,7 +65,7 @@ TEST_P(ReactorTaskSuite, ACancelledTaskStillCloses) {
 
 TEST_P(ReactorTaskSuite, Line37ConnectionsThatComeAndGoOnTheSameNumbersHearOnlyTheirOwn) {
   const auto body = [&]() -> Task<void> {
-    for (int i = 0; i < 300; ++i) {
+    for (const int i : ShareOf(300)) {
       FdPair pair = MakeSocketPair();
       const std::string own = Pattern(10, static_cast<unsigned>(i));
       JoinHandle<absl::StatusOr<std::string>> reader = Spawn(ReadSome(pair.first.get(), 10));

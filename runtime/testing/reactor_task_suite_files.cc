@@ -18,6 +18,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/test_folder.h"
 
@@ -99,7 +100,7 @@ TEST_P(ReactorTaskSuite, ATaskThatWasCancelledBeforeItOpensDoesNotOpen) {
 TEST_P(ReactorTaskSuite, ACancelFromAnotherThreadRacesAFileOperation) {
   const TestFolder folder;
   const std::string path = folder / "made";
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     absl::Notification begun;
     JoinHandle<absl::Status> handle;
     const auto child = [&]() -> Task<absl::Status> {

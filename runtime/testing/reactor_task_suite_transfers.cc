@@ -22,6 +22,7 @@
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_task_programs.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/task_programs.h"
 
@@ -204,7 +205,7 @@ TEST_P(ReactorTaskSuite, ALongLoopOfReadyOperationsDoesNotGrowTheStack) {
   FdPair pair = MakeSocketPair();
   const auto body = [&]() -> Task<void> {
     GuardedBuffer byte("x");
-    for (int i = 0; i < 20'000; ++i) {
+    for (int i = 0; i < Repeats(20'000); ++i) {
       const absl::StatusOr<size_t> written = co_await io::Write(pair.first.get(), byte.span());
       const absl::StatusOr<size_t> read = co_await io::Read(pair.second.get(), byte.span());
       if (!written.ok() || !read.ok()) {

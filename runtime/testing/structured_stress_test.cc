@@ -24,6 +24,7 @@
 #include "plait/io/epoll/epoll_reactor.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/testing/executor_fixture.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/stress_programs.h"
 #include "plait/runtime/testing/stress_world.h"
 #include "plait/runtime/testing/test_clock.h"
@@ -86,8 +87,8 @@ TEST(StructuredStress, TenThousandProgramsOnATestClock) {
   const int64_t one = NumberFromEnvironment("PLAIT_STRESS_SEED", -1);
   if (one >= 0) return RunOnTestClock(static_cast<uint64_t>(one), nullptr, true);
   const int64_t count = NumberFromEnvironment("PLAIT_STRESS_COUNT", 10'000);
-  for (int64_t seed = 0; seed < count && !HasFailure(); ++seed) {
-    RunOnTestClock(static_cast<uint64_t>(seed));
+  for (const int seed : ShareOf(static_cast<int>(count))) {
+    if (!HasFailure()) RunOnTestClock(static_cast<uint64_t>(seed));
   }
 }
 
@@ -96,7 +97,9 @@ TEST(StructuredStress, EveryKindOfNodeAtTheRoot) {
   for (const absl::Span<const Kind> kinds : {Leaves(), Branches()}) {
     for (const Kind& kind : kinds) {
       SCOPED_TRACE(kind.name);
-      for (uint64_t seed = 0; seed < 50 && !HasFailure(); ++seed) RunOnTestClock(seed, &kind);
+      for (const int seed : ShareOf(50)) {
+        if (!HasFailure()) RunOnTestClock(static_cast<uint64_t>(seed), &kind);
+      }
     }
   }
 }
@@ -107,8 +110,9 @@ TEST(StructuredStress, ThreeHundredProgramsOverTwoLoopsOnTwoThreads) {
   auto make_loop = [] { return std::make_unique<EventLoop>(MakeEpollReactor()); };
   RunningExecutor one(make_loop());
   RunningExecutor two(make_loop());
-  for (uint64_t seed = 0; seed < 300 && !HasFailure(); ++seed) {
-    World world(seed, Clock::Real());
+  for (const int seed : ShareOf(300)) {
+    if (HasFailure()) break;
+    World world(static_cast<uint64_t>(seed), Clock::Real());
     world.exact = false;
     world.unit = absl::Microseconds(5);
     world.executors = {&one.executor(), &two.executor()};
@@ -122,8 +126,9 @@ TEST(StructuredStress, ThreeHundredProgramsOverTwoLoopsOnTwoThreads) {
 // Every wait may go on on the other thread.
 TEST(StructuredStress, ThreeHundredProgramsOnAPoolOfTwoThreads) {
   ThreadPool pool({.threads = 2});
-  for (uint64_t seed = 0; seed < 300 && !HasFailure(); ++seed) {
-    World world(seed, Clock::Real());
+  for (const int seed : ShareOf(300)) {
+    if (HasFailure()) break;
+    World world(static_cast<uint64_t>(seed), Clock::Real());
     world.exact = false;
     world.unit = absl::Microseconds(5);
     BlockOn(pool, RunProgram(world));

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 
 namespace plait {
@@ -49,12 +50,12 @@ Task<int> Hammer(const Attempt* attempt, int rounds, uint32_t seed) {
 // Several hammers on each of the executors, at the same time.
 Task<int> HammerOn(std::vector<Executor*> executors, const Attempt* attempt) {
   constexpr int kHammers = 3;
-  constexpr int kRounds = 200;
+  const int rounds = Repeats(200);
   std::vector<JoinHandle<int>> hammers;
   uint32_t seed = 1;
   for (int i = 0; i < kHammers; ++i) {
     for (Executor* executor : executors) {
-      hammers.push_back(Spawn(Hammer(attempt, kRounds, seed++), {.executor = executor}));
+      hammers.push_back(Spawn(Hammer(attempt, rounds, seed++), {.executor = executor}));
     }
   }
   int succeeded = 0;
@@ -127,7 +128,7 @@ TEST_P(SyncSuite, AGuardMayBeMovedToAnotherExecutorAndUnlockThere) {
       co_return;
     };
     Mutex mutex;
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < Repeats(100); ++i) {
       MutexGuard guard = co_await mutex.Lock();
       EXPECT_TRUE(guard.ok());
       Spawn(unlock(std::move(guard)), {.executor = &other.executor()});
@@ -182,7 +183,7 @@ TEST_P(SyncSuite, AnEventLetsWaitersOfEveryExecutorGo) {
       EXPECT_TRUE(!status.ok() || *written == 7);  // what came before Set is visible
       co_return status;
     };
-    for (int round = 0; round < 100; ++round) {
+    for (const int round : ShareOf(100)) {
       Event event;
       int written = 0;
       std::vector<JoinHandle<absl::Status>> waiters;
@@ -212,7 +213,7 @@ TEST_P(SyncSuite, ALatchGathersWhatHappensOnEveryExecutor) {
       const absl::Status status = co_await latch->ArriveAndWait();
       EXPECT_TRUE(status.ok()) << status;
     };
-    for (int round = 0; round < 100; ++round) {
+    for (int round = 0; round < Repeats(100); ++round) {
       std::vector<int> written(6);
       Latch latch(6);
       std::vector<JoinHandle<void>> tasks;
@@ -255,7 +256,7 @@ TEST_P(SyncSuite, ABarrierKeepsTasksOfSeveralExecutorsInStep) {
     std::vector<JoinHandle<void>> tasks;
     for (size_t i = 0; i < 4; ++i) {
       Executor& executor = i % 2 == 0 ? a.executor() : b.executor();
-      tasks.push_back(Spawn(WalkInStep(&rounds, i, 200), {.executor = &executor}));
+      tasks.push_back(Spawn(WalkInStep(&rounds, i, Repeats(200)), {.executor = &executor}));
     }
     for (auto& task : tasks) co_await task;
     EXPECT_EQ(rounds.barrier.waiting(), 0);
@@ -481,7 +482,7 @@ TEST_P(SyncSuite, JoinWaitsForWorkThatIsDoneOnOtherExecutors) {
     Atomic<int> done{0};
     JoinHandle<void> first = Spawn(work(&queue, &done), {.executor = &a.executor()});
     JoinHandle<void> second = Spawn(work(&queue, &done), {.executor = &b.executor()});
-    for (int batch = 1; batch <= 50; ++batch) {
+    for (int batch = 1; batch <= Repeats(50); ++batch) {
       for (int i = 0; i < 7; ++i) {
         const absl::Status put = co_await queue.Put(i);
         EXPECT_TRUE(put.ok()) << put;
@@ -533,8 +534,9 @@ TEST_P(SyncSuite, AStrandIsPostedToFromOtherExecutors) {
       ++*count;
       co_return;
     };
-    auto post = [](Strand* strand, auto* make, int* count) -> Task<void> {
-      for (int i = 0; i < 200; ++i) co_await Spawn((*make)(count), {.executor = strand});
+    const int times = Repeats(200);
+    auto post = [times](Strand* strand, auto* make, int* count) -> Task<void> {
+      for (int i = 0; i < times; ++i) co_await Spawn((*make)(count), {.executor = strand});
     };
     Strand strand(executor());
     int count = 0;
@@ -542,7 +544,7 @@ TEST_P(SyncSuite, AStrandIsPostedToFromOtherExecutors) {
     JoinHandle<void> second = Spawn(post(&strand, &add, &count), {.executor = &b.executor()});
     co_await first;
     co_await second;
-    EXPECT_EQ(count, 400);
+    EXPECT_EQ(count, 2 * times);
   });
 }
 

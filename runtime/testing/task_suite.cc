@@ -20,6 +20,7 @@
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_context.h"
 #include "plait/runtime/testing/allocations.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/time/sleep.h"
 
@@ -493,7 +494,7 @@ TEST_P(TaskSuite, ATaskResumesOnItsOwnExecutorWhateverItAwaits) {
       }
     };
     EXPECT_EQ(home, &executor());
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < Repeats(200); ++i) {
       auto where = []() -> Task<const void*> {
         co_await Yield();
         co_return ThisThread();

@@ -19,6 +19,7 @@
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_context.h"
 #include "plait/runtime/task/uncancellable.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/runtime/time/sleep.h"
@@ -341,9 +342,9 @@ TEST_P(TaskSuite, AStopCallbackMayDestroyItselfAndOthers) {
 // Trap: the cancel that races the completion. Whichever way it goes the callback runs at most once,
 // never after its destructor has returned, and it does run when it was still there.
 TEST_P(TaskSuite, DestroyingAStopCallbackWaitsForItOnAnotherThread) {
-  constexpr int kRounds = 2000;
+  const int rounds = Repeats(2000);
   int ran_rounds = 0;
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < rounds; ++i) {
     StopSource source;
     Atomic<int> go{0};
     auto value = std::make_unique<int>(0);
@@ -365,11 +366,11 @@ TEST_P(TaskSuite, DestroyingAStopCallbackWaitsForItOnAnotherThread) {
     requester.join();
     EXPECT_TRUE(source.stop_requested());
   }
-  EXPECT_LE(ran_rounds, kRounds);
+  EXPECT_LE(ran_rounds, rounds);
 }
 
 TEST_P(TaskSuite, OfManyThreadsThatRequestAStopExactlyOneIsFirst) {
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     StopSource source;
     Atomic<int> firsts{0};
     Atomic<int> runs{0};
@@ -391,7 +392,7 @@ TEST_P(TaskSuite, OfManyThreadsThatRequestAStopExactlyOneIsFirst) {
 // Trap: the cancel that races the completion. Another thread cancels a wait while a third completes
 // it: there is one outcome, and a value that was not taken is still there.
 TEST_P(TaskSuite, ACancelThatRacesAFutureHasOneOutcomeAndLosesNoValue) {
-  constexpr int kRounds = 500;
+  const int rounds = Repeats(500);
   RunningExecutor canceller(MakeExecutor());
   RunningExecutor setter(MakeExecutor());
   int taken = 0;
@@ -406,7 +407,7 @@ TEST_P(TaskSuite, ACancelThatRacesAFutureHasOneOutcomeAndLosesNoValue) {
       handle.Cancel();
       co_return;
     };
-    for (int i = 0; i < kRounds; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       Promise<int> promise;
       Future<int> future = promise.future();
       JoinHandle<absl::StatusOr<int>> waiter = Spawn(take(future));
@@ -427,11 +428,11 @@ TEST_P(TaskSuite, ACancelThatRacesAFutureHasOneOutcomeAndLosesNoValue) {
       EXPECT_TRUE(left.ok()) << left.status();
     }
   });
-  EXPECT_EQ(taken + cancelled, kRounds);
+  EXPECT_EQ(taken + cancelled, rounds);
 }
 
 TEST_P(TaskSuite, ACancelThatRacesAQueueLosesNoItem) {
-  constexpr int kRounds = 500;
+  const int rounds = Repeats(500);
   RunningExecutor canceller(MakeExecutor());
   RunningExecutor producer(MakeExecutor());
   Await([&]() -> Task<void> {
@@ -445,7 +446,7 @@ TEST_P(TaskSuite, ACancelThatRacesAQueueLosesNoItem) {
       handle.Cancel();
       co_return;
     };
-    for (int i = 0; i < kRounds; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       Queue<int> queue(1);
       JoinHandle<absl::StatusOr<int>> getter = Spawn(get(&queue));
       co_await Yield();
@@ -468,10 +469,10 @@ TEST_P(TaskSuite, ACancelThatRacesAQueueLosesNoItem) {
 }
 
 TEST_P(TaskSuite, ACancelThatRacesTheEndOfTheTaskHasOneOutcome) {
-  constexpr int kRounds = 500;
+  const int rounds = Repeats(500);
   RunningExecutor other(MakeExecutor());
   Await([&]() -> Task<void> {
-    for (int i = 0; i < kRounds; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       JoinHandle<absl::StatusOr<int>> handle =
           Spawn(TurnsThenGive(i % 7, i), {.executor = &other.executor()});
       if (i % 2 == 0) co_await Yield();

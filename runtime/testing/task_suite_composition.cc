@@ -21,6 +21,7 @@
 #include "plait/runtime/task/task_context.h"
 #include "plait/runtime/task/task_group.h"
 #include "plait/runtime/task/uncancellable.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/runtime/time/sleep.h"
@@ -383,8 +384,8 @@ TEST_P(TaskSuite, AGroupsChildrenMayRunOnAnotherExecutor) {
 // cancels them.
 TEST_P(TaskSuite, AFailureOnAnotherExecutorRacesTheOthersEnds) {
   RunningExecutor other(MakeExecutor());
-  const int rounds = ordered() ? 200 : 40;  // a yield on a pool may wake a thread
-  for (int round = 0; round < rounds; ++round) {
+  // A yield on a pool may wake a thread.
+  for (const int round : ShareOf(ordered() ? 200 : 40)) {
     Atomic<int> ended{0};
     const absl::Status status = Await([&]() -> Task<absl::Status> {
       co_return co_await WithTaskGroup([&](TaskGroup& group) -> Task<absl::Status> {

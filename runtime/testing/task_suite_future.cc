@@ -18,6 +18,7 @@
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_context.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/runtime/time/sleep.h"
@@ -235,7 +236,7 @@ TEST_P(TaskSuite, AValueThatIsThereIsGivenAlsoInATaskThatWasCancelled) {
 }
 
 TEST_P(TaskSuite, AFutureIsSetFromAnyThread) {
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < Repeats(300); ++i) {
     Promise<int> promise;
     Future<int> future = promise.future();
     Thread setter = StartThread("setter", [promise = std::move(promise), i]() mutable {

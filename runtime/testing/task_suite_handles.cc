@@ -17,6 +17,7 @@
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_group.h"
 #include "plait/runtime/task/task_local.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/runtime/time/sleep.h"
@@ -66,8 +67,9 @@ Task<int> SpawnEagerly(int depth) {
 }
 
 TEST_P(TaskSuite, EagerTasksThatStartEachOtherDoNotUseUpTheStack) {
-  const int depth = Await([]() -> Task<int> { co_return co_await SpawnEagerly(20'000); });
-  EXPECT_EQ(depth, 20'000);
+  const int deep = Repeats(20'000);
+  const int depth = Await([&]() -> Task<int> { co_return co_await SpawnEagerly(deep); });
+  EXPECT_EQ(depth, deep);
 }
 
 TEST_P(TaskSuite, AnEagerTaskSeesItsOwnCancel) {
@@ -226,8 +228,7 @@ TEST_P(TaskSuite, ACallbackThatWasRemovedIsNotCalled) {
 
 // Trap: a cancel that races completion, here the removal of a callback.
 TEST_P(TaskSuite, ACallbackIsCalledOrRemovedNeverBoth) {
-  const int rounds = ordered() ? 200 : 50;
-  for (int round = 0; round < rounds; ++round) {
+  for (const int round : ShareOf(ordered() ? 200 : 50)) {
     Await([&]() -> Task<void> {
       Atomic<int> calls{0};
       JoinHandle<void> child = Spawn(Turns(round % 5));

@@ -23,6 +23,7 @@
 #include "plait/runtime/task/task_group.h"
 #include "plait/runtime/task/uncancellable.h"
 #include "plait/runtime/testing/allocations.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/runtime/time/sleep.h"
@@ -188,7 +189,7 @@ TEST_P(TimerSuite, ACancelFromAnotherThreadThatRacesTheTimerHasOneOutcome) {
       handle.Cancel();
       co_return;
     };
-    for (int i = 0; i < 500; ++i) {
+    for (const int i : ShareOf(500)) {
       JoinHandle<absl::Status> sleeper = Spawn(SleepTask(absl::Microseconds(i % 50)));
       co_await Yield();
       JoinHandle<void> canceller = Spawn(cancel(sleeper), {.executor = &other.executor()});
@@ -435,7 +436,7 @@ TEST_P(TimerSuite, Line54ATimeoutThatRacesAnotherThreadsPutLosesNoItem) {
     auto put = [](Queue<int>* queue, int n) -> Task<absl::Status> {
       co_return co_await queue->Put(n);
     };
-    for (int i = 0; i < 300; ++i) {
+    for (const int i : ShareOf(300)) {
       Queue<int> queue(1);
       JoinHandle<absl::Status> putter = Spawn(put(&queue, i), {.executor = &producer.executor()});
       const absl::StatusOr<int> got =

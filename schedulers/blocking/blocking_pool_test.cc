@@ -17,6 +17,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/until.h"
 
 namespace plait {
@@ -127,7 +128,7 @@ TEST(BlockingPoolTest, Line63AQueuedJobCanBeCancelledAndARunningOneSaysThatItCan
 // Trap: the cancel that races the completion. One of the two wins, and says so.
 TEST(BlockingPoolTest, Line63ACancelThatRacesTheBeginningHasOneOutcome) {
   BlockingPool pool({.max_threads = 2});
-  for (int i = 0; i < 2000; ++i) {
+  for (const int i : ShareOf(2000)) {
     auto ran = std::make_shared<Atomic<bool>>(false);
     absl::Notification after;
     BlockingPool::Handle handle = pool.Post([ran] { ran->store(true, internal::kRelease); });
@@ -166,14 +167,14 @@ TEST(BlockingPoolTest, AnInfiniteIdleTimeoutKeepsThreads) {
 // Trap: the wake-up lost between check and park. Threads end and start all the time here, and no
 // item may be left to a thread that has decided to end.
 TEST(BlockingPoolTest, NoJobIsLostBetweenAThreadsLastLookAndItsEnd) {
-  constexpr int kJobs = 3000;
+  const int jobs = Repeats(3000);
   BlockingPool pool({.max_threads = 2, .idle_timeout = absl::ZeroDuration()});
   Atomic<int> ran{0};
-  for (int i = 0; i < kJobs; ++i) {
+  for (int i = 0; i < jobs; ++i) {
     pool.Post([&] { ran.fetch_add(1, internal::kAcqRel); });
     if (i % 3 == 0) Until([&] { return ran.load(internal::kAcquire) == i + 1; });
   }
-  Until([&] { return ran.load(internal::kAcquire) == kJobs; });
+  Until([&] { return ran.load(internal::kAcquire) == jobs; });
 }
 
 TEST(BlockingPoolTest, CloseRunsWhatIsQueuedAndJoinsTheThreads) {
@@ -195,7 +196,7 @@ TEST(BlockingPoolTest, CloseRunsWhatIsQueuedAndJoinsTheThreads) {
 }
 
 TEST(BlockingPoolTest, Line66CloseWakesThreadsThatAreParked) {
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < Repeats(100); ++i) {
     BlockingPool pool({.max_threads = 3, .idle_timeout = absl::InfiniteDuration()});
     for (int n = 0; n < 3; ++n) pool.Post([] {});
     if (i % 2 == 0) Until([&] { return pool.idle_threads() == pool.threads(); });
@@ -261,7 +262,7 @@ Task<absl::Status> SpawnUntilCancelled(BlockingPool* pool, Atomic<int>* spawned,
 }
 
 TEST(BlockingPoolTest, Line67EveryTaskThatIsSpawnedWhileThePoolClosesEndsBeforeCloseReturns) {
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < Repeats(100); ++i) {
     BlockingPool pool({.max_threads = 2});
     Atomic<int> spawned{0};
     Atomic<int> ended{0};

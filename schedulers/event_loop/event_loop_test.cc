@@ -32,6 +32,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/test_clock.h"
 
 namespace plait {
@@ -242,7 +243,7 @@ TEST_P(EventLoopTest, Line5AStopFromACallbackEndsThatTurn) {
 }
 
 TEST_P(EventLoopTest, Line5AStopFromAnotherThreadEndsAWaitingLoop) {
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     absl::Notification running;
     real_loop_.Post([&] { running.Notify(); });
     Thread stopper = StartThread("stopper", [&] {
@@ -540,9 +541,9 @@ TEST_P(EventLoopTest, Line11APostWakesALoopThatWaitsForAnOperationOrATimer) {
       Spawn(ReadOne(pipe.reading()), {.executor = &real_loop_});
   absl::StatusOr<EventLoop::Handle> far = real_loop_.PostAfter(absl::Hours(100), [] {});
   ASSERT_TRUE(far.ok());
-  constexpr int kRounds = 500;
+  const int rounds = Repeats(500);
   Thread poster = StartThread("poster", [&] {
-    for (int i = 0; i < kRounds; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       absl::Notification ran;
       real_loop_.Post([&] { ran.Notify(); });
       ran.WaitForNotification();

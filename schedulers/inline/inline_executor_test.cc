@@ -13,6 +13,7 @@
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/executor_fixture.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/schedulers/run.h"
 
@@ -56,7 +57,7 @@ TEST(InlineExecutorTest, WhatAnItemSchedulesRunsAfterItInTheOrderOfPosting) {
 
 TEST(InlineExecutorTest, TheStackStaysBoundedHoweverOftenWorkRepostsItself) {
   InlineExecutor executor;
-  int left = 1'000'000;
+  int left = Repeats(1'000'000);
   std::unique_ptr<FunctionItem> again;
   again = std::make_unique<FunctionItem>([&] {
     if (--left > 0) executor.Schedule(*again);
@@ -68,14 +69,14 @@ TEST(InlineExecutorTest, TheStackStaysBoundedHoweverOftenWorkRepostsItself) {
 TEST(InlineExecutorTest, TasksOfTwoInlineExecutorsThatWakeEachOtherNeedNoMoreStack) {
   InlineExecutor one;
   InlineExecutor other;
-  constexpr int kRounds = 100'000;
+  const int all = Repeats(100'000);
   auto bounce = [](Executor* there, int rounds) -> Task<int> {
     auto echo = [](int n) -> Task<int> { co_return n + 1; };
     int value = 0;
     for (int i = 0; i < rounds; ++i) value = co_await On(*there, echo(value));
     co_return value;
   };
-  EXPECT_EQ(BlockOn(one, bounce(&other, kRounds)), kRounds);
+  EXPECT_EQ(BlockOn(one, bounce(&other, all)), all);
 }
 
 TEST(InlineExecutorTest, BlockOnWaitsWhereTheTaskWaitsForAnotherThread) {

@@ -34,6 +34,7 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/pool_system.h"
 
@@ -112,6 +113,8 @@ Task<absl::Status> UntilReady(LinkEnd& end, int event, size_t room) {
   co_return end.status();
 }
 
+uint32_t Times(int whole) { return static_cast<uint32_t>(Repeats(whole)); }
+
 Task<absl::Status> PingPong(LinkEnd& end, int event, uint32_t rounds) {
   for (uint32_t i = 0; i < rounds; ++i) {
     EXPECT_TRUE(Send(end, Content(i), i));
@@ -161,7 +164,7 @@ class LinkTest : public testing::TestWithParam<ReactorFactory> {
 TEST_P(LinkTest, AProcessAnswersEachRecordAndNoWakeUpIsLost) {
   const auto memory = NewMemory();
   const pid_t worker = StartProcess([&memory] { Echo(memory); });
-  EXPECT_EQ(Run(memory, [](LinkEnd& end, int event) { return PingPong(end, event, 5'000); }),
+  EXPECT_EQ(Run(memory, [](LinkEnd& end, int event) { return PingPong(end, event, Times(5'000)); }),
             absl::OkStatus());
   EXPECT_EQ(WaitFor(worker), 0);
 }
@@ -169,8 +172,9 @@ TEST_P(LinkTest, AProcessAnswersEachRecordAndNoWakeUpIsLost) {
 TEST_P(LinkTest, RecordsThatFillTheRingsBothWaysAllArriveInOrder) {
   const auto memory = NewMemory();
   const pid_t worker = StartProcess([&memory] { Echo(memory); });
-  EXPECT_EQ(Run(memory, [](LinkEnd& end, int event) { return Pipeline(end, event, 10'000); }),
-            absl::OkStatus());
+  EXPECT_EQ(
+      Run(memory, [](LinkEnd& end, int event) { return Pipeline(end, event, Times(10'000)); }),
+      absl::OkStatus());
   EXPECT_EQ(WaitFor(worker), 0);
 }
 
@@ -181,7 +185,8 @@ TEST_P(LinkTest, TheEndsMayBeThreadsOfOneProcess) {
     Thread worker = StartThread("worker", [&memory] { Echo(memory); });
     EXPECT_EQ(Run(memory,
                   [pipelined](LinkEnd& end, int event) {
-                    return pipelined ? Pipeline(end, event, 3'000) : PingPong(end, event, 2'000);
+                    return pipelined ? Pipeline(end, event, Times(3'000))
+                                     : PingPong(end, event, Times(2'000));
                   }),
               absl::OkStatus());
     worker.join();
@@ -206,8 +211,9 @@ TEST_P(LinkTest, WhereFutexesFailTheWorkerSleepsOnItsEventAndNoWakeUpIsLost) {
       pool_system::ForbidFutexesForTesting(true);
       Echo(memory);
     });
-    EXPECT_EQ(Run(memory, [](LinkEnd& end, int event) { return PingPong(end, event, 2'000); }),
-              absl::OkStatus());
+    EXPECT_EQ(
+        Run(memory, [](LinkEnd& end, int event) { return PingPong(end, event, Times(2'000)); }),
+        absl::OkStatus());
     EXPECT_EQ(WaitFor(worker), 0);
   }
 }
@@ -220,7 +226,7 @@ TEST_P(LinkTest, WhereTheParentHasNoFutexesTheWorkerUsesNoneEither) {
   }
   const pid_t worker = StartProcess([&memory] { Echo(memory); });
   const NoFutexes forbidden;
-  EXPECT_EQ(Run(memory, [](LinkEnd& end, int event) { return Pipeline(end, event, 3'000); }),
+  EXPECT_EQ(Run(memory, [](LinkEnd& end, int event) { return Pipeline(end, event, Times(3'000)); }),
             absl::OkStatus());
   EXPECT_EQ(WaitFor(worker), 0);
 }
@@ -353,7 +359,8 @@ TEST(LinkEndTest, AWorkerThatIsKilledInTheMiddleOfARecordLeavesTheOnesBeforeIt) 
 
 TEST(LinkEndTest, AWorkerThatWritesAllOverTheMemoryWhileItIsUsedDoesNoHarm) {
   int damaged = 0;
-  for (uint32_t round = 0; round < 40; ++round) {
+  for (const int number : ShareOf(40)) {
+    const auto round = static_cast<uint32_t>(number);
     const auto memory = NewMemory();
     const pid_t pid = StartProcess([&memory, round] {
       std::mt19937 engine(round);

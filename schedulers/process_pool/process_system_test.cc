@@ -11,6 +11,7 @@
 
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait::internal::pool_system {
 namespace {
@@ -36,7 +37,7 @@ TEST(ProcessSystemTest, ThreadsAreCountedWhileTheyRun) {
 
 // The system lists a thread for a moment more, and a pool could not be forked after it.
 TEST(ProcessSystemTest, AThreadThatWasJoinedIsNotCounted) {
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < Repeats(2000); ++i) {
     StartThread("joined", [] {}).join();
     ASSERT_EQ(ThreadCount(), 1) << "after " << i;
   }

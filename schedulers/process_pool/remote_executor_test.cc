@@ -18,6 +18,7 @@
 #include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/process_pool/function_table.h"
 #include "plait/schedulers/process_pool/local_executor.h"
@@ -150,7 +151,7 @@ TEST_F(RemoteExecutorTest, AResultThatComesInSpiteOfACancelIsTheOutcome) {
 TEST_F(RemoteExecutorTest, AStopThatRacesWithTheEndLeavesOneOutcome) {
   executor_.at_once = false;
   executor_.finish_cancelled = false;
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < Repeats(300); ++i) {
     executor_.waiting = nullptr;
     const absl::StatusOr<int> result =
         BlockOn(loop_, [](LocalExecutor& executor) -> Task<absl::StatusOr<int>> {

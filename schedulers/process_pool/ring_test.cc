@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/process_pool/link.h"
 
 namespace plait::internal {
@@ -148,7 +149,7 @@ TEST(RingTest, WhateverIsWrittenAnywhereInItsMemoryNobodyLeavesIt) {
   std::mt19937_64 engine(kSeed);
   uint64_t sum = 0;
   int corrupted = 0;
-  for (int round = 0; round < 2'000; ++round) {
+  for (int round = 0; round < Repeats(2'000); ++round) {
     const auto memory = NewMemory();
     const RingMemory ring = memory->to_worker();
     RingWriter writer(ring);
@@ -187,16 +188,16 @@ TEST(RingTest, WhateverIsWrittenAnywhereInItsMemoryNobodyLeavesIt) {
     }
     corrupted += reader.corrupt() || writer.corrupt() ? 1 : 0;
   }
-  EXPECT_GT(corrupted, 1'000);
+  EXPECT_GT(corrupted, Repeats(2'000) / 2);
   EXPECT_GT(sum, 0u);
 }
 
 TEST(RingStressTest, BetweenThreadsEveryRecordArrivesOnceAndInOrder) {
   const auto memory = NewMemory();
-  constexpr uint32_t kRecords = 50'000;
-  Thread producer = StartThread("producer", [&memory] {
+  const auto records = static_cast<uint32_t>(Repeats(50'000));
+  Thread producer = StartThread("producer", [&memory, records] {
     RingWriter writer(memory->to_worker());
-    for (uint32_t i = 0; i < kRecords;) {
+    for (uint32_t i = 0; i < records;) {
       const std::string bytes(i % 300, static_cast<char>(i));
       int round = 0;
       while (!Write(writer, bytes, i)) SpinWait(++round);
@@ -204,7 +205,7 @@ TEST(RingStressTest, BetweenThreadsEveryRecordArrivesOnceAndInOrder) {
     }
   });
   RingReader reader(memory->to_worker());
-  for (uint32_t i = 0; i < kRecords; ++i) {
+  for (uint32_t i = 0; i < records; ++i) {
     std::optional<RingRecord> record;
     for (int round = 0; !record.has_value(); ++round) {
       record = reader.Peek();

@@ -30,6 +30,7 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sanitized.h"
 #include "plait/schedulers/process_pool/link.h"
 #include "plait/schedulers/process_pool/process_system.h"
@@ -378,7 +379,7 @@ TEST(WorkerProcessTest, ManyWorkersOneAfterAnotherLeaveDescriptorsAndProcessesAs
   const std::unique_ptr<Zygote> zygote = StartZygote();
   EXPECT_EQ(RunWorker(*zygote, "exit 1").code, 1);
   const int before = OpenDescriptors();
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < Repeats(200); ++i) {
     if (i % 2 == 0) {
       EXPECT_EQ(RunWorker(*zygote, "exit 1").code, 1);
     } else {

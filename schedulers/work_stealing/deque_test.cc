@@ -8,6 +8,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/runtime/testing/repeats.h"
 
 namespace plait::internal {
 namespace {
@@ -73,14 +74,14 @@ TEST(WorkStealingDequeDeathTest, TheCapacityIsAPowerOfTwo) {
 
 TEST(WorkStealingDequeStressTest, EveryItemIsTakenOnce) {
   constexpr int kThieves = 3;
-  constexpr int kItems = 30'000;
+  const int count = Repeats(30'000);
   struct Counted : WorkItem {
     int value = 0;  // plain: whoever takes it must see it
     Atomic<int> taken{0};
   };
-  const auto items = std::make_unique<Counted[]>(kItems);
+  const auto items = std::make_unique<Counted[]>(static_cast<size_t>(count));
   WorkStealingDeque deque(2);
-  Atomic<int> left{kItems};
+  Atomic<int> left{count};
   const auto take = [&left](WorkItem& item) {
     auto& counted = static_cast<Counted&>(item);
     EXPECT_EQ(counted.value, 1);
@@ -100,7 +101,7 @@ TEST(WorkStealingDequeStressTest, EveryItemIsTakenOnce) {
       }
     }));
   }
-  for (int i = 0; i < kItems; ++i) {
+  for (int i = 0; i < count; ++i) {
     items[static_cast<size_t>(i)].value = 1;
     deque.Push(items[static_cast<size_t>(i)]);
     // Up and down, so that owner and thieves often meet at the last item.

@@ -16,6 +16,7 @@
 #include "plait/runtime/parallel/invoke.h"
 #include "plait/runtime/parallel/loops.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
@@ -48,7 +49,7 @@ auto RunOn(WorkStealingPool& pool, F body) {
 TEST(PoolForksTest, RecursionIsRightOnAnyNumberOfThreads) {
   for (const int threads : {1, 2, 3, 8}) {
     WorkStealingPool pool({.threads = threads});
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < Repeats(20); ++i) {
       EXPECT_EQ(RunOn(pool, [] { return Fib(18); }), 2584) << threads;
     }
   }
@@ -56,7 +57,8 @@ TEST(PoolForksTest, RecursionIsRightOnAnyNumberOfThreads) {
 
 TEST(PoolForksTest, AWorkerThatSleepsIsWokenForWhatIsForkedAfterwards) {
   WorkStealingPool pool({.threads = 2});
-  for (int i = 0; i < 100; ++i) {
+  const int rounds = Repeats(100);
+  for (int i = 0; i < rounds; ++i) {
     // Every other time both sleep when the task begins.
     for (int round = 0; i % 2 == 0 && pool.idle_threads() < 2; ++round) internal::SpinWait(round);
     RunOn(pool, [] {
@@ -70,12 +72,12 @@ TEST(PoolForksTest, AWorkerThatSleepsIsWokenForWhatIsForkedAfterwards) {
       return 0;
     });
   }
-  EXPECT_GE(pool.steals(), 100u);
+  EXPECT_GE(pool.steals(), static_cast<uint64_t>(rounds));
 }
 
 TEST(PoolForksTest, FunctionsThatForkNothingHaveAThreadEach) {
   WorkStealingPool pool({.threads = 4});
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < Repeats(50); ++i) {
     for (int round = 0; pool.idle_threads() < 4; ++round) internal::SpinWait(round);
     RunOn(pool, [] {
       Atomic<int> here{0};
@@ -120,12 +122,13 @@ Task<int64_t> ForkInTask() {
 TEST(PoolForksTest, NoTaskRunsOnTopOfAFunctionThatWaits) {
   WorkStealingPool pool({.threads = 4});
   std::vector<Task<int64_t>> tasks;
-  for (int i = 0; i < 300; ++i) tasks.push_back(ForkInTask());
+  const auto count = static_cast<size_t>(Repeats(300));
+  while (tasks.size() < count) tasks.push_back(ForkInTask());
   const std::vector<int64_t> results =
       BlockOn(pool, [](std::vector<Task<int64_t>> all) -> Task<std::vector<int64_t>> {
         co_return co_await Gather(std::move(all));
       }(std::move(tasks)));
-  EXPECT_EQ(results, std::vector<int64_t>(300, 377));
+  EXPECT_EQ(results, std::vector<int64_t>(count, 377));
 }
 
 TEST(PoolForksTest, ACancelOfTheTaskEndsItsLoopOnAllThreads) {
@@ -149,7 +152,7 @@ TEST(PoolForksTest, ManyTasksForkAtOnceOnMoreThreadsThanProcessors) {
   const auto task = []() -> Task<int64_t> {
     co_return ParallelReduce(0, 2000, int64_t{0}, std::plus<>(), std::plus<>());
   };
-  for (int i = 0; i < 100; ++i) running.push_back(Spawn(task(), {.executor = &pool}));
+  for (int i = 0; i < Repeats(100); ++i) running.push_back(Spawn(task(), {.executor = &pool}));
   for (JoinHandle<int64_t>& one : running) EXPECT_EQ(one.Get(), 1'999'000);
 }
 

@@ -9,6 +9,7 @@
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/until.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
@@ -36,15 +37,15 @@ struct Counted : WorkItem {
 };
 
 TEST(WakeUpTest, NoPostFromOutsideIsMissedByWorkersThatPark) {
-  constexpr int kRounds = 100'000;
+  const int rounds = Repeats(100'000);
   WorkStealingPool pool({.threads = 2});
   Counted item;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     pool.Schedule(item);
     Until([&] { return item.runs.load(kAcquire) == round + 1; });
     Pause(round);
   }
-  EXPECT_EQ(item.runs.load(kRelaxed), kRounds);
+  EXPECT_EQ(item.runs.load(kRelaxed), rounds);
 }
 
 // Holds its worker until the other has begun: each must have a worker of its own.
@@ -63,23 +64,23 @@ struct Meeting : WorkItem {
 };
 
 TEST(WakeUpTest, OfTwoPostsAtOnceEachGetsAWorker) {
-  constexpr int kRounds = 5'000;
+  const int rounds = Repeats(5'000);
   WorkStealingPool pool({.threads = 2});
   Meeting one, two;
   one.other = &two;
   two.other = &one;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     pool.Schedule(one);
     pool.Schedule(two);
     Until([&] { return one.runs.load(kAcquire) > round && two.runs.load(kAcquire) > round; });
     Pause(round);
   }
-  EXPECT_EQ(one.runs.load(kRelaxed) + two.runs.load(kRelaxed), 2 * kRounds);
+  EXPECT_EQ(one.runs.load(kRelaxed) + two.runs.load(kRelaxed), 2 * rounds);
 }
 
 // The same, posted by one of the pool's own items to the deque of a worker that is busy then.
 TEST(WakeUpTest, WhatAWorkerPutsIntoItsDequeWakesAnother) {
-  constexpr int kRounds = 20'000;
+  const int rounds = Repeats(20'000);
   struct Poster : WorkItem {
     Poster() : WorkItem(&Run) {}
     static void Run(WorkItem& item) noexcept {
@@ -99,20 +100,20 @@ TEST(WakeUpTest, WhatAWorkerPutsIntoItsDequeWakesAnother) {
   poster.pool = &pool;
   poster.first = &one;
   poster.second = &two;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     pool.Schedule(poster);
     Until([&] { return one.runs.load(kAcquire) > round && two.runs.load(kAcquire) > round; });
     Pause(round);
   }
-  EXPECT_EQ(one.runs.load(kRelaxed) + two.runs.load(kRelaxed), 2 * kRounds);
+  EXPECT_EQ(one.runs.load(kRelaxed) + two.runs.load(kRelaxed), 2 * rounds);
 }
 
 TEST(WakeUpTest, PostsOfSeveralThreadsAreAllRunWhileWorkersPark) {
-  constexpr int kRounds = 10'000;
+  const int rounds = Repeats(10'000);
   WorkStealingPool pool({.threads = 4});
-  const auto post = [&pool] {
+  const auto post = [&pool, rounds] {
     Counted item;
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < rounds; ++round) {
       pool.Schedule(item);
       Until([&] { return item.runs.load(kAcquire) == round + 1; });
       Pause(round);

@@ -15,6 +15,7 @@
 #include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/until.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
@@ -94,11 +95,11 @@ TEST_F(WorkLaneTest, ItIsToBeClosedWhenItIsLong) {
 }
 
 TEST_F(WorkLaneTest, EachItemIsTakenOnceWhileAnotherThreadTakesToo) {
-  constexpr int kItems = 50'000;
+  const int count = Repeats(50'000);
   struct Counted : WorkItem {
     int runs = 0;
   };
-  std::vector<Counted> items(kItems);
+  std::vector<Counted> items(static_cast<size_t>(count));
   const auto run = [](WorkItem& item) { ++static_cast<Counted&>(item).runs; };
   WorkLane lane;
   Atomic<bool> ended{false};
@@ -111,7 +112,7 @@ TEST_F(WorkLaneTest, EachItemIsTakenOnceWhileAnotherThreadTakesToo) {
       while (WorkItem* const item = taken.Pop()) run(*item);
     }
   });
-  for (int i = 0; i < kItems; ++i) {
+  for (int i = 0; i < count; ++i) {
     // As a worker that closes it, and opens it again.
     if (!lane.Push(items[static_cast<size_t>(i)], /*lone=*/false)) lane.Open();
     if (i % 3 != 0) continue;
@@ -163,7 +164,7 @@ TEST(LaneInAPoolTest, WhatIsPostedFromOutsideHasItsTurnAmongThoseThatYield) {
   JoinHandle<void> two = Spawn(yield(&stop, &turns), {.executor = &pool});
   Until([&] { return turns.load(kRelaxed) > kManyTurns; });
   // Each is run, though the two never end; and each lets the two go on.
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < Repeats(100); ++i) {
     const int before = turns.load(kRelaxed);
     BlockOn(pool, []() -> Task<void> { co_return; }());
     Until([&] { return turns.load(kRelaxed) > before; });
@@ -213,7 +214,7 @@ Task<void> SpawnAndBeStuck(StuckWorker* scene) {
 TEST(LaneInAPoolTest, WhatAStuckWorkerKeepsToItselfIsRunByAnotherThatHasNothingToDo) {
   TestClock clock;
   WorkStealingPool pool({.threads = 2, .clock = &clock});
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < Repeats(20); ++round) {
     StuckWorker scene;
     BlockOn(pool, SpawnAndBeStuck(&scene));
     EXPECT_EQ(scene.ran.load(kRelaxed), StuckWorker::kChildren);
@@ -256,7 +257,7 @@ Task<void> ForkAndYield(LongFork* scene) {
 TEST(LaneInAPoolTest, WhatYieldsBeforeALongForkIsRunByAnotherThatHasNothingToDo) {
   TestClock clock;
   WorkStealingPool pool({.threads = 2, .clock = &clock});
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < Repeats(20); ++round) {
     LongFork scene;
     BlockOn(pool, ForkAndYield(&scene));
     EXPECT_TRUE(scene.went_on.load(kRelaxed));

@@ -27,6 +27,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/testing/pool_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/until.h"
 
@@ -355,6 +356,7 @@ TEST(WorkStealingPoolTest, AReactorThatCannotBeMadeIsTheResultOfCreate) {
 }
 
 TEST(WorkStealingPoolTest, EveryIdlePolicyAndPinningRunsAll) {
+  const int rounds = Repeats(20);
   for (const IdlePolicy idle : {IdlePolicy::kLatency, IdlePolicy::kBalanced, IdlePolicy::kFrugal}) {
     for (const bool pin : {false, true}) {
       WorkStealingPool pool({.threads = 3, .pin = pin, .idle = idle});
@@ -364,14 +366,14 @@ TEST(WorkStealingPoolTest, EveryIdlePolicyAndPinningRunsAll) {
       };
       const auto body = [&]() -> Task<int> {
         int sum = 0;
-        for (int round = 0; round < 20; ++round) {
+        for (int round = 0; round < rounds; ++round) {
           std::vector<JoinHandle<int>> children;
           for (int i = 0; i < 50; ++i) children.push_back(Spawn(child()));
           for (auto& one : children) sum += co_await one;
         }
         co_return sum;
       };
-      EXPECT_EQ(BlockOn(pool, body()), 1000);
+      EXPECT_EQ(BlockOn(pool, body()), 50 * rounds);
     }
   }
 }

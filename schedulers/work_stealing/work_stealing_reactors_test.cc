@@ -20,6 +20,7 @@
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/until.h"
@@ -127,7 +128,7 @@ TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
     JoinHandle<void> socket = Spawn(always(), {.executor = pool.get()});
     JoinHandle<void> yielder = Spawn(yields(), {.executor = pool.get()});
     const auto body = [&]() -> Task<void> {
-      for (int i = 0; i < 20; ++i) {
+      for (int i = 0; i < Repeats(20); ++i) {
         const absl::Status slept = co_await Sleep(absl::Microseconds(50));  // or never
         EXPECT_TRUE(slept.ok()) << slept;
         co_await SayAndHear(other.first.get(), other.second.get());
@@ -146,7 +147,7 @@ TEST_P(WorkStealingReactorsTest, AWaitGoesOnOnTheWorkerThatSubmittedIt) {
   const auto pool = MakePool(4);
   const auto waits = [](int fd) -> Task<void> {
     const Worker* home = nullptr;
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < Repeats(100); ++i) {
       co_await Yield();
       const Worker* const here = Worker::Current();
       const absl::Status slept = co_await Sleep(absl::Microseconds(10));
@@ -191,7 +192,7 @@ TEST_P(WorkStealingReactorsTest, WhatACompletionMakesReadyIsStolen) {
     co_await first;
     co_await second;
   };
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < Repeats(50); ++i) {
     met.store(0);
     BlockOn(*pool, body());
   }
@@ -205,7 +206,7 @@ TEST_P(WorkStealingReactorsTest, WhatAnItemMakesReadyComesBeforeAnyVirtualTimePa
   WorkStealingPool pool(
       {.threads = 2, .reactor = [] { return GetParam().make(nullptr); }, .clock = &clock});
   FdPair pair = MakeSocketPair();
-  for (int round = 0; round < 100; ++round) {
+  for (const int round : ShareOf(100)) {
     const absl::Duration before = clock.elapsed();
     Atomic<bool> writer_runs{false};
     Atomic<bool> sleeps{false};
