@@ -1,5 +1,5 @@
 // Every system call that a lookup makes, failing at every place and in every way that its manual
-// page lists, on every reactor: see io/system/fault_matrix.h. The server behaves.
+// page lists, on every executor: see io/system/fault_matrix.h. The server behaves.
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,10 +14,9 @@
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/fault_matrix.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/dns_server.h"
-#include "plait/runtime/testing/loop_under_faults.h"
-#include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/executor_under_faults.h"
 
 namespace plait {
 namespace {
@@ -26,10 +25,10 @@ using sys::ArmFaults;
 using sys::FaultInjection;
 using sys::RunFaultMatrix;
 
-using ResolverFaultsTest = testing::TestWithParam<ReactorFactory>;
+using ResolverFaultsTest = testing::TestWithParam<IoExecutor>;
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, ResolverFaultsTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, ResolverFaultsTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 TEST_P(ResolverFaultsTest, ALookup) {
   DnsServer server([](const DnsServer::Question& question) {

@@ -1,5 +1,5 @@
 // Every system call that files make, failing at every place and in every way that its manual page
-// lists, on every reactor: see io/system/fault_matrix.h.
+// lists, on every executor: see io/system/fault_matrix.h.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,9 +13,8 @@
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/fault_matrix.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
-#include "plait/runtime/testing/loop_under_faults.h"
-#include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/all_executors.h"
+#include "plait/runtime/testing/executor_under_faults.h"
 #include "plait/runtime/testing/test_folder.h"
 
 namespace plait {
@@ -25,10 +24,10 @@ using sys::ArmFaults;
 using sys::FaultInjection;
 using sys::RunFaultMatrix;
 
-using FileFaultsTest = testing::TestWithParam<ReactorFactory>;
+using FileFaultsTest = testing::TestWithParam<IoExecutor>;
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, FileFaultsTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, FileFaultsTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 TEST_P(FileFaultsTest, AFileThatIsOpen) {
   const auto scenario = [&](const ArmFaults& arm) -> absl::Status {

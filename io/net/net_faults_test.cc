@@ -1,5 +1,5 @@
 // Every system call that connections, listeners and datagrams make, failing at every place and in
-// every way that its manual page lists, on every reactor: see io/system/fault_matrix.h.
+// every way that its manual page lists, on every executor: see io/system/fault_matrix.h.
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -29,10 +29,9 @@
 #include "plait/io/system/fault_matrix.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
+#include "plait/runtime/testing/executor_under_faults.h"
 #include "plait/runtime/testing/guarded_buffer.h"
-#include "plait/runtime/testing/loop_under_faults.h"
-#include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
 
@@ -43,10 +42,10 @@ using sys::ArmFaults;
 using sys::FaultInjection;
 using sys::RunFaultMatrix;
 
-using NetFaultsTest = testing::TestWithParam<ReactorFactory>;
+using NetFaultsTest = testing::TestWithParam<IoExecutor>;
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, NetFaultsTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, NetFaultsTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 Task<absl::Status> Answer(Stream stream) {
   const std::string question = co_await OrReturn(stream.ReadExactly(8));
@@ -74,7 +73,7 @@ Task<absl::Status> AskAt(SocketAddress address) {
 
 Task<absl::Status> ListenAndTalk(SocketAddress address) {
   Listener listener = co_await OrReturn(Listen(address));
-  co_await OrReturn(Gather(AnswerOne(listener), AskAt(listener.local_address())));
+  co_await OrReturn(SideBySide(AnswerOne(listener), AskAt(listener.local_address())));
   co_return co_await listener.Close();
 }
 
@@ -148,7 +147,7 @@ TEST_P(NetFaultsTest, AServerWhoseClientsComeAgainAndStay) {
   };
   std::vector<FaultInjection::Call> reaches = {FaultInjection::kAccept, FaultInjection::kReceive,
                                                FaultInjection::kSend};
-  if (GetParam().name == "IoUring") {
+  if (GetParam().reactor.name == "IoUring") {
     reaches.push_back(FaultInjection::kPeerName);  // of what a multishot took
   } else {
     reaches.push_back(FaultInjection::kSocketError);
@@ -182,7 +181,7 @@ TEST_P(NetFaultsTest, StreamsThatAreConnectedWithEachOther) {
   const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
     const auto body = [&]() -> Task<absl::Status> {
       auto pair = co_await OrReturn(SocketPair());
-      co_await OrReturn(Gather(Answer(std::move(pair.first)), Ask(std::move(pair.second))));
+      co_await OrReturn(SideBySide(Answer(std::move(pair.first)), Ask(std::move(pair.second))));
       PipeEnds pipe = co_await OrReturn(Pipe());
       co_await OrReturn(pipe.writer.Write("hello"));
       co_await OrReturn(pipe.writer.Close());
@@ -219,8 +218,8 @@ TEST_P(NetFaultsTest, AFileThatIsSent) {
   const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
     const auto body = [&]() -> Task<absl::Status> {
       auto pair = co_await OrReturn(SocketPair());
-      co_return co_await Gather(SendIt(std::move(pair.first), path),
-                                ReceiveIt(std::move(pair.second), content));
+      co_return co_await SideBySide(SendIt(std::move(pair.first), path),
+                                    ReceiveIt(std::move(pair.second), content));
     };
     return RunUnderFaults(GetParam(), arm, body);
   };
@@ -295,7 +294,7 @@ TEST_P(NetFaultsTest, AStandardStream) {
   std::vector<FaultInjection::Call> reaches = {FaultInjection::kIsBlocking, FaultInjection::kSeek,
                                                FaultInjection::kOpen, FaultInjection::kDuplicate,
                                                FaultInjection::kSetBlocking};
-  if (GetParam().name != "IoUring") reaches.push_back(FaultInjection::kSetNonBlocking);
+  if (GetParam().reactor.name != "IoUring") reaches.push_back(FaultInjection::kSetNonBlocking);
   RunFaultMatrix({.reaches = std::move(reaches), .left_out = LeftOutOf(GetParam())}, scenario);
 }
 

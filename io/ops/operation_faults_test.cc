@@ -1,5 +1,5 @@
 // Every system call that a reactor and its operations make, failing at every place and in every way
-// that its manual page lists, on every reactor: see io/system/fault_matrix.h.
+// that its manual page lists, on every executor: see io/system/fault_matrix.h.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -21,17 +21,15 @@
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/fault_matrix.h"
 #include "plait/io/system/file_status.h"
-#include "plait/runtime/core/environment.h"
-#include "plait/runtime/core/reactor.h"
+#include "plait/runtime/core/executor.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
+#include "plait/runtime/testing/executor_under_faults.h"
 #include "plait/runtime/testing/guarded_buffer.h"
-#include "plait/runtime/testing/loop_under_faults.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
 #include "plait/runtime/testing/thread_executor.h"
-#include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
 namespace {
@@ -58,7 +56,7 @@ Task<absl::Status> Read(int fd, std::string expected) {
   while (all.size() < expected.size()) {
     GuardedBuffer buffer(expected.size() - all.size());
     const size_t count = co_await OrReturn(io::Read(fd, buffer.span()));
-    if (count == 0) break;
+    if (count == 0) co_return absl::OutOfRangeError("the end came too early");
     all += std::string(buffer.text(count));
   }
   EXPECT_EQ(all, expected);
@@ -86,36 +84,42 @@ std::vector<FaultInjection::Call> CallsOf(const ReactorFactory& factory) {
           FaultInjection::kEpollWait, FaultInjection::kClose};
 }
 
-using OperationFaultsTest = testing::TestWithParam<ReactorFactory>;
+using OperationFaultsTest = testing::TestWithParam<IoExecutor>;
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, OperationFaultsTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, OperationFaultsTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 TEST_P(OperationFaultsTest, MakingAReactorWaitingAndWakingIt) {
   ThreadExecutor elsewhere;
   const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    const FdPair pipe = MakePipe();
     arm();
-    absl::StatusOr<std::unique_ptr<Reactor>> reactor = GetParam().make(nullptr);
-    if (!reactor.ok()) return reactor.status();
-    EventLoop loop(std::move(reactor));
-    const auto body = [&]() -> Task<absl::Status> {
+    const absl::StatusOr<std::unique_ptr<Executor>> executor = GetParam().TryMake();
+    if (!executor.ok()) return executor.status();
+    const auto woken = [&]() -> Task<absl::Status> {
       co_await OrReturn(Sleep(absl::Microseconds(10)));
-      // Wakes the loop from another thread.
+      // Wakes a thread of the executor's from another one.
       const absl::StatusOr<int> there = co_await RunIn(elsewhere, [] { return 7; });
       EXPECT_TRUE(there.ok() && *there == 7);
       co_return there.status();
     };
-    return BlockOn(loop, body());
+    // Nothing comes to read; but so a pool's thread waits in its reactor, too.
+    const auto body = [&]() -> Task<absl::Status> {
+      auto selected = co_await Select(Read(pipe.first.get(), "x"), woken());
+      co_return selected.index() == 0 ? selected.get<0>() : selected.get<1>();
+    };
+    return BlockOn(**executor, body());
   };
-  std::vector<sys::LeftOut> left_out;
+  std::vector<sys::LeftOut> left_out = LeftOutOf(GetParam());
   if (GetParam().name == "IoUring") {
     // A thread makes the ring and tries another; the one that uses it enables it. That is the same
     // call to the same system, and nothing that it needs can be used up meanwhile: a CHECK.
-    left_out.push_back({.call = FaultInjection::kIoUringRegister, .place = 3});
+    left_out = {{.call = FaultInjection::kIoUringRegister, .place = 3}};
     left_out.push_back({.call = FaultInjection::kIoUringRegister, .place = 5});  // see LeftOutOf
   }
-  RunFaultMatrix({.places = 8, .reaches = CallsOf(GetParam()), .left_out = std::move(left_out)},
-                 scenario);
+  RunFaultMatrix(
+      {.places = 8, .reaches = CallsOf(GetParam().reactor), .left_out = std::move(left_out)},
+      scenario);
 }
 
 TEST_P(OperationFaultsTest, AConversationOverAUnixSocket) {
@@ -155,7 +159,7 @@ TEST_P(OperationFaultsTest, BytesThroughAPipe) {
   };
   std::vector<FaultInjection::Call> reaches = {FaultInjection::kRead, FaultInjection::kWrite,
                                                FaultInjection::kClose};
-  if (GetParam().name == "Kqueue") reaches.push_back(FaultInjection::kAlwaysReady);
+  if (GetParam().reactor.name == "Kqueue") reaches.push_back(FaultInjection::kAlwaysReady);
   RunFaultMatrix({.reaches = std::move(reaches), .left_out = LeftOutOf(GetParam())}, scenario);
 }
 
@@ -173,7 +177,9 @@ TEST_P(OperationFaultsTest, AConnectionOverTcp) {
       co_await OrReturn(Read(client.get(), "welcome"));
       co_return co_await Close(client);
     };
-    const auto body = [&]() -> Task<absl::Status> { co_return co_await Gather(serve(), ask()); };
+    const auto body = [&]() -> Task<absl::Status> {
+      co_return co_await SideBySide(serve(), ask());
+    };
     return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix({.short_transfers = false,

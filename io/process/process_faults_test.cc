@@ -1,5 +1,5 @@
 // Every system call that processes make, failing at every place and in every way that its manual
-// page lists, on every reactor: see io/system/fault_matrix.h. Whatever fails, no child is left.
+// page lists, on every executor: see io/system/fault_matrix.h. Whatever fails, no child is left.
 #include <errno.h>
 
 #include <string>
@@ -13,10 +13,9 @@
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/fault_matrix.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
+#include "plait/runtime/testing/executor_under_faults.h"
 #include "plait/runtime/testing/leftovers.h"
-#include "plait/runtime/testing/loop_under_faults.h"
-#include "plait/runtime/testing/reactor_factory.h"
 
 namespace plait {
 namespace {
@@ -25,7 +24,7 @@ using sys::ArmFaults;
 using sys::FaultInjection;
 using sys::RunFaultMatrix;
 
-class ProcessFaultsTest : public testing::TestWithParam<ReactorFactory> {
+class ProcessFaultsTest : public testing::TestWithParam<IoExecutor> {
  protected:
   std::vector<sys::LeftOut> LeftOut() const {
     std::vector<sys::LeftOut> left_out = LeftOutOf(GetParam());
@@ -48,8 +47,8 @@ void ReapTheRest() {
   EXPECT_FALSE(HasChildren()) << "a child was left behind";
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, ProcessFaultsTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, ProcessFaultsTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 TEST_P(ProcessFaultsTest, AProcessThatIsTalkedTo) {
   const auto scenario = [&](const ArmFaults& arm) -> absl::Status {

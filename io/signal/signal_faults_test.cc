@@ -1,5 +1,5 @@
 // Every system call that listening for signals makes, failing at every place and in every way that
-// its manual page lists, on every reactor: see io/system/fault_matrix.h.
+// its manual page lists, on every executor: see io/system/fault_matrix.h.
 #include <signal.h>
 
 #include <utility>
@@ -11,9 +11,8 @@
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/fault_matrix.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
-#include "plait/runtime/testing/loop_under_faults.h"
-#include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/all_executors.h"
+#include "plait/runtime/testing/executor_under_faults.h"
 
 namespace plait {
 namespace {
@@ -22,10 +21,10 @@ using sys::ArmFaults;
 using sys::FaultInjection;
 using sys::RunFaultMatrix;
 
-using SignalFaultsTest = testing::TestWithParam<ReactorFactory>;
+using SignalFaultsTest = testing::TestWithParam<IoExecutor>;
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, SignalFaultsTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, SignalFaultsTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 TEST_P(SignalFaultsTest, ASignalThatIsListenedFor) {
   const auto scenario = [&](const ArmFaults& arm) -> absl::Status {

@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "plait/runtime/core/check.h"
+#include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/schedulers/event_loop/event_loop.h"
@@ -12,16 +13,26 @@
 
 namespace plait {
 
-std::unique_ptr<Executor> IoExecutor::Make(Executor* blocking) const {
+std::unique_ptr<Executor> IoExecutor::Make(Executor* blocking, Clock* clock) const {
+  absl::StatusOr<std::unique_ptr<Executor>> made = TryMake(blocking, clock);
+  PLAIT_CHECK(made.ok(), made.status().ToString());
+  return *std::move(made);
+}
+
+absl::StatusOr<std::unique_ptr<Executor>> IoExecutor::TryMake(Executor* blocking,
+                                                              Clock* clock) const {
   if (threads == 0) {
-    return std::make_unique<EventLoop>(reactor.make(blocking),
-                                       EventLoopOptions{.blocking = blocking});
+    absl::StatusOr<std::unique_ptr<Reactor>> own = reactor.make(blocking);
+    if (!own.ok()) return own.status();
+    return std::make_unique<EventLoop>(*std::move(own),
+                                       EventLoopOptions{.clock = clock, .blocking = blocking});
   }
   WorkStealingPoolOptions options;
   options.threads = threads;
   options.reactor = [make = reactor.make, blocking] { return make(blocking); };
+  options.clock = clock;
   options.blocking = blocking;
-  return std::make_unique<WorkStealingPool>(std::move(options));
+  return WorkStealingPool::Create(std::move(options));
 }
 
 void IoExecutor::Settle(Executor& made) const {
@@ -46,15 +57,17 @@ std::vector<IoExecutor> AllExecutors() {
   return executors;
 }
 
-IoTest::IoTest(int blocking_threads) {
+IoTest::IoTest(int blocking_threads, bool virtual_time) {
   if (blocking_threads > 0) blocking_.emplace(blocking_threads);
+  if (virtual_time) clock_.emplace();
 }
 
 IoTest::~IoTest() { EndExecutor(); }
 
 Executor& IoTest::executor() {
   if (executor_ == nullptr) {
-    executor_ = GetParam().Make(blocking_.has_value() ? &*blocking_ : nullptr);
+    executor_ = GetParam().Make(blocking_.has_value() ? &*blocking_ : nullptr,
+                                clock_.has_value() ? &*clock_ : nullptr);
   }
   return *executor_;
 }

@@ -23,11 +23,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/thread_executor.h"
 
 namespace plait {
@@ -38,8 +41,12 @@ struct IoExecutor {
   ReactorFactory reactor;
   int threads = 0;  // of a WorkStealingPool; 0: it is an EventLoop
 
-  // A new one. What blocks runs on `blocking`, or, where that is null, on what it has itself.
-  std::unique_ptr<Executor> Make(Executor* blocking = nullptr) const;
+  // A new one. What blocks runs on `blocking`, or, where that is null, on what it has itself. Null
+  // for the machine's clock.
+  std::unique_ptr<Executor> Make(Executor* blocking = nullptr, Clock* clock = nullptr) const;
+  // The same, where the system may refuse what a reactor needs.
+  absl::StatusOr<std::unique_ptr<Executor>> TryMake(Executor* blocking = nullptr,
+                                                    Clock* clock = nullptr) const;
   // Until no task of `made`, which Make has made, is left.
   void Settle(Executor& made) const;
 
@@ -53,8 +60,9 @@ std::vector<IoExecutor> AllExecutors();
 
 class IoTest : public testing::TestWithParam<IoExecutor> {
  protected:
-  // With `blocking_threads` the executor and its reactors have these for what blocks.
-  explicit IoTest(int blocking_threads = 0);
+  // With `blocking_threads` the executor and its reactors have these for what blocks; with
+  // `virtual_time` it goes by clock().
+  explicit IoTest(int blocking_threads = 0, bool virtual_time = false);
   ~IoTest() override;
 
   // The one under test, made when it is first asked for.
@@ -63,6 +71,8 @@ class IoTest : public testing::TestWithParam<IoExecutor> {
   bool is_loop() const { return GetParam().threads == 0; }
   // Where what blocks runs, if it was given threads of its own.
   ThreadExecutor& blocking() { return *blocking_; }
+  // Time that passes when there is nothing else to do, if it has that.
+  TestClock& clock() { return *clock_; }
   // How many descriptors it may have opened for itself since it was made: a pool whose threads are
   // blocked, if only by starting a process on a loaded machine, has up to four spare ones, each
   // with a reactor.
@@ -94,6 +104,7 @@ class IoTest : public testing::TestWithParam<IoExecutor> {
 
  private:
   std::optional<ThreadExecutor> blocking_;
+  std::optional<TestClock> clock_;
   std::unique_ptr<Executor> executor_;
 };
 
