@@ -187,14 +187,8 @@ Task<absl::StatusOr<Addresses>> Resolver::Resolve(std::string host, uint16_t por
   co_return found;
 }
 
-Task<absl::Status> Resolver::RefreshHosts() {
-  const Deadline now = Now();
-  if (!hosts_->stale(now)) co_return absl::OkStatus();
-  co_return co_await hosts_->Refresh(now);
-}
-
 Task<absl::StatusOr<Addresses>> Resolver::Find(const std::string& host, AddressFamily family) {
-  absl::Status refreshed = co_await RefreshHosts();
+  absl::Status refreshed = co_await hosts_->Refresh(Now());
   if (!refreshed.ok()) co_return refreshed;
   const std::string name = internal::CanonicalName(host);
   const auto hosts = hosts_->table();
@@ -232,7 +226,7 @@ Task<absl::StatusOr<std::string>> Resolver::ReverseLookup(SocketAddress address,
 }
 
 Task<absl::StatusOr<std::string>> Resolver::FindName(const SocketAddress& address) {
-  absl::Status refreshed = co_await RefreshHosts();
+  absl::Status refreshed = co_await hosts_->Refresh(Now());
   if (!refreshed.ok()) co_return refreshed;
   const auto hosts = hosts_->table();
   if (const absl::string_view known = hosts->NameOf(address); !known.empty()) {

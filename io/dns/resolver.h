@@ -124,8 +124,6 @@ class Resolver {
   Resolver(ResolverOptions options, std::unique_ptr<internal::AresChannel> channel,
            std::unique_ptr<internal::HostsFile> hosts);
 
-  // The hosts file is as new as it has to be.
-  Task<absl::Status> RefreshHosts();
   // `host` is a well-formed name and no address. Without a port.
   Task<absl::StatusOr<Addresses>> Find(const std::string& host, AddressFamily family);
   Task<absl::StatusOr<std::string>> FindName(const SocketAddress& address);

@@ -128,6 +128,7 @@ Task<absl::Status> HostsFile::Refresh(Deadline now) {
   Version before;
   {
     const SpinLockHolder hold(known_->lock);
+    if (path_.empty() || known_->refreshing || now < known_->next_look) co_return absl::OkStatus();
     known_->refreshing = true;
     known_->next_look = now + kMaxAge;
     before = known_->version;
@@ -151,11 +152,6 @@ Task<absl::Status> HostsFile::Refresh(Deadline now) {
 std::shared_ptr<const HostsTable> HostsFile::table() const {
   const SpinLockHolder hold(known_->lock);
   return known_->table;
-}
-
-bool HostsFile::stale(Deadline now) const {
-  const SpinLockHolder hold(known_->lock);
-  return !path_.empty() && !known_->refreshing && now >= known_->next_look;
 }
 
 }  // namespace plait::internal

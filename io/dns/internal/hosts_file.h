@@ -55,10 +55,9 @@ class HostsFile {
   // As it is now.
   std::shared_ptr<const HostsTable> table() const;
 
-  // Whether it is time for Refresh. Not while one is under way.
-  bool stale(Deadline now) const;
-  // Looks whether the file has changed and reads it again if so, where blocking work is done
-  // (Offload). A file that has gone is an empty one. Errors: absl::CancelledError.
+  // If it is time to, and nobody does so already: looks whether the file has changed and reads it
+  // again if so, where blocking work is done (Offload). A file that has gone is an empty one.
+  // Errors: absl::CancelledError.
   Task<absl::Status> Refresh(Deadline now);
 
  private:
