@@ -4,7 +4,6 @@
 // threads as well).
 #include "plait/io/net/server.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 #include <memory>
@@ -25,8 +24,6 @@
 #include "plait/io/net/net_fixture.h"
 #include "plait/io/net/partial_bytes.h"
 #include "plait/io/net/stream.h"
-#include "plait/io/system/fault_injection.h"
-#include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/report.h"
 #include "plait/runtime/runtime.h"
@@ -40,7 +37,6 @@
 namespace plait {
 namespace {
 
-using sys::FaultInjection;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -339,35 +335,6 @@ TEST_P(ServerTest, AHandlerThatFailsWithItsStreamClosedIsNotTakenForAFailureToAc
     const absl::Status status = RunTask(body);
     EXPECT_TRUE(status.ok()) << status;
   }
-}
-
-TEST_P(ServerTest, Line41WithoutDescriptorsItSaysSoOnceAndRecovers) {
-  FaultInjection faults;
-  const sys::ScopedSystemCalls scope(faults);
-  const auto body = [&]() -> Task<absl::Status> {
-    std::vector<std::string> errors;
-    ServerOptions options;
-    options.on_error = [&](const absl::Status& error, const SocketAddress& peer) {
-      EXPECT_EQ(peer, SocketAddress());
-      errors.push_back(error.ToString());
-    };
-    Server server(ListenLocally(), Echo, options);
-    JoinHandle<absl::Status> serving = Spawn(server.Serve());
-    faults.FailAll(FaultInjection::kAccept, EMFILE);
-    Stream client = co_await OrReturn(Connect(server.local_address()));
-    co_await OrReturn(client.Write("x"));
-    co_await OrReturn(Sleep(absl::Minutes(1)));
-    EXPECT_LE(faults.hits(FaultInjection::kAccept), 601);
-    EXPECT_THAT(errors, ElementsAre(HasSubstr("EMFILE")));
-    faults.Clear(FaultInjection::kAccept);
-    const std::string text = co_await OrReturn(ReadText(client));
-    EXPECT_EQ(text, "x");
-    server.Stop();
-    co_await OrReturn(client.Close());
-    co_return co_await serving;
-  };
-  const absl::Status status = RunTask(body);
-  EXPECT_TRUE(status.ok()) << status;
 }
 
 #if defined(__cpp_exceptions)
