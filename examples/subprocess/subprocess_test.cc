@@ -66,6 +66,18 @@ TEST_P(SubprocessTest, WhatItHasStartedEndsWhenItIsToldToEnd) {
   }
 }
 
+TEST_P(SubprocessTest, ASignalThatWasIgnoredWhenItBeganStaysSo) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string send = absl::StrCat("kill -", signal, " $PPID; ");
+    const std::vector<std::string> arguments = {
+        absl::StrCat("--command=", send, send, "echo still here"),
+        absl::StrCat("--reactor=", GetParam())};
+    const ProgramRun run = RunProgram(kProgram, arguments, {.ignored_signal = signal});
+    EXPECT_EQ(run.exit_status, 0) << "signal " << run.signal;
+    EXPECT_THAT(run.lines(), Contains(Line("sh \\| still here")));
+  }
+}
+
 TEST_P(SubprocessTest, TheTourShowsWhatCanBeDoneWithAProcess) {
   const ProgramRun run = RunIt({});
   EXPECT_EQ(run.exit_status, 0);

@@ -138,7 +138,8 @@ ProgramRun RunProgram(const std::string& path, const std::vector<std::string>& a
   if (pid == 0) {
     dup2(out.write_end, STDOUT_FILENO);
     dup2(options.terminal ? out.write_end : err.write_end, STDERR_FILENO);
-    signal(SIGPIPE, SIG_DFL);  // whatever it is to the test
+    for (const int each : {SIGPIPE, SIGINT, SIGTERM}) signal(each, SIG_DFL);  // whatever the test's
+    if (options.ignored_signal != 0) signal(options.ignored_signal, SIG_IGN);
     if (options.refused_system_call >= 0) Refuse(options.refused_system_call);
     execve(path.c_str(), argv.data(), envp.data());
     _exit(127);

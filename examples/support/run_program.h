@@ -35,6 +35,9 @@ struct ProgramOptions {
   // The number of a system call (SYS_epoll_create1, say) that the kernel refuses the program with
   // EPERM, as sandboxes do; -1 for none.
   long refused_system_call = -1;
+  // A signal that is ignored when the program begins, as SIGINT is to "program &" in a script, and
+  // SIGHUP under nohup; 0 for none.
+  int ignored_signal = 0;
 };
 
 // `path`: from the root of the workspace, of a program in the test's data. Returns once it has

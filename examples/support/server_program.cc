@@ -33,6 +33,7 @@ ServerProgram::ServerProgram(const std::string& path, const std::vector<std::str
   CheckOk(pid_ >= 0, "fork");
   if (pid_ == 0) {
     dup2(ends[1], STDOUT_FILENO);
+    for (const int each : {SIGINT, SIGTERM}) ::signal(each, SIG_DFL);  // whatever the test's
     execv(path.c_str(), argv.data());
     _exit(127);
   }

@@ -10,28 +10,29 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "plait/io/signal/shutdown.h"
 #include "plait/io/signal/signal_listener.h"
 #include "plait/runtime/runtime.h"
 
 namespace examples {
 
-// The first signal that comes; then the listener goes, before anybody is told.
-inline plait::Task<absl::StatusOr<int>> FirstOf(plait::SignalListener signals) {
-  co_return co_await signals.Next();
-}
-
 // co_await: what `work` gives. Who ends the program (SIGINT, SIGTERM), or reads no more of what it
 // prints, as in "program | head" (SIGPIPE), cancels it; then the result is absl::CancelledError. A
-// second SIGINT or SIGTERM has its usual effect, also while the work puts its things away.
+// second SIGINT or SIGTERM has its usual effect, also while the work puts its things away. Where
+// one is ignored, as SIGINT is in the background of a script, it stays so
+// (plait/io/signal/shutdown.h).
 template <class T>
 plait::Task<absl::StatusOr<T>> UntilToldToEnd(plait::Task<absl::StatusOr<T>> work) {
   constexpr int kUnread[] = {SIGPIPE};
-  constexpr int kEnds[] = {SIGINT, SIGTERM};
   plait::SignalListener unread = co_await plait::OrReturn(plait::ListenForSignals(kUnread));
-  plait::SignalListener ends = co_await plait::OrReturn(plait::ListenForSignals(kEnds));
-  auto selected = co_await plait::Select(FirstOf(std::move(ends)), unread.Next(), std::move(work));
+  auto selected =
+      co_await plait::Select(plait::UntilShutdownSignal(), unread.Next(), std::move(work));
   if (selected.index() == 2) co_return std::move(selected.template get<2>());
-  co_return absl::CancelledError("told to end");
+  // One that could not be waited for is an error; what the others are told is that it was
+  // cancelled.
+  const absl::Status waited =
+      selected.index() == 0 ? selected.template get<0>().status() : absl::OkStatus();
+  co_return waited.ok() ? absl::CancelledError("told to end") : waited;
 }
 
 }  // namespace examples

@@ -13,6 +13,12 @@
 // the signal handler: it ends a program that hangs, too. That holds until the end of the program,
 // unless somebody sets another action later, and unless a SignalListener listens to it. Several
 // tasks, in several loops, may wait for the signal: all are told of it.
+//
+// A signal that is ignored stays ignored: whoever starts a program so (a shell its "command &",
+// which a Ctrl-C at the terminal is not for; "trap '' TERM") wants it to go on. It neither asks nor
+// ends then, not as a second signal either; where both are ignored nothing does. As with
+// plait::Run's SIGINT, asyncio.run's and a Go program's; who listens for such a signal by name has
+// it (signal_listener.h).
 #ifndef PLAIT_IO_SIGNAL_SHUTDOWN_H_
 #define PLAIT_IO_SIGNAL_SHUTDOWN_H_
 
@@ -22,10 +28,10 @@
 
 namespace plait {
 
-// co_await: SIGINT or SIGTERM, whichever comes first after the co_await began. Cancellation:
-// absl::CancelledError, and what was set for the signals before is in force again. Errors:
-// FailedPrecondition on an executor without a reactor, ResourceExhausted when there are too many
-// descriptors.
+// co_await: SIGINT or SIGTERM, whichever comes first after the co_await began, of those that are
+// not ignored then. Cancellation: absl::CancelledError, and what was set for the signals before is
+// in force again. Errors: FailedPrecondition on an executor without a reactor, ResourceExhausted
+// when there are too many descriptors.
 Task<absl::StatusOr<int>> UntilShutdownSignal();
 
 // co_await: runs `task` to its end and gives its result. SIGINT or SIGTERM cancels it; if it then

@@ -87,7 +87,8 @@ TEST_P(ShutdownTest, ASecondSignalEndsTheProcessWhileTheFirstIsNotEvenTold) {
 }
 
 TEST_P(ShutdownTest, ASecondSignalEndsTheProcessAfterTheFirstWasToldWhateverWasSetBefore) {
-  ::signal(SIGTERM, SIG_IGN);
+  // One that the program handled is not ignored.
+  ::signal(SIGTERM, &DoNothing);
   ::signal(SIGINT, &DoNothing);
   const auto body = [&]() -> Task<void> {
     JoinHandle<absl::StatusOr<int>> asked = Waiting();
@@ -98,6 +99,73 @@ TEST_P(ShutdownTest, ASecondSignalEndsTheProcessAfterTheFirstWasToldWhateverWasS
     ::_exit(0);
   };
   EXPECT_EXIT(RunTask(body), testing::KilledBySignal(SIGTERM), "");
+}
+
+TEST_P(ShutdownTest, ASignalThatIsIgnoredStaysIgnoredAndTheOtherIsTold) {
+  for (const auto& [ignored, other] : {std::pair(SIGINT, SIGTERM), std::pair(SIGTERM, SIGINT)}) {
+    ::signal(ignored, SIG_IGN);
+    const auto body = [&, ignored = ignored, other = other]() -> Task<void> {
+      JoinHandle<absl::StatusOr<int>> asked = Waiting();
+      EXPECT_EQ(HandlerOf(ignored), SIG_IGN);
+      ::raise(ignored);
+      ::raise(other);
+      // It is no second signal either.
+      ::raise(ignored);
+      const absl::StatusOr<int> signal = co_await asked;
+      EXPECT_EQ(signal.value_or(-1), other);
+      EXPECT_EQ(HandlerOf(ignored), SIG_IGN);
+      EXPECT_EQ(HandlerOf(other), SIG_DFL);
+    };
+    RunTask(body);
+    ::signal(ignored, SIG_DFL);
+  }
+}
+
+TEST_P(ShutdownTest, WhereBothAreIgnoredNothingIsToldUntilTheWaitIsCancelled) {
+  ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGTERM, SIG_IGN);
+  const auto body = [&]() -> Task<void> {
+    JoinHandle<absl::StatusOr<int>> asked = Waiting();
+    ::raise(SIGINT);
+    ::raise(SIGTERM);
+    for (int i = 0; i < 5; ++i) co_await Yield();
+    EXPECT_FALSE(asked.done());
+    asked.Cancel();
+    const absl::StatusOr<int> signal = co_await asked;
+    EXPECT_TRUE(absl::IsCancelled(signal.status())) << signal.status();
+    const auto by_itself = []() -> Task<absl::Status> {
+      ::raise(SIGINT);
+      ::raise(SIGTERM);
+      co_await Yield();
+      co_return absl::NotFoundError("by itself");
+    };
+    const absl::Status status = co_await RunUntilShutdownSignal(by_itself());
+    EXPECT_EQ(status, absl::NotFoundError("by itself"));
+  };
+  RunTask(body);
+}
+
+// Whoever comes first.
+TEST_P(ShutdownTest, AListenerHasASignalThatIsIgnoredAndNobodyIsAskedToEnd) {
+  for (const bool listener_first : {true, false}) {
+    ::signal(SIGTERM, SIG_IGN);
+    const auto body = [&]() -> Task<void> {
+      absl::StatusOr<SignalListener> listener = absl::UnknownError("later");
+      if (listener_first) listener = ListenForSignals({SIGTERM});
+      JoinHandle<absl::StatusOr<int>> asked = Waiting();
+      if (!listener_first) listener = ListenForSignals({SIGTERM});
+      EXPECT_TRUE(listener.ok()) << listener.status();
+      ::raise(SIGTERM);
+      const absl::StatusOr<int> heard = co_await listener->Next();
+      EXPECT_EQ(heard.value_or(-1), SIGTERM);
+      ::raise(SIGINT);
+      const absl::StatusOr<int> signal = co_await asked;
+      EXPECT_EQ(signal.value_or(-1), SIGINT);
+      listener = absl::UnknownError("it has gone");
+      EXPECT_EQ(HandlerOf(SIGTERM), SIG_IGN);
+    };
+    RunTask(body);
+  }
 }
 
 TEST_P(ShutdownTest, WhoeverListensBesidesKeepsASecondSignalFromEndingTheProcess) {

@@ -16,6 +16,10 @@
 // what the program had set before, nor RunOptions::handle_sigint's cancel. When the last listener
 // to a signal goes, what was set before the first is in force again.
 //
+// So is a signal told that was ignored when the program began (SIGHUP under nohup, say): it was
+// asked for by name. Who wants to leave that one alone, as one that means to end the program should
+// be, looks first; the helpers of shutdown.h do.
+//
 // Coalescing: a signal that comes again before it was taken is told once, as with the system's own
 // pending signals; this also holds for the real-time signals. Of several that came, the one with
 // the lowest number is told first, and those that come later wait their turn. What was sent before

@@ -152,16 +152,25 @@ bool IsWantedByOthers(const SignalSlot& self, uint64_t bit, uint64_t generation)
   return false;
 }
 
-int Install(int signal, uint64_t generation) noexcept {
+// Notes in `former` what is in force for the signal, where that is not our handler.
+int NoteFormer(int signal) noexcept {
   struct sigaction present = {};
-  int result = Calls().SignalAction(signal, nullptr, &present);
-  if (result < 0) return result;
-  // In a child of a fork it is ours, and what it replaced was inherited, too.
-  if (!IsOurs(present)) former[signal - 1] = present;
+  const int result = Calls().SignalAction(signal, nullptr, &present);
+  // In a child of a fork it may be ours, and what it replaced was inherited, too.
+  if (result >= 0 && !IsOurs(present)) former[signal - 1] = present;
+  return result;
+}
+
+bool WasIgnored(int signal) noexcept {
+  const struct sigaction& before = former[signal - 1];
+  return (before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler == SIG_IGN;
+}
+
+int Install(int signal, uint64_t generation) noexcept {
   // Before the handler is there: once it is, nobody may take it for a leftover.
   installed[signal - 1].store(generation, kSeqCst);
   const struct sigaction ours = Ours();
-  result = Calls().SignalAction(signal, &ours, nullptr);
+  const int result = Calls().SignalAction(signal, &ours, nullptr);
   if (result < 0) installed[signal - 1].store(0, kSeqCst);
   return result;
 }
@@ -208,9 +217,12 @@ int SignalSubscription::Start(uint64_t signals, int event, Kind kind) noexcept {
     // Signal by signal: what Stop undoes is what was done.
     ForEachSignal(signals, [&](int signal) {
       if (error != 0) return;
+      const bool by_others = IsWantedByOthers(*slot_, SignalBit(signal), generation);
+      if (!by_others) error = NoteFormer(signal);
+      if (error != 0 || (kind == Kind::kShutsDown && WasIgnored(signal))) return;
       // Before the handler is there, which so finds somebody.
       slot_->wanted.fetch_or(SignalBit(signal), kSeqCst);
-      if (IsWantedByOthers(*slot_, SignalBit(signal), generation)) return;
+      if (by_others) return;
       error = Install(signal, generation);
       if (error != 0) slot_->wanted.fetch_and(~SignalBit(signal), kSeqCst);
     });

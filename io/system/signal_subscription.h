@@ -35,7 +35,8 @@ class SignalSubscription {
     kListens,
     // Told of the first of its signals only. A further one, of any of them, has its default action,
     // here and now, unless somebody listens to it; and once there was one, the default action is
-    // what Stop leaves behind.
+    // what Stop leaves behind. Has nothing to do with a signal that is ignored when it starts, or
+    // was before somebody listened to it.
     kShutsDown,
   };
 
