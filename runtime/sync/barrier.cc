@@ -52,11 +52,12 @@ bool Barrier::ArriveNow(WaitAwaiter& arriving) noexcept {
 
 bool Barrier::Suspend(WaitAwaiter& arriving, internal::PromiseBase& promise) noexcept {
   WakeList woken;
-  const bool waits = arriving.Park(promise, lock_, waiters_, internal::kBarrierNote, [&] {
-    const bool ready = ArriveUnderLock(arriving, woken);
-    if (!ready && !arriving.CancelledEarly()) ++waiting_;
-    return ready;
-  });
+  const bool waits =
+      arriving.Park<&WaitAwaiter::OnCancel>(promise, lock_, waiters_, internal::kBarrierNote, [&] {
+        const bool ready = ArriveUnderLock(arriving, woken);
+        if (!ready && !arriving.CancelledEarly()) ++waiting_;
+        return ready;
+      });
   woken.WakeAll();
   return waits;
 }

@@ -57,7 +57,7 @@ class Barrier {
 
   class [[nodiscard]] WaitAwaiter : private internal::Waiter {
    public:
-    explicit WaitAwaiter(Barrier& barrier) noexcept : Waiter(&OnCancel), barrier_(barrier) {}
+    explicit WaitAwaiter(Barrier& barrier) noexcept : barrier_(barrier) {}
 
     bool await_ready() noexcept { return barrier_.ArriveNow(*this); }
     template <internal::PlaitPromise P>

@@ -152,8 +152,7 @@ class SemaphoreCore {
 
 class SemaphoreCore::AcquireWaiter : public Waiter {
  public:
-  AcquireWaiter(SemaphoreCore& core, int64_t permits) noexcept
-      : Waiter(&OnCancel), core_(core), permits_(permits) {}
+  AcquireWaiter(SemaphoreCore& core, int64_t permits) noexcept : core_(core), permits_(permits) {}
 
  protected:
   friend class SemaphoreCore;
@@ -172,8 +171,8 @@ class [[nodiscard]] SemaphoreCore::AcquireAwaiter : private AcquireWaiter {
   }
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
-    return Park(waiter.promise(), core_.lock_, core_.waiters_, kSemaphoreNote,
-                [this] { return core_.AcquireOrNoteWaiter(permits_); }) ||
+    return Park<&OnCancel>(waiter.promise(), core_.lock_, core_.waiters_, kSemaphoreNote,
+                           [this] { return core_.AcquireOrNoteWaiter(permits_); }) ||
            YieldIfSpent(waiter.promise());
   }
   SemaphoreGuard await_resume() { return Finish() ? Served() : Cancelled(); }

@@ -1,7 +1,7 @@
 // Waiter and WaiterList: the suspended side of everything that makes a task wait for another
 // (Future, Queue, ...).
 //
-// A primitive has one lock, a SpinLock or a BiasedLock, and, under it, FIFO lists of waiters. A
+// A primitive has FIFO lists of waiters, each under a lock, which may be any of those below. A
 // waiter ends in one of two ways, decided under that lock, so that it has exactly one outcome: it
 // is granted what it waits for, or it is cancelled.
 //
@@ -18,10 +18,11 @@
 #define PLAIT_RUNTIME_TASK_WAITER_LIST_H_
 
 #include <cstdint>
-#include <type_traits>
+#include <memory>
 
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/biased_lock.h"
+#include "plait/runtime/core/roving_lock.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/await_note.h"
 #include "plait/runtime/task/promise.h"
@@ -33,8 +34,21 @@ class WaiterList;
 class WakeList;
 
 template <class Lock>
-using LockHolder =
-    std::conditional_t<std::is_same_v<Lock, BiasedLock>, BiasedLockHolder, SpinLockHolder>;
+struct LockHolderOf;
+template <>
+struct LockHolderOf<SpinLock> {
+  using Type = SpinLockHolder;
+};
+template <>
+struct LockHolderOf<BiasedLock> {
+  using Type = BiasedLockHolder;
+};
+template <>
+struct LockHolderOf<RovingLock> {
+  using Type = RovingLockHolder;
+};
+template <class Lock>
+using LockHolder = typename LockHolderOf<Lock>::Type;
 
 struct WaiterLink {
   WaiterLink* before;  // null when in no list
@@ -54,15 +68,27 @@ class Waiter : public WaiterLink {
   // go on: runs under the lock, right after a stop request has taken the waiter out of its list.
   // Whom it grants it adds to `woken`.
   using CancelHook = void (*)(Waiter&, WakeList& woken) noexcept;
-  explicit Waiter(CancelHook on_cancel) noexcept : on_cancel_(on_cancel) {}
 
   // From await_suspend, with `lock` not held: gets ready to wait for `promise`'s coroutine. Then
   // take the lock, look at the condition again, and either add the waiter to a list (unless
   // CancelledEarly) or call Grant. `note`, a constant, tells people what is waited for.
-  template <class Lock>
+  template <CancelHook kOnCancel = nullptr, class Lock>
   void Prepare(PromiseBase& promise, Lock& lock, const AwaitNote& note) noexcept {
+    if (!PrepareAtHome<kOnCancel>(promise, lock, note)) [[unlikely]]
+      Register(*promise.context->stop);
+  }
+  // Prepare where that is soon done and calls nothing; else false, and Prepare is to be called.
+  template <CancelHook kOnCancel = nullptr, class Lock>
+  [[nodiscard]] bool PrepareAtHome(PromiseBase& promise, Lock& lock,
+                                   const AwaitNote& note) noexcept {
     PrepareUncancellable(promise, lock, note);
-    BeCancellable();
+    StopState* const stop = promise.context->stop;
+    if (stop == nullptr) [[unlikely]]
+      return true;
+    std::construct_at(&stop_, &OnStop<Lock, kOnCancel>, WorkItem::Unlinked())->self = this;
+    // Before it is in a list: once it is, another thread may grant it and free it.
+    registered_ = stop->RegisterAtHome(stop_);
+    return registered_;
   }
 
   // The same for a wait that no stop request ends.
@@ -71,14 +97,13 @@ class Waiter : public WaiterLink {
     before = nullptr;
     promise_ = &promise;
     lock_ = &lock;
-    lock_is_biased_ = std::is_same_v<Lock, BiasedLock>;
     SetAwaitNote(promise, note);
   }
 
   // All of await_suspend, for the usual case: waits in `list` unless `ready()`, which runs under
   // the lock, also where a stop came before: what need not wait is not cancelled. Gives what
   // await_suspend returns.
-  template <class Lock, class Ready>
+  template <CancelHook kOnCancel = nullptr, class Lock, class Ready>
   bool Park(PromiseBase& promise, Lock& lock, WaiterList& list, const AwaitNote& note,
             Ready ready) noexcept;
 
@@ -93,12 +118,16 @@ class Waiter : public WaiterLink {
   // this.
   void Wake() noexcept { promise_->Schedule(); }
 
-  // From await_resume: nothing refers to the waiter afterwards. True when granted, or when it never
-  // had to wait.
+  // From await_resume: nothing refers to the waiter afterwards.
+  void Leave() noexcept {
+    if (registered_) Unregister();
+  }
+  // After that: it had to wait, and was not granted.
+  bool cancelled() const noexcept { return outcome() == Outcome::kCancelled; }
+  // Both. True when granted, or when it never had to wait.
   bool Finish() noexcept {
-    if (registered_) [[unlikely]]
-      Unregister();
-    return outcome() != Outcome::kCancelled;
+    Leave();
+    return !cancelled();
   }
 
   bool granted() const noexcept { return outcome() == Outcome::kGranted; }  // under the lock
@@ -106,23 +135,21 @@ class Waiter : public WaiterLink {
  private:
   struct Stop : StopNode {
     using StopNode::StopNode;
-    Waiter* self = nullptr;
+    Waiter* self;
   };
-  void BeCancellable() noexcept;
   [[gnu::noinline]] void Register(StopState& stop) noexcept;
   void Unregister() noexcept;
+  template <class Lock, CancelHook kOnCancel>
   static void OnStop(WorkItem& item) noexcept;
-  // Under the lock, unless it has its outcome. Whether it is to be woken.
-  bool Cancel(WakeList& woken) noexcept;
+  // Under the lock, where it has no outcome yet. Whether it was in a list, and is to be woken.
+  bool Cancel() noexcept;
   Outcome outcome() const noexcept { return outcome_.load(kRelaxed); }
 
   PromiseBase* promise_;
-  void* lock_;  // a BiasedLock or a SpinLock
+  void* lock_;  // of the type that OnStop is made for
   union {
     Stop stop_;  // made by Prepare; needs no destructor
   };
-  CancelHook on_cancel_ = nullptr;
-  bool lock_is_biased_;
   bool registered_ = false;
   // Written under the lock. Looked at without it by a stop request only, which leaves a waiter
   // alone that has its outcome. Relaxed, as nothing else follows from what it sees.
@@ -227,10 +254,10 @@ void WakeEveryone(Lock& lock, WaiterList& leaving) noexcept {
   }
 }
 
-template <class Lock, class Ready>
+template <Waiter::CancelHook kOnCancel, class Lock, class Ready>
 bool Waiter::Park(PromiseBase& promise, Lock& lock, WaiterList& list, const AwaitNote& note,
                   Ready ready) noexcept {
-  Prepare(promise, lock, note);
+  Prepare<kOnCancel>(promise, lock, note);
   {
     LockHolder<Lock> hold(lock);
     if (ready()) {
@@ -244,6 +271,25 @@ bool Waiter::Park(PromiseBase& promise, Lock& lock, WaiterList& list, const Awai
   }
   Wake();  // through the executor, so that a loop of cancelled waits lets others run
   return true;
+}
+
+template <class Lock, Waiter::CancelHook kOnCancel>
+void Waiter::OnStop(WorkItem& item) noexcept {
+  Waiter& self = *static_cast<Stop&>(item).self;
+  // Needs no lock then, which others may want. A grant may come right after this look all the same.
+  if (self.outcome() != Outcome::kPending) return;
+  WakeList woken;
+  bool wake = false;
+  {
+    LockHolder<Lock> hold(*static_cast<Lock*>(self.lock_));
+    wake = self.Cancel();
+    if constexpr (kOnCancel != nullptr) {
+      if (wake) kOnCancel(self, woken);
+    }
+  }
+  woken.WakeAll();
+  // Finish waits for this function when it runs on another thread, so `self` is still there.
+  if (wake) self.Wake();
 }
 
 }  // namespace plait::internal
