@@ -29,19 +29,18 @@
 //
 // How it works. Items go through a TwoEndedRing. An operation that need not wait takes the lock of
 // its own end, moves its item, and touches nothing that the other side writes but once in a while.
-// All else is done under both locks, and is simple: the channel stands still meanwhile. Who waits
-// is in a list, under a third lock, that of the lists. Two things are done to a list without both
-// ends' locks: a cancel takes somebody out; and a sender hands its item to the first receiver under
-// the lock of its own end, as the ring is empty then, nobody can put anything into it or join the
-// list meanwhile, and `out` need not be touched. So at the end of each operation
+// Who has to wait joins a list, which is under the lock of the other end: of those who give it what
+// it waits for. While it holds that lock, nobody can put anything into the ring (or take anything
+// out of it, where it is full), whatever is done at its own end; so it looks once more, joins the
+// list, and says so by `detour`, in one step for all who could wake it. Who finds a detour up does
+// what it says, and takes it down when nobody waits any more: a sender hands its item to the first
+// that waits, under the lock of its own end still; a receiver that is to let somebody in takes both
+// locks, as Close does. A cancel takes somebody out of a list, under that list's lock. So whenever
+// no lock is held
 //
 //     receivers wait  =>  the ring is empty, nobody waits to send, and it is not closed
 //     senders wait    =>  the ring is full, nobody waits to receive, and it is not closed
 //
-// `detour`, of the end that the others use, says so to them, who see it under the lock that they
-// have anyway. No wake-up is lost between check and park, as the check and the entry in the list
-// are one step for everybody else. A detour may be up while nobody waits any more; whoever takes it
-// for nothing takes it down.
 #ifndef PLAIT_RUNTIME_SYNC_CHANNEL_H_
 #define PLAIT_RUNTIME_SYNC_CHANNEL_H_
 
@@ -55,7 +54,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "plait/runtime/core/atomic.h"
-#include "plait/runtime/core/biased_lock.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/roving_lock.h"
 #include "plait/runtime/core/thread_state.h"
@@ -112,9 +110,8 @@ class ChannelBase {
   }
 
   Atomic<bool> closed_{false};  // changes under both locks
-  BiasedLock waiting_lock_;     // taken last
-  WaiterList senders_;
-  WaiterList receivers_;
+  WaiterList senders_;          // under the lock of the end of those who receive
+  WaiterList receivers_;        // under that of those who send
 };
 
 }  // namespace internal
@@ -169,7 +166,6 @@ class Channel : private internal::ChannelBase {
     internal::WakeList woken;
     {
       const internal::BothEndsHolder ends(ring_.in, ring_.out);
-      const internal::BiasedLockHolder hold(waiting_lock_);
       closed_.store(true, internal::kRelaxed);
       while (Waiter* sender = senders_.PopFront()) woken.Add(*sender);
       while (Waiter* receiver = receivers_.PopFront()) woken.Add(*receiver);
@@ -187,8 +183,7 @@ class Channel : private internal::ChannelBase {
   size_t capacity() const { return ring_.capacity(); }
 
  private:
-  // What a Send, and a Receive, does: at its own end alone, under that end's lock; or under both
-  // locks, and then it says whom to wake, whose outcome it has decided.
+  // What a Send, and a Receive, does, mostly under its own end's lock.
   struct SendStep {
     Channel& channel;
     T& value;
@@ -198,22 +193,26 @@ class Channel : private internal::ChannelBase {
     // Of the ends' counts, where it is full.
     uint64_t lead() const { return channel.capacity(); }
     internal::WaiterList& list() const { return channel.senders_; }
+    // Under the other end's lock.
+    bool HasToWait() const { return channel.ring_.StaysFull(); }
 
     [[gnu::always_inline]] bool AtOwnEnd() const { return channel.ring_.Push(value); }
-    // Under its own end's lock and that of the lists.
-    Waiter* HandOver() const {
+    // To the first who waits; null where there is none.
+    [[gnu::always_inline]] Waiter* HandOver() const {
       auto* const first = static_cast<ReceiveAwaiter*>(channel.receivers_.PopFront());
-      if (first == nullptr) return nullptr;
+      if (first == nullptr) [[unlikely]]
+        return nullptr;
       first->value_.emplace(std::move(value));
       channel.ring_.in.detour = !channel.receivers_.empty();  // it is not closed
       return first;
     }
-    Result UnderBoth(Waiter** woken) const {
-      if (channel.closed()) return Result::kClosed;
-      if (!channel.senders_.empty()) return Result::kBlocked;  // behind them
+    // Where there is a detour. Whom it has served is to be woken.
+    Result OnDetour(Waiter** woken) const {
       *woken = HandOver();
       if (*woken != nullptr) return Result::kDone;
-      return channel.ring_.Push(value) ? Result::kDone : Result::kBlocked;
+      if (channel.closed()) return Result::kClosed;
+      channel.ring_.in.detour = false;
+      return AtOwnEnd() ? Result::kDone : Result::kBlocked;
     }
   };
   struct ReceiveStep {
@@ -224,15 +223,17 @@ class Channel : private internal::ChannelBase {
     internal::RingEnd& other_end() const { return channel.ring_.in; }
     uint64_t lead() const { return 0; }
     internal::WaiterList& list() const { return channel.receivers_; }
+    bool HasToWait() const { return channel.ring_.StaysEmpty(); }
 
     [[gnu::always_inline]] bool AtOwnEnd() const { return channel.ring_.Pop(value); }
-    Result UnderBoth(Waiter** woken) const {
-      if (!channel.receivers_.empty()) return Result::kBlocked;  // behind them
-      if (!channel.ring_.Pop(value)) return channel.closed() ? Result::kClosed : Result::kBlocked;
+    // With both locks.
+    Result OnDetour(Waiter** woken) const {
+      if (!AtOwnEnd()) return channel.closed() ? Result::kClosed : Result::kBlocked;
       if (auto* const first = static_cast<SendAwaiter*>(channel.senders_.PopFront())) {
         first->sent_ = channel.ring_.Push(first->value_);
         *woken = first;
       }
+      channel.ring_.out.detour = !channel.senders_.empty();
       return Result::kDone;
     }
   };
@@ -260,55 +261,50 @@ class Channel : private internal::ChannelBase {
   // The rest of it, and all of it where `seat` is null.
   template <class Step>
   [[gnu::noinline]] Result GoOn(Step step, internal::RovingLock::Hold seat) {
+    if constexpr (std::is_same_v<Step, SendStep>) {
+      // Mostly somebody waits.
+      if (seat != nullptr) {
+        if (Waiter* const woken = step.HandOver()) [[likely]] {
+          internal::RovingLock::UnlockAsOwner(seat);
+          woken->Wake();
+          return Result::kDone;
+        }
+      }
+    }
+    return GoOnWithLock(step, seat);
+  }
+  template <class Step>
+  [[gnu::noinline]] Result GoOnWithLock(Step step, internal::RovingLock::Hold seat) {
     internal::RingEnd& end = step.end();
     if (seat == nullptr) [[unlikely]] {
       seat = end.lock.Lock();
       NoteUser(end);
     }
-    const bool detour = end.detour;
     Waiter* woken = nullptr;
-    bool done = false;
-    if (!detour) {
-      done = step.AtOwnEnd();
-    } else if constexpr (std::is_same_v<Step, SendStep>) {
-      const internal::BiasedLockHolder hold(waiting_lock_);
-      woken = step.HandOver();
-      done = woken != nullptr;
+    Result result = Result::kDone;
+    if (!end.detour) {
+      // What blocks may have been closed, and after the last item came at that: not since this lock
+      // was taken.
+      if (!step.AtOwnEnd()) result = closed() ? Result::kClosed : Result::kBlocked;
+    } else if constexpr (std::is_same_v<Step, ReceiveStep>) {
+      end.lock.Unlock(seat);
+      return UnderBoth(step);
+    } else {
+      result = step.OnDetour(&woken);
     }
     end.lock.Unlock(seat);
     if (woken != nullptr) woken->Wake();
-    if (done) return Result::kDone;
-    // What blocks may have been closed, and after the last item came at that.
-    return detour || closed() ? UnderBoth(step, nullptr) : Result::kBlocked;
+    return result;
   }
 
-  // Where `self`, it joins its list, unless there is nothing to wait for, or a stop came before.
-  template <class Step>
-  [[gnu::always_inline]] Result UnderBoth(Step step, Waiter* self) {
+  [[gnu::noinline]] Result UnderBoth(ReceiveStep step) {
     Waiter* woken = nullptr;
-    Result result = Result::kBlocked;
-    bool early = false;
+    Result result = Result::kDone;
     {
-      std::optional<internal::BothEndsHolder> ends(std::in_place, ring_.in, ring_.out);
-      const internal::BiasedLockHolder hold(waiting_lock_);
-      result = step.UnderBoth(&woken);
-      if (self != nullptr) {
-        if (result != Result::kBlocked) {
-          self->Grant();
-        } else if (self->CancelledEarly()) [[unlikely]] {
-          early = true;
-        } else {
-          step.list().PushBack(*self);
-        }
-      }
-      ring_.in.detour = closed() || !receivers_.empty();
-      ring_.out.detour = !senders_.empty();
-      // Before the waiting lock: a cancel needs that alone, and after it the channel may be gone.
-      ends.reset();
+      const internal::BothEndsHolder ends(ring_.in, ring_.out);
+      result = step.OnDetour(&woken);
     }
     if (woken != nullptr) woken->Wake();
-    if (early) [[unlikely]]
-      self->Wake();  // through the executor, so that a loop of cancelled waits lets others run
     return result;
   }
 
@@ -317,25 +313,89 @@ class Channel : private internal::ChannelBase {
   [[gnu::always_inline]] Result Ready(Step step) {
     if (!internal::SpendBudget()) [[unlikely]]
       return Result::kBlocked;
+    if constexpr (std::is_same_v<Step, ReceiveStep>) {
+      // Wait looks under a lock.
+      if (ring_.SeemsEmpty()) return Result::kBlocked;
+    }
     return Now(step);
   }
 
-  // For await_suspend: kBlocked where it waits, and nothing of it may be touched.
-  template <class Step>
-  [[gnu::noinline]] Result Wait(Waiter& self, internal::PromiseBase& promise,
-                                const internal::AwaitNote& note, Step step) {
-    if (internal::BudgetIsSpent()) [[unlikely]] {
-      // It may be here for that alone.
-      const Result result = GoOn(step, nullptr);
-      if (result != Result::kBlocked) return result;
+  // await_suspend.
+  template <class Awaiter>
+  [[gnu::noinline]] static bool Suspend(Awaiter& self, internal::PromiseBase& promise) {
+    const auto step = self.Step();
+    internal::RingEnd& other = step.other_end();
+    // It may be here for the budget alone.
+    if (internal::BudgetIsSpent() || IsElsewhere(other)) [[unlikely]]
+      return SuspendUnlessReady(self, promise);
+    if (!self.PrepareAtHome(promise, other.lock, *Awaiter::kNote)) [[unlikely]]
+      return SuspendFromElsewhere(self, promise);
+    const internal::RovingLock::Hold seat = other.lock.LockAsOwner();
+    if (seat == nullptr) [[unlikely]]
+      return Join(self, promise);
+    const bool joins = TryJoin(self);
+    internal::RovingLock::UnlockAsOwner(seat);
+    return joins || Join(self, promise);
+  }
+  // The rest of it, from three places on.
+  template <class Awaiter>
+  [[gnu::noinline]] static bool SuspendUnlessReady(Awaiter& self, internal::PromiseBase& promise) {
+    Channel& channel = self.channel_;
+    const auto step = self.Step();
+    if (internal::BudgetIsSpent() && self.NoteResult(channel.GoOn(step, nullptr))) {
+      return internal::YieldIfSpent(promise);
     }
     if (IsElsewhere(step.other_end()) &&
-        ChangesSoon(step.end(), step.other_end(), step.lead(), capacity())) {
-      const Result result = GoOn(step, nullptr);
-      if (result != Result::kBlocked) return result;
+        channel.ChangesSoon(step.end(), step.other_end(), step.lead(), channel.capacity()) &&
+        self.NoteResult(channel.GoOn(step, nullptr))) {
+      return internal::YieldIfSpent(promise);
     }
-    self.Prepare(promise, waiting_lock_, note);
-    return UnderBoth(step, &self);
+    return SuspendFromElsewhere(self, promise);
+  }
+  template <class Awaiter>
+  [[gnu::noinline]] static bool SuspendFromElsewhere(Awaiter& self,
+                                                     internal::PromiseBase& promise) {
+    self.Prepare(promise, self.Step().other_end().lock, *Awaiter::kNote);
+    return Join(self, promise);
+  }
+  template <class Awaiter>
+  [[gnu::noinline]] static bool Join(Awaiter& self, internal::PromiseBase& promise) {
+    const auto step = self.Step();
+    internal::RovingLock& lock = step.other_end().lock;
+    for (;;) {
+      const internal::RovingLock::Hold seat = lock.Lock();
+      const bool joins = TryJoin(self);
+      const bool early = !joins && self.CancelledEarly() && MustWait(step);
+      // What need not wait is not cancelled.
+      if (step.channel.closed()) self.Grant();
+      // Where it has joined, nothing is touched after this: who takes it out may be waiting for
+      // this lock.
+      lock.Unlock(seat);
+      if (joins) return true;
+      if (early) {
+        // Through the executor, so that a loop of cancelled waits lets others run.
+        self.Wake();
+        return true;
+      }
+      // Something has come, or gone, in the meantime; others may be faster.
+      if (self.NoteResult(self.channel_.GoOn(step, nullptr))) {
+        return internal::YieldIfSpent(promise);
+      }
+    }
+  }
+  // Under the other end's lock, both.
+  template <class Step>
+  [[gnu::always_inline]] static bool MustWait(Step step) {
+    return step.HasToWait() && !step.channel.closed();
+  }
+  template <class Awaiter>
+  [[gnu::always_inline]] static bool TryJoin(Awaiter& self) {
+    const auto step = self.Step();
+    if (!MustWait(step) || self.CancelledEarly()) [[unlikely]]
+      return false;
+    step.list().PushBack(self);
+    step.other_end().detour = true;
+    return true;
   }
 
   class [[nodiscard]] SendAwaiter : public Waiter {
@@ -345,22 +405,19 @@ class Channel : private internal::ChannelBase {
     bool await_ready() { return NoteResult(channel_.Ready(Step())); }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) {
-      internal::PromiseBase& promise = waiter.promise();
-      const Result result = channel_.Wait(*this, promise, internal::kChannelSendNote, Step());
-      if (result == Result::kBlocked) return true;
-      NoteResult(result);
-      return internal::YieldIfSpent(promise);
+      return Suspend(*this, waiter.promise());
     }
     absl::Status await_resume() {
-      const bool finished = this->Finish();
+      this->Leave();
       if (sent_) [[likely]]
         return absl::OkStatus();
-      return finished ? Closed() : SendCancelled();
+      return this->cancelled() ? SendCancelled() : Closed();
     }
     bool await_failed() const noexcept { return !sent_; }  // for OrReturn
 
    private:
     friend class Channel;
+    static constexpr const internal::AwaitNote* kNote = &internal::kChannelSendNote;
     SendStep Step() { return SendStep{channel_, value_}; }
     // Whether it has one.
     bool NoteResult(Result result) {
@@ -377,25 +434,24 @@ class Channel : private internal::ChannelBase {
    public:
     explicit ReceiveAwaiter(Channel& channel) : channel_(channel) {}
 
-    bool await_ready() { return channel_.Ready(Step()) != Result::kBlocked; }
+    bool await_ready() { return NoteResult(channel_.Ready(Step())); }
     template <internal::PlaitPromise P>
     bool await_suspend(std::coroutine_handle<P> waiter) {
-      internal::PromiseBase& promise = waiter.promise();
-      return channel_.Wait(*this, promise, internal::kChannelReceiveNote, Step()) ==
-                 Result::kBlocked ||
-             internal::YieldIfSpent(promise);
+      return Suspend(*this, waiter.promise());
     }
     absl::StatusOr<T> await_resume() {
-      const bool finished = this->Finish();
+      this->Leave();
       if (value_.has_value()) [[likely]]
         return *std::move(value_);
-      return finished ? Closed() : ReceiveCancelled();
+      return this->cancelled() ? ReceiveCancelled() : Closed();
     }
     bool await_failed() const noexcept { return !value_.has_value(); }  // for OrReturn
 
    private:
     friend class Channel;
+    static constexpr const internal::AwaitNote* kNote = &internal::kChannelReceiveNote;
     ReceiveStep Step() { return ReceiveStep{channel_, value_}; }
+    bool NoteResult(Result result) { return result != Result::kBlocked; }
 
     Channel& channel_;
     std::optional<T> value_;

@@ -149,6 +149,20 @@ void BM_RoundTripOneThread(benchmark::State& state) {
 }
 BENCHMARK(BM_RoundTripOneThread);
 
+// The same on a pool of range(0) threads, which keeps the two together.
+void BM_RoundTripPool(benchmark::State& state) {
+  WorkStealingPool pool({.threads = static_cast<int>(state.range(0))});
+  constexpr int64_t kTrips = 100'000;
+  for (auto _ : state) {
+    Channel<int64_t> ping(1);
+    Channel<int64_t> pong(2);
+    if (!ping.TrySend(1).ok()) state.SkipWithError("no room");
+    BlockOn(pool, Gather(Bounce(ping, pong, kTrips), Bounce(pong, ping, kTrips)));
+  }
+  state.SetItemsProcessed(state.iterations() * kTrips);
+}
+BENCHMARK(BM_RoundTripPool)->Arg(1)->Arg(2)->UseRealTime();
+
 void BM_TrySendTryReceive(benchmark::State& state) {
   Channel<int64_t> channel(kCapacity);
   for (auto _ : state) {

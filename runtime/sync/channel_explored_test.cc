@@ -74,6 +74,15 @@ void AReceiveIsCancelled() {
   Require(received == channel.empty(), "the item was received, or is there");
 }
 
+// Before it waits, while it begins to, or then: nobody else ends it.
+void AReceiveThatNobodyServesIsCancelled() {
+  ItemChannel channel(1);
+  internal::StopState stop;
+  bool received = true;
+  Parallel({[&] { received = Await(channel.Receive(), &stop).ok(); }, [&] { stop.RequestStop(); }});
+  Require(!received, "it was cancelled");
+}
+
 // An item is handed to the first that waits, while that leaves the list or not.
 void OneOfTwoReceivesIsCancelled() {
   ItemChannel channel(1);
@@ -89,6 +98,29 @@ void OneOfTwoReceivesIsCancelled() {
             }});
   Require(second == 1, "who is not cancelled receives");
   Require(first == channel.empty(), "the other has received, or its item is there");
+}
+
+// Somebody who waits to send is let in by who receives, while that leaves the list or not.
+void OneOfTwoSendsIsCancelled() {
+  ItemChannel channel(1);
+  internal::StopState stop;
+  bool first = false;
+  int one = 0, two = 0;
+  Send(channel, 1);
+  Parallel({[&] {
+              auto item = std::make_unique<Item>();
+              item->value = 2;
+              first = Await(channel.Send(std::move(item)), &stop).ok();
+            },
+            [&] { Send(channel, 4); },
+            [&] {
+              one = Receive(channel);
+              stop.RequestStop();
+              two = Receive(channel);
+            }});
+  const int left = channel.empty() ? 0 : Receive(channel);
+  Require(one == 1, "it came first");
+  Require(two + left == (first ? 6 : 4), "what was sent was received, or is there");
 }
 
 // Each alone at its end, but where it waits.
@@ -136,7 +168,9 @@ std::vector<Scenario> ChannelScenarios() {
   return {{"two receive and one sends", TwoReceiveAndOneSends},
           {"two send and one receives", TwoSendAndOneReceives},
           {"a receive is cancelled", AReceiveIsCancelled, {.preemptions = 2}},
+          {"a receive that nobody serves is cancelled", AReceiveThatNobodyServesIsCancelled},
           {"one of two receives is cancelled", OneOfTwoReceivesIsCancelled, {.preemptions = 2}},
+          {"one of two sends is cancelled", OneOfTwoSendsIsCancelled, {.preemptions = 2}},
           {"one sends and one receives", OneSendsAndOneReceives},
           {"it is closed", ItIsClosed},
           {"it is taken away from its owner", ItIsTakenAwayFromItsOwner}};

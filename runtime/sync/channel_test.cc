@@ -227,6 +227,11 @@ TEST(ChannelTest, AWaitInACancelledTaskEndsAtOnceAndWhatNeedNotWaitSucceeds) {
     EXPECT_TRUE(absl::IsCancelled(full)) << full;
     const absl::StatusOr<int> nine = co_await Spawn(receive(&channel));
     EXPECT_TRUE(nine.ok() && *nine == 9) << nine.status();
+    channel.Close();
+    const absl::StatusOr<int> closed = co_await Spawn(receive(&channel));
+    EXPECT_TRUE(absl::IsFailedPrecondition(closed.status())) << closed.status();
+    const absl::Status in_vain = co_await Spawn(send(&channel));
+    EXPECT_TRUE(absl::IsFailedPrecondition(in_vain)) << in_vain;
   }());
 }
 

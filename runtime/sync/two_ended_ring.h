@@ -36,15 +36,14 @@ namespace plait::internal {
 
 // What is written by those who use one end, on lines of its own.
 struct alignas(64) RingEnd {
-  RovingLock lock;  // guards all but the atomics
+  RovingLock lock;  // guards all but the atomics, which change under it
   Atomic<uint64_t> passed{0};
-  uint64_t limit = 0;
+  Atomic<uint64_t> limit{0};
   size_t slot = 0;
   // Both for the ring's user. The lowest bits of the serial of the thread that has used this end
   // last, a guess; who owns the lock does not write it, as it mostly is his since before.
   Atomic<uint32_t> thread{0};
-  // Written under both locks, or to false under this end's: the end is not to be used under its own
-  // lock alone.
+  // There is more to do here than to move an item.
   bool detour = false;
 
   // What Channel has learned of whether it is worth while to look at the other end again. Guesses,
@@ -73,7 +72,7 @@ class TwoEndedRing {
   // At least 1.
   explicit TwoEndedRing(size_t capacity)
       : capacity_(capacity), slots_(std::make_unique_for_overwrite<Slot[]>(capacity)) {
-    in.limit = capacity;
+    in.limit.store(capacity, kRelaxed);
   }
   TwoEndedRing(const TwoEndedRing&) = delete;
   TwoEndedRing& operator=(const TwoEndedRing&) = delete;
@@ -88,12 +87,12 @@ class TwoEndedRing {
   // Holding in.lock. False, and `value` is untouched, where it is full.
   [[gnu::always_inline]] bool Push(T& value) noexcept {
     const uint64_t passed = in.passed.load(kRelaxed);
-    if (passed == in.limit && !Look(in, passed, out, capacity_)) [[unlikely]]
+    if (passed == in.limit.load(kRelaxed) && !Look(in, passed, out, capacity_)) [[unlikely]]
       return false;
     const size_t slot = in.slot;
     // Once a line, and of slots that are known to be free, so that it takes nothing away from the
     // other end.
-    if (slot % kSlotsPerLine == 0 && passed + kAhead < in.limit) {
+    if (slot % kSlotsPerLine == 0 && passed + kAhead < in.limit.load(kRelaxed)) {
       const size_t ahead = slot + kAhead;
       PrefetchToWrite(&slots_[ahead < capacity_ ? ahead : ahead - capacity_]);
     }
@@ -105,7 +104,7 @@ class TwoEndedRing {
   // Holding out.lock. False where it is empty; else `item` is the oldest.
   [[gnu::always_inline]] bool Pop(std::optional<T>& item) noexcept {
     const uint64_t passed = out.passed.load(kRelaxed);
-    if (passed == out.limit && !Look(out, passed, in, 0)) [[unlikely]]
+    if (passed == out.limit.load(kRelaxed) && !Look(out, passed, in, 0)) [[unlikely]]
       return false;
     const size_t slot = out.slot;
     T* const oldest = slots_[slot].get();
@@ -113,6 +112,21 @@ class TwoEndedRing {
     std::destroy_at(oldest);
     Advance(out, passed, slot);
     return true;
+  }
+
+  // Holding in.lock: nothing is in, and nothing comes in. Relaxed: `out` counts up to what `in` has
+  // counted, so that this is found where it is so only.
+  bool StaysEmpty() const noexcept { return out.passed.load(kRelaxed) == in.passed.load(kRelaxed); }
+  // Holding out.lock: it is full, and nothing is taken. Relaxed: likewise.
+  bool StaysFull() const noexcept {
+    return in.passed.load(kRelaxed) == out.passed.load(kRelaxed) + capacity_;
+  }
+
+  // Any thread: whether it looks as if nothing were in. Of the other end only what a Pop would look
+  // at, too.
+  bool SeemsEmpty() const noexcept {
+    const uint64_t passed = out.passed.load(kRelaxed);
+    return passed == out.limit.load(kRelaxed) && passed == in.passed.load(kRelaxed);
   }
 
   // How many items are in. Exact when nobody else uses the ring.
@@ -150,8 +164,9 @@ class TwoEndedRing {
 
   // Whether `end` may go on by now.
   static bool Look(RingEnd& end, uint64_t passed, const RingEnd& other, uint64_t lead) noexcept {
-    end.limit = other.passed.load(kAcquire) + lead;
-    return passed != end.limit;
+    const uint64_t limit = other.passed.load(kAcquire) + lead;
+    end.limit.store(limit, kRelaxed);
+    return passed != limit;
   }
 
   [[gnu::always_inline]] void Advance(RingEnd& end, uint64_t passed, size_t slot) noexcept {
