@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kMaxTransfer = 0x7fff'f000;
 
 unsigned SizeOf(const IoOperation& operation) noexcept {
-  return static_cast<unsigned>(std::min(operation.args.size, kMaxTransfer));
+  return static_cast<unsigned>(std::min(operation.args().size, kMaxTransfer));
 }
 
 unsigned PollEvents(uint32_t wanted) noexcept {
@@ -30,9 +30,9 @@ unsigned PollEvents(uint32_t wanted) noexcept {
 unsigned OpcodeOf(const IoOperation& operation, bool socket, bool zero_copy) noexcept {
   switch (operation.opcode) {
     case IoOpcode::kRead:
-      return socket && operation.args.offset < 0 ? IORING_OP_RECV : IORING_OP_READ;
+      return socket && operation.args().offset < 0 ? IORING_OP_RECV : IORING_OP_READ;
     case IoOpcode::kWrite:
-      if (!socket || operation.args.offset >= 0) return IORING_OP_WRITE;
+      if (!socket || operation.args().offset >= 0) return IORING_OP_WRITE;
       return zero_copy ? IORING_OP_SEND_ZC : IORING_OP_SEND;
     case IoOpcode::kAccept:
       return IORING_OP_ACCEPT;
@@ -65,8 +65,11 @@ unsigned OpcodeOf(const IoOperation& operation, bool socket, bool zero_copy) noe
 
 void Prepare(io_uring_sqe& entry, const IoOperation& operation, bool socket,
              bool zero_copy) noexcept {
-  const IoArgs& args = operation.args;
   const int fd = operation.fd;
+  if (operation.opcode == IoOpcode::kAwaitInput) {
+    return io_uring_prep_poll_add(&entry, fd, POLLIN | POLLRDHUP);
+  }
+  const IoArgs& args = operation.args();
   switch (OpcodeOf(operation, socket, zero_copy)) {
     case IORING_OP_RECV:
       return io_uring_prep_recv(&entry, fd, args.data, SizeOf(operation), 0);
@@ -88,9 +91,7 @@ void Prepare(io_uring_sqe& entry, const IoOperation& operation, bool socket,
       return io_uring_prep_connect(&entry, fd, args.const_address,
                                    static_cast<socklen_t>(args.size));
     case IORING_OP_POLL_ADD:
-      return io_uring_prep_poll_add(
-          &entry, fd,
-          operation.opcode == IoOpcode::kPoll ? PollEvents(args.events) : POLLIN | POLLRDHUP);
+      return io_uring_prep_poll_add(&entry, fd, PollEvents(args.events));
     case IORING_OP_CLOSE:
       return io_uring_prep_close(&entry, fd);
     case IORING_OP_RECVMSG:

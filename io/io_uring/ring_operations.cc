@@ -78,7 +78,7 @@ bool RingReactor::IsOrdered(const IoOperation& operation) noexcept {
   switch (operation.opcode) {
     case IoOpcode::kRead:
     case IoOpcode::kWrite:
-      return operation.args.offset < 0;
+      return operation.args().offset < 0;
     case IoOpcode::kAccept:
     case IoOpcode::kConnect:
     case IoOpcode::kReceiveMessage:
@@ -138,7 +138,7 @@ void RingReactor::SubmitNamed(IoOperation& operation) noexcept {
 
 bool RingReactor::Start(Descriptor& descriptor, IoOperation& operation) noexcept {
   if (sys::SystemCalls* const calls = sys::Installed(); calls != nullptr) [[unlikely]] {
-    size_t* const size = IsTransfer(operation) ? &operation.args.size : nullptr;
+    size_t* const size = IsTransfer(operation) ? &operation.args().size : nullptr;
     const int fault = calls->BeforeOperation(operation, descriptor.kind == Kind::kSocket, size);
     if (fault < 0) {
       Complete(operation, fault);
@@ -169,7 +169,7 @@ bool RingReactor::Start(Descriptor& descriptor, IoOperation& operation) noexcept
 
 bool RingReactor::SendsWithoutCopy(const Descriptor& descriptor,
                                    const IoOperation& operation) const noexcept {
-  return operation.opcode == IoOpcode::kWrite && operation.args.size >= options_.zero_copy_bytes &&
+  return operation.opcode == IoOpcode::kWrite && operation.args().size >= options_.zero_copy_bytes &&
          descriptor.kind == Kind::kSocket && !descriptor.copies &&
          !options_.without.zero_copy_send && ring_.supports(IORING_OP_SEND_ZC);
 }
@@ -179,7 +179,7 @@ bool RingReactor::SendsWithoutCopy(const Descriptor& descriptor,
 // the same bytes.
 void RingReactor::MovePosition(int64_t began_at, const IoOperation& operation) noexcept {
   const bool is_short = IsTransfer(operation) && operation.result > 0 &&
-                        static_cast<size_t>(operation.result) < operation.args.size;
+                        static_cast<size_t>(operation.result) < operation.args().size;
   if (!is_short) return;
   if (sys::Calls().Seek(operation.fd, 0, SEEK_CUR) != began_at) return;
   sys::Calls().Seek(operation.fd, began_at + operation.result, SEEK_SET);
@@ -220,7 +220,7 @@ void RingReactor::Put(Descriptor* descriptor, IoOperation& operation) noexcept {
 // The kernel first opens without waiting, and a pipe that has a name then has no other end.
 bool RingReactor::MayWaitInOpen(const IoOperation& operation) noexcept {
   return operation.opcode == IoOpcode::kOpen &&
-         (operation.args.open.flags & (O_NONBLOCK | O_EXCL | O_DIRECTORY)) == 0;
+         (operation.args().open.flags & (O_NONBLOCK | O_EXCL | O_DIRECTORY)) == 0;
 }
 
 bool RingReactor::RaisesSigpipe(Kind kind, const IoOperation& operation) noexcept {

@@ -128,8 +128,7 @@ class FileTransfer {
       const size_t size = co_await OrReturn(file_.ReadAt(room, offset_));
       co_await OrReturn(Interrupted());
       if (size == 0) break;
-      const internal::StreamWriteAwaitable write(stream_, internal::StreamWrite::Kind::kWrite,
-                                                 room.subspan(0, size));
+      const internal::StreamWriteAwaitable write(stream_, room.subspan(0, size));
       const absl::Status written = co_await write;
       if (!written.ok()) {
         Moved(static_cast<int64_t>(AcceptedBytes(written).value_or(0)));
@@ -144,8 +143,8 @@ class FileTransfer {
     co_return flushed;
   }
 
-  internal::StreamWriteAwaitable Flush() const noexcept {
-    return internal::StreamWriteAwaitable(stream_, internal::StreamWrite::Kind::kFlush, {});
+  internal::StreamFlushAwaitable Flush() const noexcept {
+    return internal::StreamFlushAwaitable(stream_);
   }
 
   // And not the Stream, which another thread may close meanwhile.

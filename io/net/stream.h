@@ -106,18 +106,32 @@ class [[nodiscard]] StreamReadAwaitable {
 
 class [[nodiscard]] StreamWriteAwaitable {
  public:
-  StreamWriteAwaitable(StreamRef state, StreamWrite::Kind kind,
-                       absl::Span<const char> data) noexcept
-      : state_(std::move(state)), data_(data), kind_(kind) {}
+  StreamWriteAwaitable(StreamRef state, absl::Span<const char> data) noexcept
+      : state_(std::move(state)), data_(data) {}
   StreamWrite operator co_await() && noexcept {
-    return StreamWrite(std::move(state_), kind_, data_);
+    return StreamWrite(std::move(state_), StreamWrite::Kind::kWrite, data_);
   }
-  StreamWrite operator co_await() const& noexcept { return StreamWrite(state_, kind_, data_); }
+  StreamWrite operator co_await() const& noexcept {
+    return StreamWrite(state_, StreamWrite::Kind::kWrite, data_);
+  }
 
  private:
   StreamRef state_;
   absl::Span<const char> data_;
-  StreamWrite::Kind kind_;
+};
+
+class [[nodiscard]] StreamFlushAwaitable {
+ public:
+  explicit StreamFlushAwaitable(StreamRef state) noexcept : state_(std::move(state)) {}
+  StreamWrite operator co_await() && noexcept {
+    return StreamWrite(std::move(state_), StreamWrite::Kind::kFlush, {});
+  }
+  StreamWrite operator co_await() const& noexcept {
+    return StreamWrite(state_, StreamWrite::Kind::kFlush, {});
+  }
+
+ private:
+  StreamRef state_;
 };
 
 // See stdio.h.
@@ -209,8 +223,7 @@ class Stream {
 
   // co_await Status: done when all of `data` is accepted.
   auto Write(absl::string_view data) {
-    return internal::StreamWriteAwaitable(state_, internal::StreamWrite::Kind::kWrite,
-                                          absl::MakeConstSpan(data.data(), data.size()));
+    return internal::StreamWriteAwaitable(state_, absl::MakeConstSpan(data.data(), data.size()));
   }
   // The same. A template, so that text and arrays mean the one above.
   template <class Byte>
@@ -228,9 +241,7 @@ class Stream {
   }
 
   // co_await Status: done when the kernel has all that was accepted.
-  auto Flush() {
-    return internal::StreamWriteAwaitable(state_, internal::StreamWrite::Kind::kFlush, {});
-  }
+  auto Flush() { return internal::StreamFlushAwaitable(state_); }
 
   // co_await: a Flush, and then tells the peer that nothing more comes; reading goes on. A pipe,
   // which has one half only, is closed. Again does nothing.

@@ -27,17 +27,35 @@ constexpr int32_t kUnannounced = std::numeric_limits<int32_t>::max();
 
 }  // namespace
 
-StreamRead::StreamRead(StreamRef&& state, bool fills, bool tells) noexcept
-    : HomeWait(&OnStop<&CancelRead>),
-      IoOperation(&Delivered),
-      fills_(fills),
-      tells_(tells),
-      state_(std::move(state)) {
-  opcode = IoOpcode::kRead;
+// Its reader knows of it where the link of the reader's own operation is, which is in no queue
+// meanwhile.
+struct StreamRead::ReadAhead final : IoCall {
+  static void* operator new(size_t size) { return AllocateFrame(size); }
+  static void operator delete(void* call, size_t size) noexcept { FreeFrame(call, size); }
+
+  explicit ReadAhead(StreamRead& of) noexcept : IoCall(&Delivered), reader(of) {
+    reader.operation().next = this;
+  }
+
+  static void Delivered(WorkItem& item) noexcept {
+    const auto& call = static_cast<const ReadAhead&>(item);
+    StreamRead& reader = call.reader;
+    reader.operation().next = nullptr;
+    reader.set_result(call.result);
+    delete &call;
+    reader.Ended(/*told=*/false);
+  }
+
+  StreamRead& reader;
+};
+
+void StreamRead::OnStop(plait::WorkItem& item) noexcept {
+  auto& self = static_cast<StreamRead&>(StoppableWait::Of(item));
+  self.Stop<&CancelRead>(self.state_->home());
 }
 
 void StreamRead::Carry(PromiseBase& waiter, Worker& home) noexcept {
-  StartAt<&StartHere, &CancelRead>(waiter, home, kReadNote);
+  StartAt<&StartHere, &OnStop>(waiter, home, kReadNote);
 }
 
 // In line, as the following are: they are steps of one way, which each request goes.
@@ -55,13 +73,15 @@ void StreamRead::Carry(PromiseBase& waiter, Worker& home) noexcept {
 }
 
 inline bool StreamRead::TryNow(StreamState& state) noexcept {
-  result = Receive(state, kUnannounced);
-  if (result < 0) {
-    found_nothing_ = result == -EAGAIN;
-    if (found_nothing_) return false;
-    state.set_read_error(result);
+  const int32_t received = Receive(state, kUnannounced);
+  set_result(received);
+  if (received < 0) {
+    const bool found_nothing = received == -EAGAIN;
+    operation().found_nothing = found_nothing;
+    if (found_nothing) return false;
+    state.set_read_error(received);
   } else if (!fills_) {
-    target()->at += result;
+    target()->at += received;
   }
   return true;
 }
@@ -85,16 +105,16 @@ bool StreamRead::IsDone() noexcept {
   if (tells_ && state->unseen_) {
     if (StopRequested()) return false;
     state->unseen_ = false;
-    result = ResultOf(state->incoming_.size());
-    if (result > 0) return GoesOn();
+    set_result(ResultOf(state->incoming_.size()));
+    if (result() > 0) return GoesOn();
   }
   if (state->shots_.started() && state->is_home(Worker::Current()) && !StopRequested()) {
     const StreamShots& shots = state->shots_;
     if (shots.has_some() && TakeShots(*state)) return GoesOn();
     if (shots.ended()) state->EndShots(nullptr);
   }
-  result = state->read_error();
-  if (result < 0) [[unlikely]]
+  set_result(state->read_error());
+  if (result() < 0) [[unlikely]]
     return true;
   // Any byte is enough: of one that needs more, and then fails, what it took would have to go back.
   return state->reads_itself() && (fills_ || into->least == 1) && !state->drained_ &&
@@ -102,31 +122,37 @@ bool StreamRead::IsDone() noexcept {
 }
 
 inline void StreamRead::AwaitInput(StreamState& state) noexcept {
-  opcode = IoOpcode::kAwaitInput;
-  if (state.reads_itself() && !state.drained_ && !found_nothing_) [[unlikely]] {
+  IoOperation& wait = operation();
+  wait.opcode = IoOpcode::kAwaitInput;
+  if (state.reads_itself() && !state.drained_ && !wait.found_nothing) [[unlikely]] {
     // Nobody has looked yet: as if the reactor had told of it.
-    result = kUnannounced;
-    reactor_slot[0] = nullptr;
-    home()->Post(static_cast<IoOperation&>(*this));
+    wait.result = kUnannounced;
+    wait.reactor_slot[0] = nullptr;
+    state.home().Post(wait);
     return;
   }
   if (fills_) state.incoming_.Trim();
-  args.flags = found_nothing_ ? kFoundNothing : 0;
-  found_nothing_ = false;
   state.drained_ = true;  // from now on that is for the reactor to say
-  home()->reactor()->Submit(*this);
+  state.home().reactor()->Submit(wait);
 }
 
 [[gnu::always_inline]] inline void StreamRead::ReadRest(StreamState& state) noexcept {
   const bool waits = fills_ && state.reading_ != StreamState::Reading::kReactorAtOnce;
   if (waits || state.reads_itself()) return AwaitInput(state);
+  ReadByReactor(state);
+}
+
+void StreamRead::ReadByReactor(StreamState& state) noexcept {
   const absl::Span<char> room =
       fills_ ? state.incoming_.Room(kPiece).subspan(0, kLargestPiece) : target()->rest();
-  opcode = IoOpcode::kRead;
-  args.data = room.data();
-  args.size = room.size();
-  args.offset = -1;
-  home()->reactor()->Submit(*this);
+  IoCall& call = fills_ ? static_cast<IoCall&>(*new ReadAhead(*this))
+                        : static_cast<IoCall&>(static_cast<StreamReadInto&>(*this));
+  call.opcode = IoOpcode::kRead;
+  call.fd = state.fd();
+  call.args.data = room.data();
+  call.args.size = room.size();
+  call.args.offset = -1;
+  state.home().reactor()->Submit(call);
 }
 
 inline void StreamRead::StartInLine(StreamState& state) noexcept {
@@ -141,11 +167,11 @@ inline void StreamRead::StartInLine(StreamState& state) noexcept {
     state.drained_ = true;  // or not: the reactor says so of a descriptor that it does not know
     // A pipe's writing end has no input to wait for, and only a read says so.
     state.reading_ = state.kind_ == StreamState::Kind::kFile          ? Reading::kReactorAtOnce
-                     : home()->reactor()->prefers_await_input()       ? Reading::kItself
+                     : state.home().reactor()->prefers_await_input()  ? Reading::kItself
                      : state.kind_ == StreamState::Kind::kNonBlocking ? Reading::kReactorAtOnce
                                                                       : Reading::kReactor;
   }
-  fd = state.fd();
+  operation().fd = state.fd();
   ReadRest(state);
 }
 
@@ -162,8 +188,8 @@ bool StreamRead::Wait(PromiseBase& waiter) noexcept {
   if (refusal_ != StreamRefusal::kNone) [[unlikely]]
     return false;
   // Before Begin, which may have another thread go on with the coroutine if a stop came first.
-  result = -ECANCELED;
-  if (!Begin(waiter, *home, kReadNote)) return true;
+  set_result(-ECANCELED);
+  if (!Begin(waiter, kReadNote)) return true;
   state.reader_.store(this, kRelaxed);
   StartInLine(state);
   return true;
@@ -173,9 +199,9 @@ bool StreamRead::TakeShots(StreamState& state) noexcept {
   StreamShots& shots = state.shots_;
   Reactor& reactor = *state.home().reactor();
   if (fills_) {
-    result =
-        ResultOf(shots.TakeInto(reactor, state.incoming_, state.incoming_.size() + kLargestPiece));
-    return result > 0;
+    const size_t enough = state.incoming_.size() + kLargestPiece;
+    set_result(ResultOf(shots.TakeInto(reactor, state.incoming_, enough)));
+    return result() > 0;
   }
   StreamTarget& into = *target();
   if (state.incoming_.empty() && (by_shots() || into.least == 1)) {
@@ -186,7 +212,7 @@ bool StreamRead::TakeShots(StreamState& state) noexcept {
     if (state.incoming_.size() >= into.least) into.TakeFrom(state.incoming_);
   }
   state.unseen_ = !state.incoming_.empty();
-  result = 0;
+  set_result(0);
   return into.has_enough();
 }
 
@@ -197,61 +223,71 @@ void StreamRead::PutBack(StreamState& state) noexcept {
   state.unseen_ = true;
 }
 
-void StreamRead::Delivered(WorkItem& item) noexcept {
-  auto& self = static_cast<StreamRead&>(static_cast<IoOperation&>(item));
-  StreamState& state = *self.state_.get();
-  if (self.by_shots()) [[unlikely]]
-    return self.Happened();  // the stream was closed
-  if (self.opcode == IoOpcode::kAwaitInput && self.result >= 0) [[likely]] {
-    const int32_t announced = self.result;
+void StreamFill::Delivered(plait::WorkItem& item) noexcept {
+  static_cast<StreamFill&>(static_cast<IoAwaitInput&>(item)).Ended(/*told=*/true);
+}
+
+void StreamReadInto::Delivered(plait::WorkItem& item) noexcept {
+  auto& self = static_cast<StreamReadInto&>(static_cast<IoCall&>(item));
+  self.Ended(/*told=*/self.opcode == IoOpcode::kAwaitInput);
+}
+
+void StreamRead::Ended(bool told) noexcept {
+  StreamState& state = *state_.get();
+  if (by_shots()) [[unlikely]]
+    return Happened();  // the stream was closed
+  int32_t ended = result();
+  if (told && ended >= 0) [[likely]] {
     state.drained_ = false;
-    self.result = self.flag_a_ || state.closed() ? -ECANCELED : self.Receive(state, announced);
-    self.found_nothing_ = self.result == -EAGAIN;
-    if (self.found_nothing_) [[unlikely]]
-      return self.AwaitInput(state);
-  } else if (self.result == -EPERM && self.opcode == IoOpcode::kAwaitInput) {
+    ended = flag_a_ || state.closed() ? -ECANCELED : Receive(state, ended);
+    const bool found_nothing = ended == -EAGAIN;
+    operation().found_nothing = found_nothing;
+    if (found_nothing) [[unlikely]]
+      return AwaitInput(state);
+  } else if (told && ended == -EPERM) {
     state.reading_ = StreamState::Reading::kReactorAtOnce;  // there are no events of it
-    if (!self.flag_a_ && !state.closed()) return self.ReadRest(state);
+    if (!flag_a_ && !state.closed()) return ReadRest(state);
     // Nothing is wrong with the stream, which the next read finds so.
-    self.result = -ECANCELED;
-  } else if (self.fills_ && self.opcode == IoOpcode::kRead) {
-    state.incoming_.Commit(static_cast<size_t>(std::max(self.result, 0)));
+    ended = -ECANCELED;
+  } else if (!told && fills_) {
+    state.incoming_.Commit(static_cast<size_t>(std::max(ended, 0)));
   }
-  if (self.result > 0 && !self.fills_) {
-    StreamTarget& into = *self.target();
-    into.at += self.result;
+  if (ended > 0 && !fills_) {
+    StreamTarget& into = *target();
+    into.at += ended;
     if (!into.has_enough()) {
       // A cancel that came between the delivery and now found nothing to cancel.
-      if (!self.flag_a_ && !state.closed()) {
-        self.ReadRest(state);
-        return;
-      }
-      self.result = -ECANCELED;
+      if (!flag_a_ && !state.closed()) return ReadRest(state);
+      ended = -ECANCELED;
     }
   }
   state.reader_.store(nullptr, kRelaxed);
   // What the system says of a connection that this side has ended.
-  if (state.closed() && self.result <= 0) [[unlikely]]
-    self.result = -ECANCELED;
-  if (self.result < 0) [[unlikely]] {
-    if (self.result != -ECANCELED) state.set_read_error(self.result);
-    self.PutBack(state);
+  if (state.closed() && ended <= 0) [[unlikely]]
+    ended = -ECANCELED;
+  set_result(ended);
+  if (ended < 0) [[unlikely]] {
+    if (ended != -ECANCELED) state.set_read_error(ended);
+    PutBack(state);
   }
-  self.Happened();
+  Happened();
 }
 
-bool StreamRead::CancelRead(HomeWait& wait) noexcept {
+bool StreamRead::CancelRead(StoppableWait& wait) noexcept {
   auto& self = static_cast<StreamRead&>(wait);
+  StreamState& state = *self.state_.get();
   if (self.by_shots()) {
-    StreamState& state = *self.state_.get();
     if (state.reader_.load(kRelaxed) != &self) return false;  // its end is on its way
     state.reader_.store(nullptr, kRelaxed);
     self.PutBack(state);
-    self.result = -ECANCELED;
+    self.set_result(-ECANCELED);
     return true;
   }
   self.flag_a_ = true;
-  self.home()->reactor()->Cancel(self);
+  const bool ahead = self.fills_ && state.reading_ == StreamState::Reading::kReactorAtOnce;
+  IoOperation* const operation =
+      ahead ? static_cast<ReadAhead*>(self.operation().next) : &self.operation();
+  if (operation != nullptr) state.home().reactor()->Cancel(*operation);
   return false;  // it is delivered all the same
 }
 
@@ -260,7 +296,7 @@ absl::Status StreamRead::Failure() const {
     return absl::FailedPreconditionError("read: the stream is closed");
   }
   if (refusal_ != StreamRefusal::kNone) return state_->Refused("read", refusal_);
-  return ErrnoToStatus(result, absl::StrCat("read from ", state_->Name()));
+  return ErrnoToStatus(result(), absl::StrCat("read from ", state_->Name()));
 }
 
 std::string StreamRead::Name() const { return state_->Name(); }

@@ -229,7 +229,7 @@ void StreamState::OnShots(Multishot&) noexcept {
   const int end = ended ? EndShots(enough && reader->fills_ ? reader : nullptr) : 0;
   if (!enough) {
     if (!ended) return;
-    reader->result = end;
+    reader->set_result(end);
     if (end == -ENOBUFS) return reader->Start(*this);  // into its own memory
     if (end < 0) reader->PutBack(*this);
   }
@@ -244,7 +244,7 @@ int StreamState::EndShots(StreamRead* filled) noexcept {
   const size_t left =
       shots_.TakeInto(*home().reactor(), incoming_, std::numeric_limits<size_t>::max());
   if (filled != nullptr) {
-    filled->result = StreamRead::ResultOf(static_cast<size_t>(filled->result) + left);
+    filled->set_result(StreamRead::ResultOf(static_cast<size_t>(filled->result()) + left));
   } else if (left > 0) {
     unseen_ = true;
   }
@@ -295,8 +295,8 @@ void StreamState::StopShots() noexcept {
   StreamRead* const reader = reader_.load(kRelaxed);
   if (reader == nullptr || !reader->by_shots()) return;
   reader_.store(nullptr, kRelaxed);
-  reader->result = -ECANCELED;
-  home().Post(static_cast<IoOperation&>(*reader));
+  reader->set_result(-ECANCELED);
+  home().Post(reader->operation());
 }
 
 StreamRefusal StreamState::Settle(Worker* worker) noexcept {
@@ -353,7 +353,7 @@ void StreamState::Pump() noexcept {
   if (pump.sending.empty()) pump.sending.Swap(pump.waiting);
   absl::Span<const char> piece(pump.sending.view().data(), pump.sending.size());
   pump.from_writer = piece.empty();
-  if (piece.empty() && pump.writer != nullptr) piece = pump.writer->rest_;
+  if (piece.empty() && pump.writer != nullptr) piece = pump.writer->rest();
   if (piece.empty()) {
     outgoing_ = nullptr;
     return;
@@ -376,7 +376,7 @@ void StreamState::OnSent(int result) noexcept {
   Outgoing& pump = *outgoing_;
   if (result > 0) {
     if (pump.from_writer) {
-      pump.writer->rest_.remove_prefix(static_cast<size_t>(result));
+      pump.writer->Accepted(static_cast<size_t>(result));
     } else {
       pump.sending.Consume(static_cast<size_t>(result));
       CountUnsent();
@@ -408,10 +408,10 @@ StreamWrite* StreamState::TakeFinishedWriter(int* result) noexcept {
     *result = -ECANCELED;
   } else if (writer->kind_ == StreamWrite::Kind::kFlush) {
     if (unsent() > 0) return nullptr;
-  } else if (Fits(writer->rest_.size())) {
-    outgoing_->waiting.Append(writer->rest_);
+  } else if (Fits(writer->rest().size())) {
+    outgoing_->waiting.Append(writer->rest());
     CountUnsent();
-    writer->rest_ = {};
+    writer->Accepted(writer->rest().size());
   } else {
     return nullptr;
   }

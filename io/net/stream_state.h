@@ -190,8 +190,8 @@ class StreamState final : private MultishotOwner {
   friend class StreamWrite;
 
   // The pump and what it sends. Only while there is something to send.
-  struct Outgoing : IoOperation {
-    explicit Outgoing(StreamState& of) noexcept : IoOperation(&Sent), state(&of) {}
+  struct Outgoing : IoCall {
+    explicit Outgoing(StreamState& of) noexcept : IoCall(&Sent), state(&of) {}
     ~Outgoing() {
       if (gone != nullptr) gone->Set();
     }

@@ -36,30 +36,30 @@ bool StreamWrite::IsDone() noexcept {
     return true;
   if (StopRequested()) return false;
   if (kind_ == Kind::kFlush) return state->outgoing_ == nullptr;
-  if (state->outgoing_ == nullptr && !rest_.empty()) {
-    const int64_t sent = state->SendNow(rest_);
+  if (state->outgoing_ == nullptr && !rest().empty()) {
+    const int64_t sent = state->SendNow(rest());
     if (sent < 0) [[unlikely]] {
       result_ = static_cast<int>(sent);
       state->set_write_error(result_);
       return true;
     }
-    rest_.remove_prefix(static_cast<size_t>(sent));
+    Accepted(static_cast<size_t>(sent));
   }
-  return rest_.empty() && SpendBudget();
+  return rest().empty() && SpendBudget();
 }
 
 bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
   StreamState& state = *state_.get();
   Worker* const home = Worker::Current();
-  if (kind_ == Kind::kWrite && rest_.empty()) {  // it is the others' turn
+  if (kind_ == Kind::kWrite && rest().empty()) {  // it is the others' turn
     waiter.ScheduleLast();
     return true;
   }
   refusal_ = state.ComeHome(home);
   if (refusal_ != StreamRefusal::kNone) return false;
-  if (kind_ == Kind::kWrite && state.Fits(rest_.size()) && !waiter.context->stop_requested()) {
-    state.Enqueue(rest_);
-    rest_ = {};
+  if (kind_ == Kind::kWrite && state.Fits(rest().size()) && !waiter.context->stop_requested()) {
+    state.Enqueue(rest());
+    Accepted(rest().size());
     if (SpendBudget()) return false;
     waiter.ScheduleLast();
     return true;
@@ -95,7 +95,9 @@ absl::Status StreamWrite::Failure() const {
   } else {
     failure = ErrnoToStatus(result_, absl::StrCat("write to ", state_->Name()));
   }
-  if (kind_ == Kind::kWrite) SetAcceptedBytes(failure, size_ - rest_.size());
+  if (kind_ == Kind::kWrite) {
+    SetAcceptedBytes(failure, has_waiting_ ? waiting_->total - waiting_->rest.size() : 0);
+  }
   return failure;
 }
 

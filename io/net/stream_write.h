@@ -6,7 +6,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -26,9 +25,13 @@ class [[nodiscard]] StreamWrite final {
   enum class Kind : uint8_t { kWrite, kFlush };
 
   StreamWrite(StreamRef state, Kind kind, absl::Span<const char> data) noexcept
-      : state_(std::move(state)), rest_(data), size_(data.size()), kind_(kind) {}
+      : state_(std::move(state)), data_(data), kind_(kind) {}
   StreamWrite(const StreamWrite&) = delete;
   StreamWrite& operator=(const StreamWrite&) = delete;
+  ~StreamWrite() {
+    if (has_waiting_) [[unlikely]]
+      delete waiting_;
+  }
 
   inline bool await_ready() noexcept;
   template <PlaitPromise P>
@@ -42,13 +45,14 @@ class [[nodiscard]] StreamWrite final {
  private:
   friend class StreamState;
 
-  // Its wait: made when it has to, as most need not, and some coroutines have room for every one of
-  // their writes.
+  // Its wait: made when it has to, or when a part is accepted, as most need not, and some
+  // coroutines have room for every one of their writes.
   struct Waiting final : HomeWait {
     static void* operator new(size_t size) { return AllocateFrame(size); }
     static void operator delete(void* wait, size_t size) noexcept { FreeFrame(wait, size); }
 
-    explicit Waiting(StreamWrite& of) noexcept : HomeWait(&OnStop<&Cancel>), whole(of) {}
+    explicit Waiting(StreamWrite& of) noexcept
+        : HomeWait(&OnStop<&Cancel>), whole(of), rest(of.data_), total(rest.size()) {}
     static bool Start(HomeWait& wait, PromiseBase& waiter) noexcept {
       StreamWrite& write = static_cast<Waiting&>(wait).whole;
       return !write.IsDone() && write.Wait(waiter);
@@ -61,11 +65,26 @@ class [[nodiscard]] StreamWrite final {
     void set_cancelled() noexcept { flag_a_ = true; }
 
     StreamWrite& whole;
+    absl::Span<const char> rest;  // what was not accepted yet
+    const size_t total;           // bytes of it all
   };
 
   Waiting& waiting() {
-    if (waiting_ == nullptr) waiting_ = std::make_unique<Waiting>(*this);
+    if (!has_waiting_) {
+      waiting_ = new Waiting(*this);
+      has_waiting_ = true;
+    }
     return *waiting_;
+  }
+  // What was not accepted yet.
+  absl::Span<const char> rest() const noexcept { return has_waiting_ ? waiting_->rest : data_; }
+  // The first `count` bytes of it are accepted.
+  void Accepted(size_t count) noexcept {
+    if (!has_waiting_ && count == data_.size()) [[likely]] {
+      data_ = {};
+    } else if (count > 0) {
+      waiting().rest.remove_prefix(count);
+    }
   }
   inline bool Suspend(PromiseBase& waiter) noexcept;
   // Not at home.
@@ -81,15 +100,17 @@ class [[nodiscard]] StreamWrite final {
   }
 
   StreamRef state_;
-  std::unique_ptr<Waiting> waiting_;
-  absl::Span<const char> rest_;  // what was not accepted yet
-  const size_t size_;
+  union {
+    absl::Span<const char> data_;  // all of it, or nothing of it, is to be accepted
+    Waiting* waiting_;
+  };
   int result_ = 0;  // 0 or -errno
   const Kind kind_;
   StreamRefusal refusal_ = StreamRefusal::kNone;
+  bool has_waiting_ = false;
 };
 
-static_assert(sizeof(StreamWrite) <= 48);
+static_assert(sizeof(StreamWrite) <= 32);
 
 // In line, as every request comes by here.
 inline bool StreamWrite::await_ready() noexcept {

@@ -60,7 +60,7 @@ constexpr plait::internal::AwaitNote kIoNote{&kIoKind};
 }  // namespace
 
 OperationAwaiter::OperationAwaiter(const Request& request) noexcept
-    : HomeWait(&OnStop<&CancelOperation>), IoOperation(&Delivered) {
+    : HomeWait(&OnStop<&CancelOperation>), IoCall(&Delivered) {
   opcode = request.opcode;
   fd = request.fd;
   args = request.args;
@@ -118,7 +118,7 @@ bool OperationAwaiter::StartCarried(HomeWait& wait, plait::internal::PromiseBase
 }
 
 void OperationAwaiter::Delivered(WorkItem& item) noexcept {
-  static_cast<OperationAwaiter&>(static_cast<IoOperation&>(item)).Happened();
+  static_cast<OperationAwaiter&>(static_cast<IoCall&>(item)).Happened();
 }
 
 bool OperationAwaiter::CancelOperation(HomeWait& wait) noexcept {

@@ -49,7 +49,7 @@ struct Request {
   IoArgs args;
 };
 
-class OperationAwaiter : private plait::internal::HomeWait, private IoOperation {
+class OperationAwaiter : private plait::internal::HomeWait, private IoCall {
  public:
   explicit OperationAwaiter(const Request& request) noexcept;
 

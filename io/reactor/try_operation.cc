@@ -9,7 +9,7 @@ namespace {
 
 int64_t TryOnce(const IoOperation& operation, bool socket) noexcept {
   sys::SystemCalls& calls = sys::Calls();
-  const IoArgs& args = operation.args;
+  const IoArgs& args = operation.args();
   const int fd = operation.fd;
   switch (operation.opcode) {
     case IoOpcode::kRead:

@@ -24,7 +24,7 @@ namespace {
 
 // Goes on where the last one on the same file ended, and so has to wait for that.
 bool UsesFilePosition(const IoOperation& operation) noexcept {
-  return IsTransfer(operation) && operation.args.offset < 0;
+  return IsTransfer(operation) && operation.args().offset < 0;
 }
 
 // As `size` bytes were asked for, at most 2^31 - 1 are ever moved, so that the result fits.
@@ -122,7 +122,7 @@ inline void ReadinessReactor::DeliverInput(Descriptor& descriptor,
 inline void ReadinessReactor::SubmitAwaitInput(Descriptor& descriptor,
                                                IoOperation& operation) noexcept {
   if (descriptor.kind == Kind::kFile) return Complete(operation, -EPERM);
-  if ((operation.args.flags & kFoundNothing) != 0) {
+  if (operation.found_nothing) {
     descriptor.SetNotReady(kInput);
     descriptor.told = false;
     descriptor.announced = 0;
@@ -151,7 +151,7 @@ void ReadinessReactor::SubmitOther(IoOperation& operation) noexcept {
   if (operation.fd < 0) return Complete(operation, -EBADF);
   if (operation.opcode == IoOpcode::kClose) return SubmitClose(operation);
   const bool transfer = IsTransfer(operation);
-  if (transfer) operation.args.size = std::min(operation.args.size, kMaxTransfer);
+  if (transfer) operation.args().size = std::min(operation.args().size, kMaxTransfer);
   Descriptor* found = Find(operation.fd);
   if (found == nullptr) {
     const int set_up = SetUp(operation.fd);
@@ -173,7 +173,7 @@ void ReadinessReactor::SubmitOther(IoOperation& operation) noexcept {
   }
   if (parked.empty() && descriptor.MayBeReady(side) && Try(descriptor, operation)) return;
   // What has no positions says so at once; no event would come.
-  const bool positioned = transfer && operation.args.offset >= 0;
+  const bool positioned = transfer && operation.args().offset >= 0;
   if (positioned && Try(descriptor, operation)) return;
   parked.PushBack(operation);
 }
@@ -200,7 +200,7 @@ bool ReadinessReactor::Try(Descriptor& descriptor, IoOperation& operation) noexc
   // passes descriptors along, says nothing about what is behind it.
   if (tcp && transferred && !descriptor.broken && !descriptor.urgent &&
       (side == kOutput || descriptor.announced == 0) &&
-      static_cast<size_t>(result) < operation.args.size) {
+      static_cast<size_t>(result) < operation.args().size) {
     descriptor.SetNotReady(side);
   }
   Complete(operation, result);
@@ -222,8 +222,8 @@ bool ReadinessReactor::TryConnect(Descriptor& descriptor, IoOperation& operation
 
 bool ReadinessReactor::TryPoll(IoOperation& operation) noexcept {
   short wanted = 0;
-  if ((operation.args.events & kPollReadable) != 0) wanted |= POLLIN;
-  if ((operation.args.events & kPollWritable) != 0) wanted |= POLLOUT;
+  if ((operation.args().events & kPollReadable) != 0) wanted |= POLLIN;
+  if ((operation.args().events & kPollWritable) != 0) wanted |= POLLOUT;
   int found = 0;
   do {
     found = sys::Calls().PollNow(operation.fd, wanted);
@@ -255,8 +255,8 @@ void ReadinessReactor::SubmitConnect(Descriptor& descriptor, IoOperation& operat
   int result = 0;
   bool interrupted = false;
   for (;;) {
-    result = sys::Calls().Connect(operation.fd, operation.args.const_address,
-                                  static_cast<socklen_t>(operation.args.size));
+    result = sys::Calls().Connect(operation.fd, operation.args().const_address,
+                                  static_cast<socklen_t>(operation.args().size));
     if (result != -EINTR) break;
     interrupted = true;
   }

@@ -319,7 +319,7 @@ int FaultInjection::BeforeOperation(const IoOperation& operation, bool socket,
                                     size_t* size) noexcept {
   if (operation.opcode == IoOpcode::kAwaitInput) return 0;  // who waits so makes the call himself
   const auto call = [&]() -> Call {
-    const bool positioned = operation.args.offset >= 0;
+    const bool positioned = operation.args().offset >= 0;
     switch (operation.opcode) {
       case IoOpcode::kRead:
         return positioned ? kReadAt : socket ? kReceive : kRead;

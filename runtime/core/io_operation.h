@@ -2,7 +2,8 @@
 //
 // It lives in the awaiter, hence in the coroutine frame: submitting allocates nothing. Opcode and
 // arguments are plain data and every reactor understands all of them: N operations and M reactors
-// make N + M pieces of code, not N x M.
+// make N + M pieces of code, not N x M. What waits for input has no arguments, as very many may
+// wait so (IoAwaitInput); all others have (IoCall).
 //
 // From Submit until it is delivered, the operation and every buffer it points to belong to the
 // reactor. It is delivered exactly once, by the reactor's Poll, after which `result` is what the
@@ -28,10 +29,10 @@ enum class IoOpcode : uint8_t {
                 // close-on-exec
   kConnect,     // address, size: 0 once connected
   kPoll,        // events: the subset of them, plus kPollError and kPollHangUp, that holds
-  kAwaitInput,  // flags (kFoundNothing or 0): for who reads by himself, and so needs no memory
-                // while he waits. Delivered when a read may be worth a try; it may find nothing
-                // still. How many bytes there are, or 0 where the system does not say;
-                // -EPERM for what there are no events of, such as files
+  kAwaitInput,  // found_nothing: for who reads by himself, and so needs no memory while he waits.
+                // Delivered when a read may be worth a try; it may find nothing still. How many
+                // bytes there are, or 0 where the system does not say; -EPERM for what there are
+                // no events of, such as files
   kClose,  // 0; other operations on the descriptor are delivered as -ECANCELED, before this one
   // Sockets. One message, or what of a stream its parts hold; in order with kRead and kWrite.
   kReceiveMessage,  // message, flags: recvmsg; descriptors that come along are close-on-exec
@@ -50,9 +51,6 @@ enum class IoOpcode : uint8_t {
 
 // IoArgs::flags of kSync: the data, and of the file's properties only what reading it back needs.
 inline constexpr uint32_t kSyncData = 1;
-
-// IoArgs::flags of kAwaitInput: a read, since which the reactor was not polled, found nothing.
-inline constexpr uint32_t kFoundNothing = 1;
 
 // Bits of IoArgs::events and of the result of kPoll.
 inline constexpr uint32_t kPollReadable = 1;
@@ -86,22 +84,53 @@ struct IoArgs {
   };
 };
 
-struct IoOperation : WorkItem {
-  using WorkItem::WorkItem;
+struct IoCall;
+
+// An IoAwaitInput or an IoCall. Aligned so that reactors may note in three bits of its address what
+// it is.
+struct alignas(8) IoOperation : WorkItem {
+  // Not of kAwaitInput.
+  inline IoArgs& args() noexcept;
+  inline const IoArgs& args() const noexcept;
 
   int fd = -1;
   int32_t result = 0;  // >= 0: the value. < 0: -errno
-  IoArgs args;
   // The reactor's scratch, between Submit and delivery.
   void* reactor_slot[2] = {};
-  IoOpcode opcode = IoOpcode::kPoll;  // last: what derives from this goes on in its padding
+  // Last: what derives from this goes on in its padding.
+  IoOpcode opcode;
+  // Of kAwaitInput: a read, since which the reactor was not polled, found nothing.
+  bool found_nothing = false;
+
+ private:
+  friend struct IoAwaitInput;
+  friend struct IoCall;
+  IoOperation(RunFunction f, IoOpcode code) noexcept : WorkItem(f), opcode(code) {}
 };
+
+// Of kAwaitInput only.
+struct IoAwaitInput : IoOperation {
+  explicit IoAwaitInput(RunFunction f) noexcept : IoOperation(f, IoOpcode::kAwaitInput) {}
+};
+
+// Of any opcode.
+struct IoCall : IoOperation {
+  IoCall() noexcept : IoCall(nullptr) {}
+  explicit IoCall(RunFunction f) noexcept : IoOperation(f, IoOpcode::kPoll) {}
+
+  IoArgs args;
+};
+
+inline IoArgs& IoOperation::args() noexcept { return static_cast<IoCall&>(*this).args; }
+inline const IoArgs& IoOperation::args() const noexcept {
+  return static_cast<const IoCall&>(*this).args;
+}
 
 // Whether `operation` is about what a path names, and so belongs to no descriptor.
 inline bool NamesAFile(const IoOperation& operation) noexcept {
   switch (operation.opcode) {
     case IoOpcode::kStatus:
-      return operation.fd < 0 || *operation.args.path != '\0';
+      return operation.fd < 0 || *operation.args().path != '\0';
     case IoOpcode::kOpen:
     case IoOpcode::kRename:
     case IoOpcode::kUnlink:

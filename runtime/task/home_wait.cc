@@ -6,7 +6,8 @@
 
 namespace plait::internal {
 
-bool HomeWait::RunAtHome(bool (*start)(HomeWait&, PromiseBase&) noexcept) noexcept {
+bool StoppableWait::RunAtHome(
+    bool (*start)(StoppableWait&, PromiseBase&) noexcept) noexcept {
   // As if the coroutine ran here, which is about to wait. The others have had their turn.
   const TaskContext* const outer = std::exchange(thread_state.context, waiter_->context);
   thread_state.budget = kReadyAwaits;
@@ -15,10 +16,10 @@ bool HomeWait::RunAtHome(bool (*start)(HomeWait&, PromiseBase&) noexcept) noexce
   return waits;
 }
 
-bool HomeWait::StopArrived() noexcept {
-  if (Worker::Current() != home_) {
+bool StoppableWait::StopArrived(Worker& home) noexcept {
+  if (Worker::Current() != &home) {
     // The node is out of its list, so its links are free to carry it home.
-    home_->Post(*this);
+    home.Post(*this);
     return false;
   }
   registered_ = false;

@@ -30,17 +30,18 @@
 
 namespace plait::internal {
 
-class HomeWait : private StopNode {
+// What all of them are. Its kind knows its home: see HomeWait for those that keep it here.
+class StoppableWait : private StopNode {
  public:
-  explicit HomeWait(RunFunction on_stop) noexcept : StopNode(on_stop) {}
-  HomeWait(const HomeWait&) = delete;
-  HomeWait& operator=(const HomeWait&) = delete;
+  explicit StoppableWait(RunFunction on_stop) noexcept : StopNode(on_stop) {}
+  StoppableWait(const StoppableWait&) = delete;
+  StoppableWait& operator=(const StoppableWait&) = delete;
 
-  // On the home thread, before the event is started. False when a stop was requested already: do
-  // not start it; the coroutine has been scheduled and will go on, so stay suspended. `note`, a
+  // On the home thread, before the event is started. False when a stop was requested already:
+  // do not start it; the coroutine has been scheduled and will go on, so stay suspended. `note`, a
   // constant, tells people what is waited for.
-  [[nodiscard]] bool Begin(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
-    BeginUncancellable(waiter, home, note);
+  [[nodiscard]] bool Begin(PromiseBase& waiter, const AwaitNote& note) noexcept {
+    BeginUncancellable(waiter, note);
     StopState* const stop = waiter.context->stop;
     if (stop == nullptr) return true;
     if (waiter.context->executor == thread_state.sole_executor) [[likely]] {
@@ -56,9 +57,8 @@ class HomeWait : private StopNode {
   }
 
   // The same, for what no stop request ends.
-  void BeginUncancellable(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
+  void BeginUncancellable(PromiseBase& waiter, const AwaitNote& note) noexcept {
     waiter_ = &waiter;
-    home_ = &home;
     SetAwaitNote(waiter, note);
   }
 
@@ -66,12 +66,12 @@ class HomeWait : private StopNode {
   // its own, and calls Begin. It returns as an await_suspend does: true when the coroutine waits,
   // or was resumed; false when it goes on at once. A stop request waits until then. Nothing here
   // may be touched after this call: the coroutine may have ended.
-  template <bool (*kStart)(HomeWait&, PromiseBase&) noexcept, bool (*kCancel)(HomeWait&) noexcept>
+  template <bool (*kStart)(StoppableWait&, PromiseBase&) noexcept, RunFunction kOnStop>
   void StartAt(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
-    BeginUncancellable(waiter, home, note);
+    BeginUncancellable(waiter, note);
     run = [](WorkItem& item) noexcept {
-      auto& self = static_cast<HomeWait&>(static_cast<StopNode&>(item));
-      self.run = &OnStop<kCancel>;
+      StoppableWait& self = Of(item);
+      self.run = kOnStop;
       if (!self.RunAtHome(kStart)) self.GoOn();
     };
     // It is in no list of a StopState's yet, so its links are free to carry it.
@@ -83,27 +83,27 @@ class HomeWait : private StopNode {
   void Happened() noexcept {
     happened_ = true;
     if (registered_ && !waiter_->context->stop->TryUnregister(*this)) [[unlikely]]
-      return;  // OnStop resumes it
+      return;  // the stop resumes it
     registered_ = false;
     GoOn();
   }
 
-  // Null before Begin.
-  Worker* home() const noexcept { return home_; }
-
  protected:
-  ~HomeWait() = default;
+  ~StoppableWait() = default;
 
-  template <bool (*kCancel)(HomeWait&) noexcept>
-  static void OnStop(WorkItem& item) noexcept {
-    auto& self = static_cast<HomeWait&>(static_cast<StopNode&>(item));
-    if (self.StopArrived() && kCancel(self)) self.waiter_->Schedule();
+  static StoppableWait& Of(WorkItem& item) noexcept {
+    return static_cast<StoppableWait&>(static_cast<StopNode&>(item));
+  }
+  // What `on_stop` does, with `kCancel` of its kind: see the top of this file.
+  template <bool (*kCancel)(StoppableWait&) noexcept>
+  void Stop(Worker& home) noexcept {
+    if (StopArrived(home) && kCancel(*this)) waiter_->Schedule();
   }
 
  private:
   // False when there is nothing to cancel here and now.
-  bool StopArrived() noexcept;
-  bool RunAtHome(bool (*start)(HomeWait&, PromiseBase&) noexcept) noexcept;
+  bool StopArrived(Worker& home) noexcept;
+  bool RunAtHome(bool (*start)(StoppableWait&, PromiseBase&) noexcept) noexcept;
   void GoOn() noexcept {
     if (waiter_->context->executor == thread_state.local_executor) [[likely]] {
       waiter_->run(*waiter_);
@@ -113,7 +113,6 @@ class HomeWait : private StopNode {
   }
 
   PromiseBase* waiter_ = nullptr;
-  Worker* home_ = nullptr;
   bool registered_ = false;
   bool happened_ = false;
 
@@ -121,6 +120,49 @@ class HomeWait : private StopNode {
   // For the kinds' own use, in what would be padding.
   bool flag_a_ = false;
   bool flag_b_ = false;
+};
+
+class HomeWait : public StoppableWait {
+ public:
+  using StoppableWait::StoppableWait;
+
+  [[nodiscard]] bool Begin(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
+    home_ = &home;
+    return StoppableWait::Begin(waiter, note);
+  }
+  void BeginUncancellable(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
+    home_ = &home;
+    StoppableWait::BeginUncancellable(waiter, note);
+  }
+  template <bool (*kStart)(HomeWait&, PromiseBase&) noexcept, bool (*kCancel)(HomeWait&) noexcept>
+  void StartAt(PromiseBase& waiter, Worker& home, const AwaitNote& note) noexcept {
+    home_ = &home;
+    StoppableWait::StartAt<&Start<kStart>, &OnStop<kCancel>>(waiter, home, note);
+  }
+
+  // Null before Begin.
+  Worker* home() const noexcept { return home_; }
+
+ protected:
+  ~HomeWait() = default;
+
+  template <bool (*kCancel)(HomeWait&) noexcept>
+  static void OnStop(plait::WorkItem& item) noexcept {
+    auto& self = static_cast<HomeWait&>(Of(item));
+    self.Stop<&Cancel<kCancel>>(*self.home_);
+  }
+
+ private:
+  template <bool (*kStart)(HomeWait&, PromiseBase&) noexcept>
+  static bool Start(StoppableWait& wait, PromiseBase& waiter) noexcept {
+    return kStart(static_cast<HomeWait&>(wait), waiter);
+  }
+  template <bool (*kCancel)(HomeWait&) noexcept>
+  static bool Cancel(StoppableWait& wait) noexcept {
+    return kCancel(static_cast<HomeWait&>(wait));
+  }
+
+  Worker* home_ = nullptr;
 };
 
 }  // namespace plait::internal

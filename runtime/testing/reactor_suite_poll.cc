@@ -97,7 +97,7 @@ TEST_P(ReactorSuite, AListenerBecomesReadable) {
 
 TEST_P(ReactorSuite, WhoAwaitsInputIsToldOfDataAndTakesItHimself) {
   FdPair pair = MakeTcpPair();
-  AwaitInputOperation first(pair.first.get(), kFoundNothing);
+  AwaitInputOperation first(pair.first.get(), /*after_nothing=*/true);
   Submit(first);
   ExpectNothingMore();
   WriteAll(pair.second.get(), "one");
@@ -106,7 +106,7 @@ TEST_P(ReactorSuite, WhoAwaitsInputIsToldOfDataAndTakesItHimself) {
   EXPECT_EQ(Drain(pair.first.get()), "one");
 
   // It may be told of what was taken already, but not where it says that it has found nothing.
-  AwaitInputOperation second(pair.first.get(), kFoundNothing);
+  AwaitInputOperation second(pair.first.get(), /*after_nothing=*/true);
   Submit(second);
   ExpectNothingMore();
   WriteAll(pair.second.get(), "two");
@@ -117,7 +117,7 @@ TEST_P(ReactorSuite, WhoAwaitsInputIsToldOfDataAndTakesItHimself) {
 
 TEST_P(ReactorSuite, WhoAwaitsInputMissesNothingThatCameSinceHisLastRead) {
   FdPair pair = MakeTcpPair();
-  AwaitInputOperation first(pair.first.get(), kFoundNothing);
+  AwaitInputOperation first(pair.first.get(), /*after_nothing=*/true);
   Submit(first);
   WriteAll(pair.second.get(), "one");
   Await(first);
@@ -126,7 +126,7 @@ TEST_P(ReactorSuite, WhoAwaitsInputMissesNothingThatCameSinceHisLastRead) {
   WriteAll(pair.second.get(), "two");
   PollOperation looked(pair.first.get(), kPollReadable);
   Do(looked);
-  AwaitInputOperation second(pair.first.get(), 0);
+  AwaitInputOperation second(pair.first.get(), /*after_nothing=*/false);
   Do(second);
   EXPECT_GE(second.result, 0);
   EXPECT_EQ(Drain(pair.first.get()), "two");
@@ -135,7 +135,7 @@ TEST_P(ReactorSuite, WhoAwaitsInputMissesNothingThatCameSinceHisLastRead) {
 TEST_P(ReactorSuite, WhatSomebodyLeftWhoWasToldOfInputIsReadByAReadOperation) {
   for (const bool tcp : {true, false}) {
     FdPair pair = tcp ? MakeTcpPair() : MakeSocketPair();
-    AwaitInputOperation told(pair.first.get(), kFoundNothing);
+    AwaitInputOperation told(pair.first.get(), /*after_nothing=*/true);
     Submit(told);
     ExpectNothingMore();
     WriteAll(pair.second.get(), "ab");
@@ -159,7 +159,7 @@ TEST_P(ReactorSuite, WhatSomebodyLeftWhoWasToldOfInputIsReadByAReadOperation) {
 
 TEST_P(ReactorSuite, WhoAwaitsInputIsToldOfTheEnd) {
   FdPair pair = MakeTcpPair();
-  AwaitInputOperation data(pair.first.get(), kFoundNothing);
+  AwaitInputOperation data(pair.first.get(), /*after_nothing=*/true);
   Submit(data);
   ExpectNothingMore();
   WriteAll(pair.second.get(), "last words");
@@ -168,7 +168,7 @@ TEST_P(ReactorSuite, WhoAwaitsInputIsToldOfTheEnd) {
   char bytes[64];
   EXPECT_EQ(::recv(pair.first.get(), bytes, sizeof(bytes), 0), 10);
   // As after a read that took less than it could have.
-  AwaitInputOperation end(pair.first.get(), 0);
+  AwaitInputOperation end(pair.first.get(), /*after_nothing=*/false);
   Do(end);
   EXPECT_GE(end.result, 0);
   EXPECT_EQ(::recv(pair.first.get(), bytes, sizeof(bytes), 0), 0);
@@ -177,7 +177,7 @@ TEST_P(ReactorSuite, WhoAwaitsInputIsToldOfTheEnd) {
 TEST_P(ReactorSuite, WhoAwaitsInputMayWaitBesideAReadOfTheSame) {
   FdPair pair = MakeSocketPair();
   GuardedBuffer buffer(1);
-  AwaitInputOperation input(pair.first.get(), kFoundNothing);
+  AwaitInputOperation input(pair.first.get(), /*after_nothing=*/true);
   ReadOperation read(pair.first.get(), buffer.span());
   Submit(input);
   Submit(read);
@@ -191,14 +191,14 @@ TEST_P(ReactorSuite, WhoAwaitsInputMayWaitBesideAReadOfTheSame) {
 
 TEST_P(ReactorSuite, WhoAwaitsInputCanBeCancelledAndEndsWithTheDescriptor) {
   FdPair pair = MakeSocketPair();
-  AwaitInputOperation cancelled(pair.first.get(), kFoundNothing);
+  AwaitInputOperation cancelled(pair.first.get(), /*after_nothing=*/true);
   Submit(cancelled);
   ExpectNothingMore();
   Cancel(cancelled);
   Await(cancelled);
   EXPECT_EQ(cancelled.result, -ECANCELED);
 
-  AwaitInputOperation closed(pair.first.get(), kFoundNothing);
+  AwaitInputOperation closed(pair.first.get(), /*after_nothing=*/true);
   Submit(closed);
   ExpectNothingMore();
   CloseOperation close(pair.first.Release());

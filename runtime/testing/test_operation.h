@@ -15,8 +15,8 @@
 
 namespace plait {
 
-struct TestOperation : IoOperation {
-  TestOperation(IoOpcode code, int on_fd) : IoOperation(&Run) {
+struct TestOperation : IoCall {
+  TestOperation(IoOpcode code, int on_fd) : IoCall(&Run) {
     opcode = code;
     fd = on_fd;
   }
@@ -49,9 +49,9 @@ struct PollOperation : TestOperation {
   PollOperation(int fd, uint32_t events);
 };
 struct AwaitInputOperation : TestOperation {
-  // `flags`: kFoundNothing or 0.
-  AwaitInputOperation(int fd, uint32_t flags) : TestOperation(IoOpcode::kAwaitInput, fd) {
-    args.flags = flags;
+  // `after_nothing`: a read has just found nothing.
+  AwaitInputOperation(int fd, bool after_nothing) : TestOperation(IoOpcode::kAwaitInput, fd) {
+    found_nothing = after_nothing;
   }
 };
 struct CloseOperation : TestOperation {

@@ -38,8 +38,8 @@ class PoolWatch {
   bool stopping() const noexcept { return stopping_; }
 
  private:
-  struct Operation : IoOperation {
-    using IoOperation::IoOperation;
+  struct Operation : IoCall {
+    using IoCall::IoCall;
     PoolWatch* self = nullptr;
   };
 

@@ -26,8 +26,8 @@ struct AresChannel::Query {
 
 // A descriptor that is waited for. Goes when its close is delivered.
 struct AresChannel::Socket {
-  struct Operation : IoOperation {
-    Operation(Socket& of, RunFunction run, IoOpcode code) : IoOperation(run), owner(of) {
+  struct Operation : IoCall {
+    Operation(Socket& of, RunFunction run, IoOpcode code) : IoCall(run), owner(of) {
       opcode = code;
       fd = of.fd;
     }
