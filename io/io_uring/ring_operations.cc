@@ -169,9 +169,10 @@ bool RingReactor::Start(Descriptor& descriptor, IoOperation& operation) noexcept
 
 bool RingReactor::SendsWithoutCopy(const Descriptor& descriptor,
                                    const IoOperation& operation) const noexcept {
-  return operation.opcode == IoOpcode::kWrite && operation.args().size >= options_.zero_copy_bytes &&
-         descriptor.kind == Kind::kSocket && !descriptor.copies &&
-         !options_.without.zero_copy_send && ring_.supports(IORING_OP_SEND_ZC);
+  return operation.opcode == IoOpcode::kWrite &&
+         operation.args().size >= options_.zero_copy_bytes && descriptor.kind == Kind::kSocket &&
+         !descriptor.copies && !options_.without.zero_copy_send &&
+         ring_.supports(IORING_OP_SEND_ZC);
 }
 
 // Of a transfer that met an error on its way (a full disk, a limit, a cancel) the kernel tells how

@@ -95,6 +95,9 @@ class Server::Connection final : public internal::TaskState {
   // How it ends is its server's to tell, and no failure of the group.
   absl::Status error() const override { return absl::OkStatus(); }
   std::exception_ptr exception() const override { return nullptr; }
+  const internal::PromiseBase* coroutine() const noexcept override {
+    return static_cast<const internal::PromiseBase*>(result_.pending());
+  }
 
  private:
   static void Begin(WorkItem& item) noexcept {
@@ -108,9 +111,15 @@ class Server::Connection final : public internal::TaskState {
     PLAIT_CHECK(coroutine != nullptr,
                 "a handler gave a Task that was moved from or awaited before");
     coroutine->result = &self.result_;
+    self.result_.SetPending(static_cast<internal::PromiseBase*>(coroutine));
+    self.Take(*coroutine);
     self.StartWith(*coroutine);
   }
 
+  internal::TaskRegistry* siblings() noexcept override {
+    return &server_.serving_->connections.children();
+  }
+  void DropCoroutine() noexcept override {}  // it has none before it begins
   bool SetStatusResult(absl::Status) override { return false; }
   TaskObserver::Ending HowItEnded() override {
     using Ending = TaskObserver::Ending;
@@ -166,7 +175,7 @@ Server::Server(Listener listener, internal::ConnectionHandler handler, ServerOpt
       options_(std::move(options)),
       places_(static_cast<int64_t>(options_.max_connections)) {}
 
-Server::~Server() { PLAIT_CHECK(!serving_, "a Server was destroyed while it served"); }
+Server::~Server() { PLAIT_CHECK(serving_ == nullptr, "a Server was destroyed while it served"); }
 
 void Server::Ask(uint8_t request) noexcept {
   requests_.fetch_or(request, internal::kAcqRel);
@@ -181,8 +190,6 @@ Task<absl::Status> Server::Serve() {
     co_return absl::InvalidArgumentError(
         absl::StrCat("serve: the grace is negative: ", absl::FormatDuration(options_.grace)));
   }
-  serving_ = true;
-  const absl::Cleanup served = [this] { serving_ = false; };
   const auto cancel = [this] { Ask(options_.drain_on_cancel ? kStop : kCancel); };
   const StopCallback on_cancel(CurrentStopToken(), cancel);
   co_return co_await Uncancellable(Run());
@@ -190,6 +197,8 @@ Task<absl::Status> Server::Serve() {
 
 Task<absl::Status> Server::Run() {
   Groups groups;
+  serving_ = &groups;
+  const absl::Cleanup served = [this] { serving_ = nullptr; };
   JoinHandle<void> accepting =
       groups.others.Spawn(AcceptConnections(groups.connections), {.name = "accept"});
   const auto stops = [this] { return Asked(kStop | kCancel | kFailed); };
@@ -281,7 +290,7 @@ Task<void> Server::AcceptConnections(TaskGroup& connections) {
 }
 
 Task<void> Server::AcceptInto(TaskGroup& connections, internal::AcceptShots* shots) {
-  static_assert(sizeof(Connection) <= 168, "there may be very many");
+  static_assert(sizeof(Connection) <= 136, "there may be very many");
   const Listener::ErrorHandler on_error = [this](const absl::Status& error) {
     Report(error, SocketAddress());
   };

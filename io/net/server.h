@@ -181,7 +181,7 @@ class Server {
   internal::Atomic<uint8_t> requests_{0};
   Event wake_;  // Run has something to look at
   bool served_ = false;
-  bool serving_ = false;
+  Groups* serving_ = nullptr;
   // Run wants to know when the last connection has gone. Sequentially consistent with
   // unfinished_: Run sees that none is left, or the last one sees this.
   internal::Atomic<bool> ending_{false};

@@ -6,8 +6,7 @@
 
 namespace plait::internal {
 
-bool StoppableWait::RunAtHome(
-    bool (*start)(StoppableWait&, PromiseBase&) noexcept) noexcept {
+bool StoppableWait::RunAtHome(bool (*start)(StoppableWait&, PromiseBase&) noexcept) noexcept {
   // As if the coroutine ran here, which is about to wait. The others have had their turn.
   const TaskContext* const outer = std::exchange(thread_state.context, waiter_->context);
   thread_state.budget = kReadyAwaits;

@@ -93,22 +93,25 @@ JoinAwaiterBase::Done::Done(PromiseBase& promise) noexcept
 }
 
 [[gnu::always_inline]] inline void TaskState::FinishForSole() noexcept {
-  NoteEnding();
+  const TaskObserver::Ending ending = NoteEnding();
   // First, as the others who may have come to know of it found it there. The executor is not gone
   // by this: the awaiter is a part of a task of its own.
-  context_.executor->tasks().Remove(*this, own_);
+  const Owner owned_by = owner();
+  context_.executor->tasks().Remove(*this, owned_by == kOwnExecutor);
   // Acquire: what those who found it, and gave up their references, have left. Two: the task's own,
   // and the handle of who awaits it.
-  if (references_.load(kAcquire) == 2 && waiters_.load(kRelaxed) == nullptr) [[likely]] {
-    waiters_.store(&kDone, kRelaxed);
-    references_.store(1, kRelaxed);
+  if (references_.load(kAcquire) == (2 * kReference | owned_by) && waiters_.load(kRelaxed) == 0)
+      [[likely]] {
+    waiters_.store(DoneWith(ending), kRelaxed);
+    references_.store(kReference | owned_by, kRelaxed);
     return;
   }
-  MarkDone();
+  MarkDone(ending);
   Unref();
 }
 
-[[gnu::always_inline]] inline bool TaskState::RunCalled(PromiseBase& awaiter, CalledJoin& join,
+[[gnu::always_inline]] inline bool TaskState::RunCalled(PromiseBase& coroutine,
+                                                        PromiseBase& awaiter, CalledJoin& join,
                                                         bool sole) noexcept {
   run = &RunDone;
   ThreadState& thread = thread_state;
@@ -117,18 +120,17 @@ JoinAwaiterBase::Done::Done(PromiseBase& promise) noexcept
   const void* const outer = shown != nullptr ? shown->load(kRelaxed) : nullptr;
   if (shown != nullptr) shown->store(this, kRelaxed);
   if (thread.watcher != nullptr) [[unlikely]]
-    thread.watcher->OnResume(*promise_);
+    thread.watcher->OnResume(coroutine);
   thread.context = &context_;
   if (join.outer != nullptr) [[likely]]
     thread.joins = &join;
-  const bool ended = Call(*promise_);
+  const bool ended = Call(coroutine);
   thread.joins = join.below;
   if (ended) [[likely]] {
-    promise_ = nullptr;
     // What it could have seen of a stop for as long as it ran counts for how it ended.
     if (join.outer != nullptr && join.outer->stop_requested()) [[unlikely]]
       stop_.RequestStop();
-    if (sole && siblings_ == nullptr) {
+    if (sole && owner() != kGroup) {
       FinishForSole();
     } else {
       Finish();
@@ -141,7 +143,7 @@ JoinAwaiterBase::Done::Done(PromiseBase& promise) noexcept
   return ended;
 }
 
-bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
+bool JoinAwaiterBase::Suspend(PromiseBase& waiter, void* const& coroutine) noexcept {
   const TaskContext& context = *waiter.context;
   PLAIT_CHECK(context.task != &state_, "a task cannot await itself: it would never end");
   kind = &kJoinKind;
@@ -153,7 +155,7 @@ bool JoinAwaiterBase::Suspend(PromiseBase& waiter) noexcept {
   if (!state_.TakeIfNext(waiter)) return Wait(waiter, /*called=*/false);
   CalledJoin join{
       .inner = state_.context().stop, .outer = stop, .link = &link_, .below = thread_state.joins};
-  const bool ended = state_.RunCalled(waiter, join, sole_);
+  const bool ended = state_.RunCalled(*static_cast<PromiseBase*>(coroutine), waiter, join, sole_);
   if (join.link == nullptr) [[unlikely]]
     NoteRegistered(waiter);
   if (!ended) [[unlikely]]

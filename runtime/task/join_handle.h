@@ -80,7 +80,7 @@ class TaskHandle {
   // SpawnOptions::name, or empty.
   std::string name() const { return std::string(state().name()); }
   // The task-locals that it was started with.
-  TaskLocals context() const { return TaskLocals(state().context().locals); }
+  TaskLocals context() const { return TaskLocals(state().context().locals()); }
 
   // For the runtime; null when empty.
   internal::TaskRef<internal::TaskState> Ref() const { return state_; }
@@ -111,10 +111,6 @@ class JoinAwaiterBase : private AwaitNote {
   JoinAwaiterBase& operator=(const JoinAwaiterBase&) = delete;
 
   bool await_ready() const noexcept { return state_.done() && SpendBudget(); }
-  template <PlaitPromise P>
-  bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
-    return Suspend(waiter.promise());
-  }
 
   // What such an await's note tells of.
   static const TaskState& Awaited(const AwaitNote& note) noexcept {
@@ -128,6 +124,8 @@ class JoinAwaiterBase : private AwaitNote {
       Unregister();
   }
   bool sole() const noexcept { return sole_; }
+  // `coroutine` is where its address stands until it has begun.
+  bool Suspend(PromiseBase& waiter, void* const& coroutine) noexcept;
 
   TaskState& state_;
 
@@ -138,7 +136,6 @@ class JoinAwaiterBase : private AwaitNote {
     PromiseBase& waiter;
   };
 
-  bool Suspend(PromiseBase& waiter) noexcept;
   // Where it has to wait. `called`: the task has begun, on this stack.
   bool Wait(PromiseBase& waiter, bool called) noexcept;
   // It is registered for a stop of the waiter's.
@@ -160,6 +157,12 @@ template <class T>
 class [[nodiscard]] JoinAwaiter : public JoinAwaiterBase {
  public:
   JoinAwaiter(TaskStateOf<T>& state, bool may_move) noexcept : JoinAwaiterBase(state, may_move) {}
+
+  template <PlaitPromise P>
+  bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    Result<T>& result = static_cast<TaskStateOf<T>&>(this->state_).result();
+    return this->Suspend(waiter.promise(), result.known_pending());
+  }
 
   T await_resume() {
     Resume();

@@ -51,8 +51,12 @@ class Result {
     if (coroutine != nullptr) kind_ = Kind::kEmpty;
     return coroutine;
   }
-  // The same as pending() where one is known to be.
-  void* known_pending() const noexcept { return pending_; }
+  // The same as these two where one is known to be.
+  void* const& known_pending() const noexcept { return pending_; }
+  void* TakeKnownPending() noexcept {
+    kind_ = Kind::kEmpty;
+    return pending_;
+  }
 
   template <class... Args>
   void Emplace(Args&&... args) {
@@ -62,6 +66,7 @@ class Result {
   // The same where it is known to be empty.
   template <class... Args>
   void EmplaceFirst(Args&&... args) {
+    kind_ = Kind::kEmpty;  // for who looks while it is made
     ::new (static_cast<void*>(std::addressof(value_))) Stored<T>(std::forward<Args>(args)...);
     kind_ = Kind::kValue;
   }

@@ -8,7 +8,7 @@ namespace plait::internal {
 const TaskLocalNode* SpawnLocals(const SpawnOptions& options) noexcept {
   if (options.context != nullptr) return options.context->node();
   const TaskContext* context = TaskContext::Current();
-  return context == nullptr ? nullptr : context->locals;
+  return context == nullptr ? nullptr : context->locals();
 }
 
 void StartSpawned(TaskState& state, const SpawnOptions& options) noexcept {

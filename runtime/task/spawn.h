@@ -25,7 +25,8 @@ struct SpawnOptions {
   bool eager = false;
   // The task-locals that it sees; null for those of the task that spawns it. Copied.
   const TaskLocals* context = nullptr;
-  // In place of `name`, for tasks that are many: not copied, and nothing is allocated for it.
+  // In place of `name`, for tasks that are many: not copied, and nothing is allocated for it,
+  // unless the task has task-locals besides.
   const TaskName* lasting_name = nullptr;
 };
 
@@ -40,15 +41,19 @@ const TaskLocalNode* SpawnLocals(const SpawnOptions& options) noexcept;
 
 // Without a name.
 template <class T>
-[[gnu::always_inline]] inline TaskRef<TaskStateOf<T>> MakeTaskState(Task<T>& task) {
+[[gnu::always_inline]] inline TaskRef<TaskStateOf<T>> MakeTaskState(
+    Task<T>& task, TaskRegistry* siblings = nullptr) {
   TaskPromise<T>* promise = task.Release();
   PLAIT_CHECK(promise != nullptr, "spawning a Task that was moved from or awaited before");
+  if (siblings != nullptr) return TaskRef<TaskStateOf<T>>(new ChildStateOf<T>(*promise, *siblings));
   return TaskRef<TaskStateOf<T>>(new TaskStateOf<T>(*promise));
 }
+// In the group of `siblings`, or in none.
 template <class T>
 TaskRef<TaskStateOf<T>> MakeTaskState(Task<T> task, absl::string_view name,
-                                      const TaskName* lasting_name = nullptr) {
-  TaskRef<TaskStateOf<T>> state = MakeTaskState(task);
+                                      const TaskName* lasting_name = nullptr,
+                                      TaskRegistry* siblings = nullptr) {
+  TaskRef<TaskStateOf<T>> state = MakeTaskState(task, siblings);
   if (lasting_name != nullptr) {
     state->set_name(*lasting_name);
   } else {

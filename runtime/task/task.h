@@ -170,19 +170,19 @@ class [[nodiscard]] AwaitInto {
 template <class T>
 class [[nodiscard]] TaskAwaiter {
  public:
-  explicit TaskAwaiter(TaskPromise<T>* child) noexcept : child_(child) {
-    PLAIT_CHECK(child_ != nullptr, "awaiting a Task that was moved from or awaited before");
+  explicit TaskAwaiter(TaskPromise<T>* child) noexcept : result_(child) {
+    PLAIT_CHECK(child != nullptr, "awaiting a Task that was moved from or awaited before");
   }
   TaskAwaiter(const TaskAwaiter&) = delete;
   TaskAwaiter& operator=(const TaskAwaiter&) = delete;
   ~TaskAwaiter() {
-    if (child_ != nullptr) child_->handle().destroy();  // never started
+    if (void* const child = result_.pending()) ChildOf(child).handle().destroy();  // never started
   }
 
   bool await_ready() const noexcept { return false; }
   template <PlaitPromise P>
   bool await_suspend(std::coroutine_handle<P> parent) noexcept {
-    TaskPromise<T>& child = *std::exchange(child_, nullptr);
+    TaskPromise<T>& child = ChildOf(result_.TakeKnownPending());
     child.context = parent.promise().context;
     return SuspendOn(child, parent.promise(), result_);
   }
@@ -195,8 +195,11 @@ class [[nodiscard]] TaskAwaiter {
   }
 
  private:
-  TaskPromise<T>* child_;
-  Result<T> result_;
+  static TaskPromise<T>& ChildOf(void* pending) noexcept {
+    return *static_cast<TaskPromise<T>*>(pending);
+  }
+
+  Result<T> result_;  // pending: the child, until it is started
 };
 
 }  // namespace internal

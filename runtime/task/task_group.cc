@@ -54,7 +54,8 @@ void TaskGroup::StartChild(TaskState& state, const SpawnOptions& options) {
   }
   // From a thread that runs no task: the task-locals of the group.
   const bool inherits = options.context != nullptr || TaskContext::Current() != nullptr;
-  state.Adopt(*executor, this, inherits ? internal::SpawnLocals(options) : scope_.context().locals);
+  state.Adopt(*executor, this,
+              inherits ? internal::SpawnLocals(options) : scope_.context().locals());
   if (max_in_flight_ > 0) {
     SpinLockHolder hold(lock_);
     if (in_flight_ == max_in_flight_) {

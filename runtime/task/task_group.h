@@ -58,7 +58,8 @@ class TaskGroup : private internal::TaskLink {
   // CHECK; look at cancelled() first).
   template <class T>
   JoinHandle<T> Spawn(Task<T> task, SpawnOptions options = {}) {
-    auto state = internal::MakeTaskState(std::move(task), options.name, options.lasting_name);
+    auto state =
+        internal::MakeTaskState(std::move(task), options.name, options.lasting_name, &children_);
     StartChild(*state, options);
     return JoinHandle<T>(std::move(state));
   }

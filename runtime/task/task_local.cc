@@ -4,7 +4,7 @@ namespace plait {
 
 TaskLocals TaskLocals::Current() noexcept {
   const TaskContext* context = TaskContext::Current();
-  return context == nullptr ? TaskLocals() : TaskLocals(context->locals);
+  return context == nullptr ? TaskLocals() : TaskLocals(context->locals());
 }
 
 namespace internal {

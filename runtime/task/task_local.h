@@ -98,7 +98,7 @@ class TaskLocal {
   // scope ends.
   const T* Get() const noexcept {
     const TaskContext* context = TaskContext::Current();
-    return context == nullptr ? nullptr : Find(context->locals);
+    return context == nullptr ? nullptr : Find(context->locals());
   }
   // The same in a snapshot, which keeps it alive.
   const T* Get(const TaskLocals& locals) const noexcept { return Find(locals.node()); }
@@ -124,9 +124,9 @@ class TaskLocal {
       const internal::TaskLocalNode* node;
       ~Holder() { internal::UnrefLocals(node); }
     };
-    const Holder holder{new internal::TaskLocalValue<T>(key, internal::RefLocals(context.locals),
+    const Holder holder{new internal::TaskLocalValue<T>(key, internal::RefLocals(context.locals()),
                                                         std::move(value))};
-    context.locals = holder.node;
+    context.set_locals(holder.node);
     internal::Result<R> result;
     co_await internal::AwaitInto<R>(std::move(task), &context, result);
     co_return result.Take();

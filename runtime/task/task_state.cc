@@ -21,37 +21,20 @@ uint64_t NextIdOfNewBlock() noexcept {
   return task_ids.next++;
 }
 
-constinit WorkItem TaskState::kDone;
-constinit WorkItem TaskState::kLocked;
-
-void TaskState::StartWith(PromiseBase& coroutine) noexcept {
-  Take(coroutine);
-  run = &RunDone;
-  ResumeTask(coroutine);
-}
-
 void TaskState::DropRest() noexcept {
-  if (promise_ != nullptr) promise_->handle().destroy();  // never started
-  if (context_.locals != nullptr) [[unlikely]]
-    UnrefLocals(context_.locals);
-  delete ExtrasIn(extras_.load(kRelaxed));
+  UnrefLocals(context_.locals());
+  delete ExtrasIn(context_.rarities.load(kRelaxed));
 }
 
-inline void TaskState::AdoptAs(bool own, Executor& executor, TaskGroup* group,
+inline void TaskState::AdoptAs(Owner owner, Executor& executor, TaskGroup* group,
                                const TaskLocalNode* locals) noexcept {
   context_.executor = &executor;
   if (locals != nullptr) [[unlikely]]
-    context_.locals = RefLocals(locals);
+    KeepLocals(*RefLocals(locals));
   // The only reference so far is the caller's, so this need not be atomic.
-  references_.store(2, kRelaxed);
-  bool open = false;
-  if (group == nullptr) {
-    own_ = own;
-    open = executor.tasks().Add(*this, own);
-  } else {
-    siblings_ = &group->children();
-    open = siblings_->Add(*this);
-  }
+  references_.store(2 * kReference | owner, kRelaxed);
+  const bool open = owner == kGroup ? group->children().Add(*this)
+                                    : executor.tasks().Add(*this, owner == kOwnExecutor);
   if (!open) [[unlikely]]
     stop_.RequestStop();
   if (TaskObserver* observer = executor.hooks().observer) [[unlikely]] {
@@ -63,7 +46,7 @@ inline void TaskState::AdoptAs(bool own, Executor& executor, TaskGroup* group,
 void TaskState::Adopt(Executor& executor, TaskGroup* group, const TaskLocalNode* locals) noexcept {
   const TaskContext* const spawner = TaskContext::Current();
   const bool own = spawner != nullptr && spawner->executor == &executor;
-  AdoptAs(own, executor, group, locals);
+  AdoptAs(group != nullptr ? kGroup : own ? kOwnExecutor : kExecutor, executor, group, locals);
 }
 
 inline void TaskState::ScheduleHere(Executor& executor) noexcept {
@@ -78,9 +61,8 @@ void TaskState::StartIn(const TaskContext& spawner) noexcept {
   Executor& executor = *spawner.executor;
   // As AdoptAs does.
   context_.executor = &executor;
-  references_.store(2, kRelaxed);
-  own_ = true;
-  if (spawner.locals != nullptr || executor.hooks().observer != nullptr ||
+  references_.store(2 * kReference | kOwnExecutor, kRelaxed);
+  if (spawner.locals() != nullptr || executor.hooks().observer != nullptr ||
       !executor.tasks().AddQuickly(*this)) [[unlikely]] {
     return StartAtLength(spawner);
   }
@@ -88,7 +70,7 @@ void TaskState::StartIn(const TaskContext& spawner) noexcept {
 }
 
 void TaskState::StartAtLength(const TaskContext& spawner) noexcept {
-  AdoptAs(/*own=*/true, *spawner.executor, nullptr, spawner.locals);
+  AdoptAs(kOwnExecutor, *spawner.executor, nullptr, spawner.locals());
   ScheduleHere(*spawner.executor);
 }
 
@@ -108,42 +90,33 @@ void TaskState::Start(bool eager) noexcept {
   }
 }
 
-void TaskState::RunStart(WorkItem& item) noexcept {
-  auto& self = static_cast<TaskState&>(item);
-  if (self.stop_.stop_requested() &&
-      self.SetStatusResult(absl::CancelledError("the task was cancelled before it started"))) {
-    std::exchange(self.promise_, nullptr)->handle().destroy();
-    self.Finish();
-    return;
+bool TaskState::EndUnrun() noexcept {
+  if (!SetStatusResult(absl::CancelledError("the task was cancelled before it started"))) {
+    return false;
   }
-  self.run = &RunDone;
-  ResumeTask(*self.promise_);
+  Finish();
+  return true;
 }
 
-void TaskState::RunDone(WorkItem& item) noexcept {
-  auto& self = static_cast<TaskState&>(item);
-  self.promise_ = nullptr;
-  self.Finish();
-}
+void TaskState::RunDone(WorkItem& item) noexcept { static_cast<TaskState&>(item).Finish(); }
 
 void TaskState::Reject(absl::Status status) noexcept {
-  if (promise_ != nullptr) std::exchange(promise_, nullptr)->handle().destroy();
+  DropCoroutine();
   SetStatusResult(std::move(status));
-  ending_ = TaskObserver::Ending::kCancelled;
-  MarkDone();
+  MarkDone(TaskObserver::Ending::kCancelled);
 }
 
-void TaskState::TellOfEnding() noexcept {
-  context_.executor->hooks().observer->OnEnd({.id = id_, .name = name()}, ending_);
+void TaskState::TellOfEnding(TaskObserver::Ending ending) noexcept {
+  context_.executor->hooks().observer->OnEnd({.id = id_, .name = name()}, ending);
 }
 
 void TaskState::Finish() noexcept {
-  NoteEnding();
-  MarkDone();
-  if (siblings_ != nullptr) {
-    TaskGroup::ChildDone(*siblings_, *this);
+  MarkDone(NoteEnding());
+  const Owner owned_by = owner();
+  if (owned_by == kGroup) {
+    TaskGroup::ChildDone(*siblings(), *this);
   } else {
-    context_.executor->tasks().Remove(*this, own_);
+    context_.executor->tasks().Remove(*this, owned_by == kOwnExecutor);
   }
   Unref();
 }
@@ -158,8 +131,8 @@ void TaskState::AppendReason() {
 }
 
 void TaskState::Destroy() noexcept {
-  if (ending_ == TaskObserver::Ending::kFailed && !retrieved_.load(kRelaxed)) [[unlikely]]
-    ReportLost();
+  if (waiters_.load(kRelaxed) == DoneWith(TaskObserver::Ending::kFailed)) [[unlikely]]
+    ReportLost();  // nobody has retrieved it
   delete this;
 }
 
@@ -178,15 +151,24 @@ void TaskState::ReportLost() const noexcept {
   (on_executor ? context_.executor->hooks() : ExecutorHooks()).Tell(report);
 }
 
+void TaskState::KeepLocals(const TaskLocalNode& locals) {
+  if (context_.rarities.load(kRelaxed) == 0) {
+    context_.set_locals(&locals);
+  } else {
+    extras().locals = &locals;  // of one with a name
+  }
+}
+
 TaskExtras& TaskState::extras() {
-  uintptr_t present = extras_.load(kAcquire);
+  TaskRarities::Word present = context_.rarities.load(kAcquire);
   if (TaskExtras* const there = ExtrasIn(present)) return *there;
   auto fresh = std::make_unique<TaskExtras>();
-  if (IsName(present)) fresh->name = NameIn(present);
+  if (const char* const lasting = NameIn(present)) fresh->name = lasting;
+  fresh->locals = TaskRarities::LocalsIn(present);
   // Release: its contents are visible to whoever finds it. Acquire, where that is another's: and
-  // its to us. A word, as it is a name's or these extras' address (ExtrasIn, IsName).
-  if (extras_.compare_exchange_strong(present, reinterpret_cast<uintptr_t>(fresh.get()), kRelease,
-                                      kAcquire)) {
+  // its to us.
+  if (context_.rarities.compare_exchange_strong(present, TaskRarities::Extras(fresh.get()),
+                                                kRelease, kAcquire)) {
     return *fresh.release();
   }
   return *ExtrasIn(present);
@@ -208,39 +190,40 @@ void TaskState::RemoveGroup(TaskLink& group) noexcept {
 }
 
 std::string TaskState::cancel_reason() const {
-  TaskExtras* const extras = ExtrasIn(extras_.load(kAcquire));
+  TaskExtras* const extras = ExtrasIn(context_.rarities.load(kAcquire));
   if (extras == nullptr) return "";
   SpinLockHolder hold(extras->lock);
   return extras->cancel_reason;
 }
 
-WorkItem* TaskState::TakeWaiters(WorkItem& now) noexcept {
+uintptr_t TaskState::TakeWaiters(uintptr_t now) noexcept {
   for (int round = 0;; ++round) {
-    WorkItem* head = waiters_.load(kRelaxed);
-    if (head == &kDone) return head;
+    uintptr_t waiters = waiters_.load(kRelaxed);
+    if ((waiters & kDone) != 0) return waiters;
     // Release: the result is visible to whoever sees done. Acquire: the waiters' contents are
     // visible here.
-    if (head != &kLocked && waiters_.compare_exchange_weak(head, &now, kAcqRel, kRelaxed)) {
-      return head;
+    if (waiters != kLocked && waiters_.compare_exchange_weak(waiters, now, kAcqRel, kRelaxed)) {
+      return waiters;
     }
     SpinWait(round);
   }
 }
 
 bool TaskState::RemoveWaiter(WorkItem& waiter) noexcept {
-  WorkItem* head = TakeWaiters(kLocked);
-  if (head == &kDone) return false;
+  const uintptr_t waiters = TakeWaiters(kLocked);
+  if ((waiters & kDone) != 0) return false;
+  WorkItem* head = ListIn(waiters);
   WorkItem** link = &head;
   while (*link != nullptr && *link != &waiter) link = &(*link)->next;
   const bool found = *link != nullptr;
   if (found) *link = waiter.next;
   // Release: what was added before is visible to whoever takes the list.
-  waiters_.store(head, kRelease);
+  waiters_.store(WordOf(head), kRelease);
   return found;
 }
 
-void TaskState::MarkDone() noexcept {
-  WorkItem* waiter = TakeWaiters(kDone);
+void TaskState::MarkDone(TaskObserver::Ending ending) noexcept {
+  WorkItem* waiter = ListIn(TakeWaiters(DoneWith(ending)));
   WorkItem* oldest = nullptr;
   while (waiter != nullptr) {
     WorkItem* next = waiter->next;
@@ -269,13 +252,13 @@ bool TaskState::Cancel(absl::string_view reason) noexcept {
 
 bool TaskState::AddWaiter(WorkItem& waiter) noexcept {
   for (int round = 0;; ++round) {
-    WorkItem* head = waiters_.load(kAcquire);  // acquire: done, and then the result, may be seen
-    if (head == &kDone) return false;
-    waiter.next = head;
-    // Release: Finish sees the waiter's contents, and through it those of the others: a chain of
-    // read-modify-writes carries them on.
-    if (head != &kLocked && waiters_.compare_exchange_weak(head, &waiter, kRelease, kRelaxed)) {
-      return true;
+    uintptr_t waiters = waiters_.load(kAcquire);  // acquire: done, and then the result, may be seen
+    if ((waiters & kDone) != 0) return false;
+    if (waiters != kLocked) {
+      waiter.next = ListIn(waiters);
+      // Release: Finish sees the waiter's contents, and through it those of the others: a chain of
+      // read-modify-writes carries them on.
+      if (waiters_.compare_exchange_weak(waiters, WordOf(&waiter), kRelease, kRelaxed)) return true;
     }
     SpinWait(round);
   }

@@ -49,8 +49,7 @@ struct alignas(8) TaskName {
 
 namespace internal {
 
-// What few tasks have.
-struct TaskExtras {
+struct TaskExtras : TaskExtrasBase {
   std::string name;
   SpinLock lock;  // guards what follows
   std::string cancel_reason;
@@ -79,14 +78,18 @@ class TaskState : public WorkItem, public TaskLink {
   static void* operator new(size_t size) { return AllocateFrame(size); }
   static void operator delete(void* state, size_t size) noexcept { FreeFrame(state, size); }
 
-  void Ref() noexcept { references_.fetch_add(1, kRelaxed); }
+  void Ref() noexcept { references_.fetch_add(kReference, kRelaxed); }
   // Acquire and release: whoever deletes sees what the others did.
   void Unref() noexcept {
     // The last reference needs no locked instruction: nobody else can make another.
-    if (references_.load(kAcquire) == 1 || references_.fetch_sub(1, kAcqRel) == 1) Destroy();
+    if (references_.load(kAcquire) < 2 * kReference ||
+        references_.fetch_sub(kReference, kAcqRel) < 2 * kReference) {
+      Destroy();
+    }
   }
 
-  // Where the task will run, and who owns it: `group`, or null for the executor itself. Then Start.
+  // Where the task will run, and who owns it: `group`, of which it was made a child, or null for
+  // the executor itself. Then Start.
   void Adopt(Executor& executor, TaskGroup* group, const TaskLocalNode* locals) noexcept;
   // Queues the task, or, `eager` and on a thread of its executor, runs it up to its first wait.
   void Start(bool eager) noexcept;
@@ -98,17 +101,18 @@ class TaskState : public WorkItem, public TaskLink {
   // what this thread would run next and may run here. Then it is the caller's to call. (This and
   // RunCalled are in line with the await in join_handle.cc.)
   [[nodiscard]] inline bool TakeIfNext(const PromiseBase& awaiter) noexcept;
-  // Then: runs it up to its first wait. True if it has ended. Else the awaiter must be suspended,
-  // as after Call. `join` is of the awaiter. `sole`: only who awaits it has a handle, which nobody
-  // uses meanwhile.
-  [[nodiscard]] inline bool RunCalled(PromiseBase& awaiter, CalledJoin& join, bool sole) noexcept;
+  // Then: runs `coroutine`, which is its, up to its first wait. True if it has ended. Else the
+  // awaiter must be suspended, as after Call. `join` is of the awaiter. `sole`: only who awaits it
+  // has a handle, which nobody uses meanwhile.
+  [[nodiscard]] inline bool RunCalled(PromiseBase& coroutine, PromiseBase& awaiter,
+                                      CalledJoin& join, bool sole) noexcept;
 
   // Instead of Start: the task is done at once and never ran, with `status` if its type can carry
   // it.
   void Reject(absl::Status status) noexcept;
 
   // Acquire: the result is visible once this is true.
-  bool done() const noexcept { return waiters_.load(kAcquire) == &kDone; }
+  bool done() const noexcept { return (waiters_.load(kAcquire) & kDone) != 0; }
 
   // Asks the task to end. False when it was asked before or is done.
   bool Cancel(absl::string_view reason = {}) noexcept;
@@ -116,10 +120,10 @@ class TaskState : public WorkItem, public TaskLink {
   // The first reason that was given, or empty.
   std::string cancel_reason() const;
   // Valid once done.
-  bool ended_cancelled() const noexcept { return ending_ == TaskObserver::Ending::kCancelled; }
-  bool ended_badly() const noexcept { return ending_ != TaskObserver::Ending::kOk; }
-  // Somebody has seen how it ended.
-  void MarkRetrieved() noexcept { retrieved_.store(true, kRelaxed); }
+  bool ended_cancelled() const noexcept { return ending() == TaskObserver::Ending::kCancelled; }
+  bool ended_badly() const noexcept { return ending() != TaskObserver::Ending::kOk; }
+  // Somebody has seen how it ended. Once done. Release: others may learn from this that it is done.
+  void MarkRetrieved() noexcept { waiters_.store(waiters_.load(kRelaxed) | kRetrieved, kRelease); }
 
   // Runs `waiter` when the task is done, on the thread that ends it; it must be brief. False when
   // it is done already.
@@ -130,21 +134,22 @@ class TaskState : public WorkItem, public TaskLink {
 
   uint64_t id() const noexcept { return id_; }
   absl::string_view name() const noexcept {
-    const uintptr_t extras = extras_.load(kAcquire);
-    if (IsName(extras)) return NameIn(extras);
-    return extras == 0 ? absl::string_view() : absl::string_view(ExtrasIn(extras)->name);
+    const TaskRarities::Word word = context_.rarities.load(kAcquire);
+    if (const char* const lasting = NameIn(word)) return lasting;
+    const TaskExtras* const extras = ExtrasIn(word);
+    return extras == nullptr ? absl::string_view() : absl::string_view(extras->name);
   }
   // Before it starts.
   void set_name(absl::string_view name) {
     if (!name.empty()) extras().name = std::string(name);
   }
   void set_name(const TaskName& name) noexcept {
-    extras_.store(reinterpret_cast<uintptr_t>(&name) | kNameTag, kRelaxed);
+    context_.rarities.store(TaskRarities::Name(&name), kRelaxed);
   }
   const TaskContext& context() const noexcept { return context_; }
 
-  // The coroutine itself, until it ends; valid on the thread that runs it. Null when done.
-  const PromiseBase* coroutine() const noexcept { return promise_; }
+  // The coroutine itself, until it has a result; valid on the thread that runs it. Else null.
+  virtual const PromiseBase* coroutine() const noexcept = 0;
   bool started() const noexcept { return run == &RunDone; }
 
   // The task's own thread: a group that it opens, until it closes it.
@@ -153,7 +158,7 @@ class TaskState : public WorkItem, public TaskLink {
   // Calls `visit(link)` for each, oldest first, under a lock. Any thread.
   template <class Visit>
   void ForEachGroup(Visit visit) {
-    TaskExtras* const extras = ExtrasIn(extras_.load(kAcquire));
+    TaskExtras* const extras = ExtrasIn(context_.rarities.load(kAcquire));
     if (extras == nullptr) return;
     SpinLockHolder hold(extras->lock);
     for (TaskLink* l = extras->groups.next_task; l != &extras->groups; l = l->next_task) visit(*l);
@@ -165,26 +170,37 @@ class TaskState : public WorkItem, public TaskLink {
   virtual std::exception_ptr exception() const = 0;
 
  protected:
-  // (`id` is made before the object is begun, so that this writes each of its fields once.)
-  explicit TaskState(PromiseBase& promise, uint64_t id = NextTaskId()) noexcept
-      : TaskState(&RunStart, id) {
-    Take(promise);
-  }
-  // One whose coroutine is made when it starts: `start`, which is run in place of that, calls
-  // StartWith. It has no handle, so nobody calls it as a Task.
+  // `start` is run when it starts: unless EndsUnrun, it gives StartWith the coroutine. (`id` is
+  // made before the object is begun, so that this writes each of its fields once.)
   explicit TaskState(RunFunction start, uint64_t id = NextTaskId()) noexcept
       : WorkItem(start, Unlinked()), id_(id) {
     context_.stop = &stop_;
     context_.task = this;
   }
+  // The coroutine is gone.
   virtual ~TaskState() {
-    if (promise_ != nullptr || context_.locals != nullptr || extras_.load(kRelaxed) != 0)
-        [[unlikely]]
+    if (context_.rarities.load(kRelaxed) != 0) [[unlikely]]
       DropRest();
   }
 
-  // Takes the coroutine, and runs it up to its first wait.
-  void StartWith(PromiseBase& coroutine) noexcept;
+  // Makes it the task's coroutine.
+  void Take(PromiseBase& coroutine) noexcept {
+    coroutine.context = &context_;
+    coroutine.continuation = this;
+  }
+  // Runs it up to its first wait.
+  void StartWith(PromiseBase& coroutine) noexcept {
+    run = &RunDone;
+    ResumeTask(coroutine);
+  }
+  // True, and the task is done and may be gone, where it was cancelled before it has begun and can
+  // say so.
+  [[nodiscard]] bool EndsUnrun() noexcept { return stop_.stop_requested() && EndUnrun(); }
+
+  // Destroys the coroutine, which has not run; it has none from then on.
+  virtual void DropCoroutine() noexcept = 0;
+  // The list of the group that it was made a child of.
+  virtual TaskRegistry* siblings() noexcept { return nullptr; }
 
   // Ends a task without running it, with `status`; false if its type cannot carry one.
   virtual bool SetStatusResult(absl::Status status) = 0;
@@ -195,33 +211,41 @@ class TaskState : public WorkItem, public TaskLink {
   bool cancel_arrived() const noexcept { return stop_.stop_requested_here(); }
 
  private:
-  // Adopt, by `group`, or by the executor.
-  inline void AdoptAs(bool own, Executor& executor, TaskGroup* group,
+  // In whose list it is, in the lowest bits of references_.
+  enum Owner : uint32_t {
+    kExecutor = 0,     // in its list of those that came from elsewhere
+    kOwnExecutor = 1,  // begun on a thread of the executor
+    kGroup = 2,
+    kOwnerBits = 3,
+  };
+  static constexpr uint32_t kReference = 4;
+
+  // Adopt, by `group` where that is the owner.
+  inline void AdoptAs(Owner owner, Executor& executor, TaskGroup* group,
                       const TaskLocalNode* locals) noexcept;
+  Owner owner() const noexcept {
+    return static_cast<Owner>(references_.load(kRelaxed) & kOwnerBits);
+  }
   // Start of one that is not eager, on a thread of `executor`.
   inline void ScheduleHere(Executor& executor) noexcept;
   // StartIn where there is more to do than mostly.
   void StartAtLength(const TaskContext& spawner) noexcept;
-  static void RunStart(WorkItem& item) noexcept;
   static void RunDone(WorkItem& item) noexcept;
-  void Take(PromiseBase& coroutine) noexcept {
-    promise_ = &coroutine;
-    coroutine.context = &context_;
-    coroutine.continuation = this;
-  }
+  bool EndUnrun() noexcept;
   void Finish() noexcept;
   // Finish of one that was called with `sole`: the same without a locked instruction, where it is
   // so that nobody else knows of the task.
   inline void FinishForSole() noexcept;
   // How it ended, before anybody hears of it.
-  void NoteEnding() noexcept {
-    ending_ = HowItEnded();
-    if (ending_ == TaskObserver::Ending::kCancelled) [[unlikely]]
+  TaskObserver::Ending NoteEnding() noexcept {
+    const TaskObserver::Ending ending = HowItEnded();
+    if (ending == TaskObserver::Ending::kCancelled) [[unlikely]]
       AppendReason();
     if (context_.executor->hooks().observer != nullptr) [[unlikely]]
-      TellOfEnding();
+      TellOfEnding(ending);
+    return ending;
   }
-  void TellOfEnding() noexcept;
+  void TellOfEnding(TaskObserver::Ending ending) noexcept;
   // Puts the reason of a cancel into the status that the task ends with.
   void AppendReason();
   // Tells of an error that nobody has seen and nobody can see any more.
@@ -231,47 +255,69 @@ class TaskState : public WorkItem, public TaskLink {
   void DropRest() noexcept;
   // Made when first needed. Any thread.
   TaskExtras& extras();
-  // What extras_ holds: nothing, extras, or no more than a TaskName, told apart by the lowest bit
-  // of the address, which is free as both are aligned. One word, as most tasks have neither.
-  static constexpr uintptr_t kNameTag = 1;
-  static bool IsName(uintptr_t extras) noexcept { return (extras & kNameTag) != 0; }
-  static const char* NameIn(uintptr_t extras) noexcept {
-    return reinterpret_cast<const TaskName*>(extras & ~kNameTag)->text;
+  // Before it starts. Takes over a reference.
+  void KeepLocals(const TaskLocalNode& locals);
+  static const char* NameIn(TaskRarities::Word word) noexcept {
+    const void* const name = TaskRarities::NameIn(word);
+    return name == nullptr ? nullptr : static_cast<const TaskName*>(name)->text;
   }
-  static TaskExtras* ExtrasIn(uintptr_t extras) noexcept {
-    return IsName(extras) ? nullptr : reinterpret_cast<TaskExtras*>(extras);
+  static TaskExtras* ExtrasIn(TaskRarities::Word word) noexcept {
+    return static_cast<TaskExtras*>(TaskRarities::ExtrasIn(word));
   }
   // Publishes the result and runs the waiters.
-  void MarkDone() noexcept;
+  void MarkDone(TaskObserver::Ending ending) noexcept;
 
-  // Their addresses, in waiters_, mean that the task is done, or that RemoveWaiter has the list.
-  static WorkItem kDone;
-  static WorkItem kLocked;
+  // What waiters_ is: the list of those who wait, kLocked while RemoveWaiter has that, or, once the
+  // task is done, kDone with how it ended, and kRetrieved once somebody has seen that. (A waiter's
+  // address has none of these bits.)
+  static constexpr uintptr_t kDone = 1;
+  static constexpr uintptr_t kLocked = 2;
+  static constexpr uintptr_t kRetrieved = 4;
+  static constexpr int kEndingShift = 3;
+  static constexpr uintptr_t DoneWith(TaskObserver::Ending ending) noexcept {
+    return kDone | static_cast<uintptr_t>(ending) << kEndingShift;
+  }
+  // Once done.
+  TaskObserver::Ending ending() const noexcept {
+    return static_cast<TaskObserver::Ending>(waiters_.load(kRelaxed) >> kEndingShift);
+  }
+  static WorkItem* ListIn(uintptr_t waiters) noexcept {
+    return reinterpret_cast<WorkItem*>(waiters);
+  }
+  static uintptr_t WordOf(WorkItem* list) noexcept { return reinterpret_cast<uintptr_t>(list); }
 
-  // Replaces the list by `now`, which is kDone or kLocked; returns what it was.
-  WorkItem* TakeWaiters(WorkItem& now) noexcept;
+  // Replaces the list by `now`; returns what it was, or what says that it is done, and is left.
+  uintptr_t TakeWaiters(uintptr_t now) noexcept;
 
-  Atomic<uint32_t> references_{1};
-  bool own_ = false;  // begun on a thread of its executor
-  TaskObserver::Ending ending_ = TaskObserver::Ending::kOk;
-  Atomic<bool> retrieved_{false};
   TaskContext context_;
-  StopState stop_;
-  Atomic<WorkItem*> waiters_{nullptr};  // newest first
-  TaskRegistry* siblings_ = nullptr;    // in its group; null where it is the executor's
-  PromiseBase* promise_ = nullptr;      // the coroutine, until it ends
+  [[no_unique_address]] StopState stop_;  // ends with padding
+  Atomic<uint32_t> references_{kReference};
+  Atomic<uintptr_t> waiters_{0};  // newest first
   uint64_t id_;
-  Atomic<uintptr_t> extras_{0};
 };
 
 template <class T>
-class TaskStateOf final : public TaskState {
+class TaskStateOf : public TaskState {
  public:
-  explicit TaskStateOf(TaskPromise<T>& promise) noexcept : TaskState(promise) {
+  explicit TaskStateOf(TaskPromise<T>& promise) noexcept
+      : TaskState(&RunStart), result_(static_cast<PromiseBase*>(&promise)) {
+    Take(promise);
     promise.result = &result_;
+  }
+  ~TaskStateOf() override {
+    if (result_.pending() != nullptr) [[unlikely]]
+      DropCoroutine();
   }
 
   Result<T>& result() noexcept { return result_; }
+
+  const PromiseBase* coroutine() const noexcept override {
+    return static_cast<const PromiseBase*>(result_.pending());
+  }
+  // The same where it is known that it has not ended.
+  PromiseBase& known_coroutine() const noexcept {
+    return *static_cast<PromiseBase*>(result_.known_pending());
+  }
 
   absl::Status error() const override {
     if constexpr (kCarriesStatus<T>) {
@@ -284,6 +330,7 @@ class TaskStateOf final : public TaskState {
  protected:
   bool SetStatusResult(absl::Status status) override {
     if constexpr (kCarriesStatus<T>) {
+      DropCoroutine();  // one that has not run is where the result goes
       result_.Emplace(std::move(status));
       return true;
     } else {
@@ -302,9 +349,36 @@ class TaskStateOf final : public TaskState {
       return cancel_arrived() ? Ending::kCancelled : Ending::kOk;
     }
   }
+  void DropCoroutine() noexcept override {
+    if (void* const coroutine = result_.TakePending()) {
+      static_cast<PromiseBase*>(coroutine)->handle().destroy();
+    }
+  }
 
  private:
-  Result<T> result_;
+  static void RunStart(WorkItem& item) noexcept {
+    auto& self = static_cast<TaskStateOf&>(item);
+    if (!self.EndsUnrun()) [[likely]]
+      self.StartWith(self.known_coroutine());
+  }
+
+  Result<T> result_;  // pending: the coroutine, until it leaves its result
+};
+
+// There may be very many that wait for something to happen.
+static_assert(sizeof(TaskStateOf<absl::Status>) <= 120);
+
+// A group's.
+template <class T>
+class ChildStateOf final : public TaskStateOf<T> {
+ public:
+  ChildStateOf(TaskPromise<T>& promise, TaskRegistry& siblings) noexcept
+      : TaskStateOf<T>(promise), siblings_(siblings) {}
+
+ private:
+  TaskRegistry* siblings() noexcept override { return &siblings_; }
+
+  TaskRegistry& siblings_;
 };
 
 // A counted reference to a TaskState.

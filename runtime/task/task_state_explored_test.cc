@@ -20,6 +20,7 @@
 #include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_context.h"
+#include "plait/runtime/task/task_local.h"
 #include "plait/runtime/task/task_state.h"
 #include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
@@ -169,6 +170,41 @@ void ANameAndACancel() {
               Require(groups == 0, "there are none");
             }});
   executor.Run();
+}
+
+Task<std::unique_ptr<int>> LookAtLocals(const TaskLocalNode& expected) {
+  Require(TaskContext::Current()->locals() == &expected, "it has its task-locals");
+  co_return std::make_unique<int>(7);
+}
+
+// They move when there is a reason to keep as well.
+void TaskLocalsAndACancel() {
+  Later executor;
+  auto* const node = new TaskLocalValue<int>(nullptr, nullptr, 5);
+  TaskRef<State> state = MakeTaskState(LookAtLocals(*node), "");
+  {
+    const TaskLocals given(node);
+    StartSpawned(*state, {.executor = &executor, .context = &given});
+  }
+  UnrefLocals(node);
+  Parallel({[&] { executor.Run(); }, [&] { state->Cancel("a reason"); }});
+  RequireSeven(*state);
+}
+
+// One of them takes note of that, which is where the other may learn that it is done.
+void OneRetrievesItAndAnotherLooks() {
+  Later executor;
+  const TaskRef<State> state = Start(executor);
+  const auto retrieve = [&] {
+    if (!state->done()) return;
+    state->MarkRetrieved();
+    RequireSeven(*state);
+  };
+  Parallel({[&] { executor.Run(); }, retrieve,
+            [&] {
+              if (state->done()) RequireSeven(*state);
+            }});
+  Require(state->done() && !state->ended_badly(), "it has ended, and how is still known");
 }
 
 Task<int> Eight() { co_return 8; }
@@ -344,6 +380,8 @@ std::vector<Scenario> Scenarios() {
           {"all handles are dropped", AllHandlesAreDropped},
           {"two cancel and one asks why", TwoCancelAndOneAsksWhy},
           {"a name and a cancel", ANameAndACancel},
+          {"task-locals and a cancel", TaskLocalsAndACancel},
+          {"one retrieves it and another looks", OneRetrievesItAndAnotherLooks},
           {"the awaiter calls it and another waits", TheAwaiterCallsItAndAnotherWaits},
           {"the awaiter calls it and another looks", TheAwaiterCallsItAndAnotherLooks},
           {"the awaiter is stopped while its task looks", TheAwaiterIsStoppedWhileItsTaskLooks},
@@ -359,7 +397,8 @@ TEST(TaskStateExploredTest, EachIsToldOnceAndSeesTheResult) {
 }
 
 TEST(TaskStateExploredTest, WeakeningAMemoryOrderIsNoticed) {
-  ExpectMutantsKilled("runtime/task/task_state.", Shorter(Scenarios(), 1), 15);
+  ExpectMutantsKilled("runtime/task/task_state.", Shorter(Scenarios(), 1), 16);
+  ExpectMutantsKilled("runtime/task/task_context.h", Shorter(Scenarios(), 1), 1);
   ExpectMutantsKilled("runtime/task/join_handle.cc", Shorter(Scenarios(), 1), 1);
 }
 
