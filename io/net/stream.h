@@ -59,6 +59,7 @@
 #include "plait/io/net/stream_write.h"
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/task/async_generator.h"
+#include "plait/runtime/task/or_returnable.h"
 #include "plait/runtime/task/task.h"
 
 namespace plait {
@@ -91,7 +92,7 @@ class [[nodiscard]] ExactBytesRead final : public StreamReadInto {
 };
 
 template <class Awaiter>
-class [[nodiscard]] StreamReadAwaitable {
+class [[nodiscard]] StreamReadAwaitable : public OrReturnable<StreamReadAwaitable<Awaiter>> {
  public:
   StreamReadAwaitable(StreamRef state, absl::Span<char> into, size_t least) noexcept
       : state_(std::move(state)), into_(into), least_(least) {}
@@ -104,7 +105,7 @@ class [[nodiscard]] StreamReadAwaitable {
   size_t least_;
 };
 
-class [[nodiscard]] StreamWriteAwaitable {
+class [[nodiscard]] StreamWriteAwaitable : public OrReturnable<StreamWriteAwaitable> {
  public:
   StreamWriteAwaitable(StreamRef state, absl::Span<const char> data) noexcept
       : state_(std::move(state)), data_(data) {}
@@ -120,7 +121,7 @@ class [[nodiscard]] StreamWriteAwaitable {
   absl::Span<const char> data_;
 };
 
-class [[nodiscard]] StreamFlushAwaitable {
+class [[nodiscard]] StreamFlushAwaitable : public OrReturnable<StreamFlushAwaitable> {
  public:
   explicit StreamFlushAwaitable(StreamRef state) noexcept : state_(std::move(state)) {}
   StreamWrite operator co_await() && noexcept {

@@ -19,6 +19,7 @@
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/home_wait.h"
+#include "plait/runtime/task/or_returnable.h"
 #include "plait/runtime/task/promise.h"
 
 namespace plait::internal {
@@ -165,7 +166,7 @@ inline size_t StreamRead::filled() const noexcept {
 
 // `kTells`: see StreamRead. A part of the type, as a frame has one of these for each await.
 template <bool kTells>
-class [[nodiscard]] StreamFillAwaitable {
+class [[nodiscard]] StreamFillAwaitable : public OrReturnable<StreamFillAwaitable<kTells>> {
  public:
   explicit StreamFillAwaitable(StreamRef state) noexcept : state_(std::move(state)) {}
   StreamFill operator co_await() && noexcept { return StreamFill(std::move(state_), kTells); }

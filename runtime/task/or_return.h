@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "plait/runtime/core/awaitable.h"
+#include "plait/runtime/task/or_returnable.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/result.h"
 #include "plait/runtime/task/status_traits.h"
@@ -76,7 +77,7 @@ concept TellsFailure = requires(const W& w) {
 };
 
 // Not movable: it is made where it is awaited.
-template <Awaitable A>
+template <class A>
 class [[nodiscard]] OrReturnAwaiter : private ResultCheck {
   using Inner = AwaiterOf<A>;
   using R = std::remove_cvref_t<AwaitResult<A>>;
@@ -193,6 +194,10 @@ class [[nodiscard]] OrReturnAwaiter : private ResultCheck {
   [[no_unique_address]] std::conditional_t<TellsFailure<Inner>, Unit, Result<R>> result_;
 };
 
+// An rvalue of an OrReturnable.
+template <class A>
+concept AwaitsOrReturn = !std::is_reference_v<A> && std::derived_from<A, OrReturnable<A>>;
+
 template <class A>
 concept AwaitableOfStatus = Awaitable<A> && kCarriesStatus<AwaitResult<A>>;
 
@@ -207,10 +212,13 @@ internal::OrReturnValue<absl::StatusOr<U>> OrReturn(absl::StatusOr<U> result) {
   return internal::OrReturnValue<absl::StatusOr<U>>(std::move(result));
 }
 
-// An lvalue awaitable (a JoinHandle, a Future) must outlive the co_await.
+// An lvalue awaitable (a JoinHandle, a Future) must outlive the co_await. What this gives is to be
+// awaited in the same expression.
 template <internal::AwaitableOfStatus A>
-auto OrReturn(A&& awaitable) {
-  if constexpr (internal::ForeignAwaiter<internal::AwaiterOf<A>>) {
+[[nodiscard]] decltype(auto) OrReturn(A&& awaitable) {
+  if constexpr (internal::AwaitsOrReturn<A>) {
+    return static_cast<internal::OrReturnable<A>&&>(awaitable);
+  } else if constexpr (internal::ForeignAwaiter<internal::AwaiterOf<A>>) {
     using R = std::remove_cvref_t<AwaitResult<A>>;
     return internal::OrReturnAwaiter<Task<R>>(internal::AsTask(static_cast<A&&>(awaitable)));
   } else {

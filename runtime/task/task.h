@@ -29,6 +29,7 @@
 #include "plait/runtime/core/awaitable.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/task/foreign_await.h"
+#include "plait/runtime/task/or_returnable.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/result.h"
 #include "plait/runtime/task/status_traits.h"
@@ -205,7 +206,7 @@ class [[nodiscard]] TaskAwaiter {
 }  // namespace internal
 
 template <class T>
-class [[nodiscard]] Task {
+class [[nodiscard]] Task : public internal::OrReturnable<Task<T>> {
  public:
   using promise_type = internal::TaskPromise<T>;
   using ResultType = T;

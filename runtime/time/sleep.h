@@ -23,6 +23,7 @@
 #include "plait/runtime/core/timer.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/home_wait.h"
+#include "plait/runtime/task/or_returnable.h"
 #include "plait/runtime/task/promise.h"
 
 namespace plait {
@@ -54,7 +55,7 @@ class [[nodiscard]] SleepAwaiter : private HomeWait, private Timer {
   static void Fired(WorkItem& item) noexcept;
 };
 
-class [[nodiscard]] SleepAwaitable {
+class [[nodiscard]] SleepAwaitable : public OrReturnable<SleepAwaitable> {
  public:
   explicit SleepAwaitable(absl::Duration duration) noexcept;
   SleepAwaiter operator co_await() const noexcept { return SleepAwaiter(nanos_, false); }
@@ -63,7 +64,7 @@ class [[nodiscard]] SleepAwaitable {
   int64_t nanos_;
 };
 
-class [[nodiscard]] SleepUntilAwaitable {
+class [[nodiscard]] SleepUntilAwaitable : public OrReturnable<SleepUntilAwaitable> {
  public:
   explicit SleepUntilAwaitable(absl::Time time) noexcept;
   SleepAwaiter operator co_await() const noexcept { return SleepAwaiter(unix_nanos_, true); }
