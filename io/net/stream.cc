@@ -1,10 +1,7 @@
 #include "plait/io/net/stream.h"
 
-#include <optional>
-
-#include "absl/strings/str_cat.h"
+#include "plait/io/net/buffered_reads.h"
 #include "plait/runtime/core/check.h"
-#include "plait/runtime/task/or_return.h"
 
 namespace plait {
 
@@ -15,14 +12,6 @@ using internal::StreamWrite;
 
 Stream::Stream(io::OwnedDescriptor descriptor, const SocketAddress& peer)
     : state_(descriptor.valid() ? new StreamState(std::move(descriptor), peer) : nullptr) {}
-
-Task<absl::StatusOr<std::string>> Stream::NextLine(StreamRef state, size_t limit) {
-  // Also where it is closed, which this says.
-  std::optional<std::string> line = co_await OrReturn(internal::ReadStreamLine(state, limit));
-  if (line.has_value()) co_return *std::move(line);
-  co_return absl::OutOfRangeError(
-      absl::StrCat("read from ", state->Name(), ": there are no more lines"));
-}
 
 void Stream::Consume(size_t count) noexcept {
   PLAIT_CHECK(count <= buffered().size(), "consuming more bytes than were read ahead");

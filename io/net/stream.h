@@ -193,7 +193,7 @@ class Stream {
   // co_await: the next line, without the newline that ends it; the last may have none. Other bytes
   // are left alone, also '\r'. OutOfRange when there is no more; ResourceExhausted as above.
   Task<absl::StatusOr<std::string>> ReadLine(size_t limit = kDefaultLimit) {
-    return NextLine(state_, limit);
+    return internal::ReadStreamLine(state_, limit);
   }
 
   // All lines that are to come; an error is the last item.
@@ -282,7 +282,6 @@ class Stream {
   friend absl::StatusOr<Stream> internal::OpenStandardStream(int fd, bool input);
 
   explicit Stream(internal::StreamRef state) noexcept : state_(std::move(state)) {}
-  static Task<absl::StatusOr<std::string>> NextLine(internal::StreamRef state, size_t limit);
   static Task<absl::Status> ShutDownWriting(internal::StreamRef state);
   static Task<absl::Status> FlushAndClose(Stream stream);
 

@@ -4,7 +4,6 @@
 #define PLAIT_IO_NET_STREAM_READING_H_
 
 #include <cstddef>
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -19,13 +18,10 @@ Task<absl::StatusOr<std::string>> ReadStreamSome(StreamRef state, size_t most);
 Task<absl::StatusOr<std::string>> ReadStreamExactly(StreamRef state, size_t size);
 Task<absl::StatusOr<std::string>> ReadStreamUntil(StreamRef state, std::string delimiter,
                                                   size_t limit);
-// Nothing at the end.
-Task<absl::StatusOr<std::optional<std::string>>> ReadStreamLine(StreamRef state, size_t limit);
+// OutOfRange at the end.
+Task<absl::StatusOr<std::string>> ReadStreamLine(StreamRef state, size_t limit);
 Task<absl::StatusOr<std::string>> ReadStreamAll(StreamRef state, size_t limit);
 AsyncGenerator<absl::StatusOr<std::string>> StreamLines(StreamRef state, size_t limit);
-
-// FailedPrecondition: `what` was asked of a stream that is closed.
-absl::Status StreamIsClosed(absl::string_view what);
 
 }  // namespace plait::internal
 
