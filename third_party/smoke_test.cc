@@ -2,6 +2,7 @@
 
 #include <ares.h>
 #include <liburing.h>
+#include <openssl/ssl.h>
 #include <png.h>
 
 #include <cstdio>
@@ -74,6 +75,12 @@ TEST(ThirdParty, ProtobufLinks) {
 }
 
 TEST(ThirdParty, GrpcLinks) { EXPECT_FALSE(grpc::Version().empty()); }
+
+TEST(ThirdParty, OpensslLinks) {
+  SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
+  EXPECT_NE(context, nullptr);
+  SSL_CTX_free(context);
+}
 
 TEST(ThirdParty, LibjpegLinks) {
   jpeg_error_mgr errors;

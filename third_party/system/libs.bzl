@@ -98,6 +98,7 @@ LIBS = {
     "libjpeg_turbo": {"jpeg": ["libjpeg"]},
     "libpng": {"libpng": ["libpng"]},
     "liburing": {"liburing": ["liburing"]},
+    "openssl": {"crypto": ["libcrypto"], "ssl": ["libssl", "libcrypto"]},
 }
 
 # Repository -> package:target -> program.
