@@ -66,6 +66,9 @@ namespace plait {
 
 class File;
 class Stream;
+class TlsContext;
+class TlsStream;
+struct TlsOptions;
 
 namespace internal {
 
@@ -280,6 +283,8 @@ class Stream {
   friend Task<absl::StatusOr<int64_t>> SendFile(Stream& stream, const File& file, int64_t offset,
                                                 int64_t count);
   friend absl::StatusOr<Stream> internal::OpenStandardStream(int fd, bool input);
+  friend Task<absl::StatusOr<TlsStream>> StartTls(Stream stream, TlsContext context,
+                                                  std::string server_name, TlsOptions options);
 
   explicit Stream(internal::StreamRef state) noexcept : state_(std::move(state)) {}
   static Task<absl::Status> ShutDownWriting(internal::StreamRef state);

@@ -1,0 +1,421 @@
+// Handshakes that must not succeed, and peers that do not behave.
+//
+// Traps: a cancel that races completion (of a handshake); a buffer freed while the kernel owns it
+// (a handshake that is cut short).
+#include <openssl/ssl.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "plait/io/net/net_fixture.h"
+#include "plait/io/net/stream.h"
+#include "plait/io/net/stream_fixture.h"
+#include "plait/io/tls/start_tls.h"
+#include "plait/io/tls/tls_context.h"
+#include "plait/io/tls/tls_fixture.h"
+#include "plait/io/tls/tls_stream.h"
+#include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/sockets.h"
+
+namespace plait {
+namespace {
+
+using ::testing::HasSubstr;
+
+// How a handshake ended for both.
+struct Ended {
+  absl::Status client;
+  absl::Status server;
+};
+
+class TlsBadPeersTest : public NetTest {
+ protected:
+  // Of the two, a TLS 1.3 client learns of a refusal only by its first read, which is done too.
+  Ended Shake(TlsContext client, TlsContext server, std::string server_name = "localhost") {
+    FdPair pair = MakeTcpPair();
+    const auto connect = [&]() -> Task<absl::Status> {
+      TlsStream stream = co_await OrReturn(StartTls(MakeStream(pair.first), client, server_name));
+      const std::string end = co_await OrReturn(stream.ReadAll(100));
+      co_return co_await stream.Close();
+    };
+    const auto accept = [&]() -> Task<absl::Status> {
+      TlsStream stream = co_await OrReturn(StartTls(MakeStream(pair.second), server));
+      co_return co_await stream.Close();
+    };
+    Ended ended;
+    const auto body = [&]() -> Task<void> {
+      JoinHandle<absl::Status> accepting = Spawn(accept());
+      ended.client = co_await connect();
+      ended.server = co_await accepting;
+    };
+    RunTask(body);
+    return ended;
+  }
+  TlsContext ServerWith(const CertificateFiles& files) {
+    return Must(TlsContext::Server(
+        {.certificate_chain_file = files.certificate, .private_key_file = files.key}));
+  }
+  void ExpectRefused(const Ended& ended, absl::string_view why) {
+    EXPECT_TRUE(absl::IsUnauthenticated(ended.client)) << ended.client;
+    EXPECT_THAT(std::string(ended.client.message()), HasSubstr(std::string(why)));
+    EXPECT_THAT(std::string(ended.client.message()), HasSubstr("TLS handshake with"));
+    EXPECT_FALSE(ended.server.ok()) << "it is told";
+  }
+  // A connection of which the other end is a raw peer, that serves.
+  Task<absl::StatusOr<TlsStream>> ShakeWith(RawTlsPeer& peer, OwnedFd& end) {
+    JoinHandle<absl::Status> shaking = Spawn(peer.Handshake());
+    TlsStream stream = co_await OrReturn(StartTls(MakeStream(end), tls_.client, "localhost"));
+    co_await OrReturn(shaking);
+    co_return std::move(stream);
+  }
+
+  TestTls tls_;
+};
+
+INSTANTIATE_TEST_SUITE_P(AllReactors, TlsBadPeersTest, testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+TEST_P(TlsBadPeersTest, AGoodOneIsTaken) {
+  for (const char* name : {"localhost", "localhost.", "127.0.0.1"}) {
+    const Ended ended = Shake(tls_.client, tls_.server, name);
+    EXPECT_TRUE(ended.client.ok()) << name << ": " << ended.client;
+    EXPECT_TRUE(ended.server.ok()) << name << ": " << ended.server;
+  }
+}
+
+TEST_P(TlsBadPeersTest, ACertificateForAnotherHostIsRefused) {
+  ExpectRefused(Shake(tls_.client, tls_.server, "example.com"), "ostname mismatch");
+  ExpectRefused(Shake(tls_.client, tls_.server, "127.0.0.2"), "IP address mismatch");
+  // What counts is the alternative names, if there are none, too.
+  const CertificateFiles files =
+      tls_.authority.Issue("common", {.subject = "example.com", .names = ""});
+  ExpectRefused(Shake(tls_.client, ServerWith(files), "example.com"), "ostname mismatch");
+  const CertificateFiles wild =
+      tls_.authority.Issue("wild", {.names = "DNS:*.example.com,DNS:f*.example.org"});
+  EXPECT_TRUE(Shake(tls_.client, ServerWith(wild), "www.example.com").client.ok());
+  ExpectRefused(Shake(tls_.client, ServerWith(wild), "a.b.example.com"), "ostname mismatch");
+  ExpectRefused(Shake(tls_.client, ServerWith(wild), "foo.example.org"), "ostname mismatch");
+}
+
+TEST_P(TlsBadPeersTest, ACertificateOutsideItsTimeIsRefused) {
+  const CertificateFiles expired = tls_.authority.Issue(
+      "expired", {.valid_from = -absl::Hours(2), .valid_until = -absl::Hours(1)});
+  ExpectRefused(Shake(tls_.client, ServerWith(expired)), "has expired");
+  const CertificateFiles early =
+      tls_.authority.Issue("early", {.valid_from = absl::Hours(1), .valid_until = absl::Hours(2)});
+  ExpectRefused(Shake(tls_.client, ServerWith(early)), "not yet valid");
+}
+
+TEST_P(TlsBadPeersTest, ACertificateForWhichNobodyKnownVouchesIsRefused) {
+  const TlsContext self_signed = ServerWith(IssueSelfSigned(tls_.folder, "self"));
+  ExpectRefused(Shake(tls_.client, self_signed), "self");
+  TestAuthority stranger(tls_.folder, "stranger");
+  ExpectRefused(Shake(tls_.client, ServerWith(stranger.Issue("strange"))), "issuer certificate");
+  // As nobody here is known to the system.
+  ExpectRefused(Shake(Must(TlsContext::Client()), tls_.server), "issuer certificate");
+  // One that does not verify takes it, and need not know whom it wants.
+  const TlsContext careless = Must(TlsContext::Client({.verify = false}));
+  EXPECT_TRUE(Shake(careless, self_signed, "").client.ok());
+}
+
+TEST_P(TlsBadPeersTest, AClientHasToSayWhomItWants) {
+  for (const char* name : {"", "."}) {
+    const Ended ended = Shake(tls_.client, tls_.server, name);
+    EXPECT_TRUE(absl::IsInvalidArgument(ended.client)) << ended.client;
+    EXPECT_TRUE(absl::IsUnavailable(ended.server)) << ended.server;
+  }
+  const Ended ended = Shake(tls_.client, tls_.server, std::string("local\0host", 10));
+  EXPECT_TRUE(absl::IsInvalidArgument(ended.client)) << ended.client;
+}
+
+TEST_P(TlsBadPeersTest, AClientThatHasToShowACertificateLearnsThatItsOwnIsRefused) {
+  TlsServerOptions options{.certificate_chain_file = tls_.files.certificate,
+                           .private_key_file = tls_.files.key,
+                           .verify_clients = true,
+                           .ca_file = tls_.authority.file()};
+  const TlsContext server = Must(TlsContext::Server(options));
+  Ended ended = Shake(tls_.client, server);
+  EXPECT_TRUE(absl::IsUnauthenticated(ended.server)) << ended.server;
+  EXPECT_TRUE(absl::IsUnauthenticated(ended.client)) << ended.client;
+  const CertificateFiles files = IssueSelfSigned(tls_.folder, "somebody");
+  const TlsContext client = Must(TlsContext::Client({.ca_file = tls_.authority.file(),
+                                                     .certificate_chain_file = files.certificate,
+                                                     .private_key_file = files.key}));
+  ended = Shake(client, server);
+  EXPECT_TRUE(absl::IsUnauthenticated(ended.server)) << ended.server;
+  EXPECT_TRUE(absl::IsUnauthenticated(ended.client)) << ended.client;
+}
+
+TEST_P(TlsBadPeersTest, PeersWithoutACommonProtocolPart) {
+  TlsServerOptions serves{.certificate_chain_file = tls_.files.certificate,
+                          .private_key_file = tls_.files.key,
+                          .alpn = {"h2"}};
+  TlsClientOptions asks{.ca_file = tls_.authority.file(), .alpn = {"http/1.1"}};
+  Ended ended = Shake(Must(TlsContext::Client(asks)), Must(TlsContext::Server(serves)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(ended.client)) << ended.client;
+  EXPECT_TRUE(absl::IsFailedPrecondition(ended.server)) << ended.server;
+  EXPECT_THAT(std::string(ended.client.message()), HasSubstr("application protocol"));
+  // Who names none is served, and so is who asks one that knows of none.
+  EXPECT_TRUE(Shake(tls_.client, Must(TlsContext::Server(serves))).client.ok());
+  EXPECT_TRUE(Shake(Must(TlsContext::Client(asks)), tls_.server).client.ok());
+}
+
+TEST_P(TlsBadPeersTest, OldVersionsAreRefused) {
+  const auto shake = [&](int most_version, TlsVersion least) {
+    const TlsContext client =
+        Must(TlsContext::Client({.ca_file = tls_.authority.file(), .least_version = least}));
+    const auto body = [&]() -> Task<absl::Status> {
+      FdPair pair = MakeTcpPair();
+      RawTlsPeer peer(MakeStream(pair.second), &tls_.files, most_version);
+      JoinHandle<absl::Status> shaking = Spawn(peer.Handshake());
+      absl::StatusOr<TlsStream> stream =
+          co_await StartTls(MakeStream(pair.first), client, "localhost");
+      const absl::Status shaken = co_await shaking;
+      EXPECT_EQ(shaken.ok(), stream.ok()) << shaken;
+      if (stream.ok()) {
+        EXPECT_EQ(stream->version(), "TLSv1.2");
+      }
+      co_return stream.status();
+    };
+    return RunTask(body);
+  };
+  absl::Status shaken = shake(TLS1_1_VERSION, TlsVersion::k12);
+  EXPECT_TRUE(absl::IsFailedPrecondition(shaken)) << shaken;
+  shaken = shake(TLS1_2_VERSION, TlsVersion::k13);
+  EXPECT_TRUE(absl::IsFailedPrecondition(shaken)) << shaken;
+  shaken = shake(TLS1_2_VERSION, TlsVersion::k12);
+  EXPECT_TRUE(shaken.ok()) << shaken;
+}
+
+// What the test's own end does to a handshake that has begun; how it ends at the other side.
+class TlsRudePeersTest : public TlsBadPeersTest {
+ protected:
+  template <class Rude>
+  absl::Status ShakeWith(bool serves, Rude rude) {
+    const int before = OpenSockets();
+    const auto body = [&]() -> Task<absl::Status> {
+      FdPair pair = MakeTcpPair();
+      const auto shake = [&]() -> Task<absl::Status> {
+        const absl::StatusOr<TlsStream> stream = co_await StartTls(
+            MakeStream(pair.first), serves ? tls_.server : tls_.client, "localhost");
+        co_return stream.status();
+      };
+      JoinHandle<absl::Status> shaking = Spawn(shake(), {.eager = true});
+      co_await Yield();
+      rude(pair.second, shaking);
+      co_return co_await shaking;
+    };
+    absl::Status status = RunTask(body);
+    EXPECT_EQ(OpenSockets(), before);
+    return status;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(AllReactors, TlsRudePeersTest, testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+using Handle = JoinHandle<absl::Status>;
+
+TEST_P(TlsRudePeersTest, GarbageIsNoHandshake) {
+  for (const bool serves : {true, false}) {
+    const absl::Status status = ShakeWith(
+        serves, [](OwnedFd& end, Handle&) { WriteAll(end.get(), "GET / HTTP/1.1\r\n\r\n"); });
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("127.0.0.1:"));
+  }
+}
+
+TEST_P(TlsRudePeersTest, APeerThatGoesAwayIsUnavailable) {
+  for (const bool serves : {true, false}) {
+    absl::Status status = ShakeWith(serves, [](OwnedFd& end, Handle&) { end.Reset(); });
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    status = ShakeWith(serves, [](OwnedFd& end, Handle&) { CloseWithReset(std::move(end)); });
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("TLS handshake with"));
+  }
+}
+
+TEST_P(TlsRudePeersTest, APeerThatNeverAnswersIsWaitedForSoLongAndNoLonger) {
+  for (const bool serves : {true, false}) {
+    const absl::Duration before = clock().elapsed();
+    const absl::Status status = ShakeWith(serves, [](OwnedFd&, Handle&) {});
+    EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+    EXPECT_EQ(clock().elapsed() - before, absl::Seconds(60));
+  }
+}
+
+TEST_P(TlsRudePeersTest, ACancelEndsAHandshake) {
+  for (const bool serves : {true, false}) {
+    const absl::Status status =
+        ShakeWith(serves, [](OwnedFd&, Handle& shaking) { shaking.Cancel(); });
+    EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  }
+}
+
+// --- after the handshake ---
+
+TEST_P(TlsBadPeersTest, AConnectionThatIsCutIsNoEnd) {
+  const auto body = [&]() -> Task<absl::Status> {
+    FdPair pair = MakeTcpPair();
+    RawTlsPeer peer(MakeStream(pair.second), &tls_.files);
+    TlsStream stream = co_await OrReturn(ShakeWith(peer, pair.first));
+    co_await OrReturn(peer.Write("half a li"));
+    co_await OrReturn(peer.stream().ShutdownWrite());
+    const std::string half = co_await OrReturn(stream.Read(100));
+    EXPECT_EQ(half, "half a li") << "what has come is given";
+    for (int i = 0; i < 2; ++i) {
+      const absl::StatusOr<std::string> end = co_await stream.Read(100);
+      EXPECT_TRUE(absl::IsDataLoss(end.status())) << end.status();
+      const absl::StatusOr<std::string> line = co_await stream.ReadLine();
+      EXPECT_TRUE(absl::IsDataLoss(line.status())) << line.status();
+    }
+    co_await OrReturn(stream.Write("still here"));
+    const std::string answer = co_await OrReturn(peer.Read());
+    EXPECT_EQ(answer, "still here");
+    co_return co_await stream.Close();
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_P(TlsBadPeersTest, WhatWasChangedOnItsWayIsDataLossAndThePeerIsTold) {
+  const auto body = [&]() -> Task<absl::Status> {
+    FdPair pair = MakeTcpPair();
+    RawTlsPeer peer(MakeStream(pair.second), &tls_.files);
+    TlsStream stream = co_await OrReturn(ShakeWith(peer, pair.first));
+    co_await OrReturn(peer.Write("good"));
+    SSL_write(peer.ssl(), "bad", 3);
+    std::string record = peer.TakeOutput();
+    record.back() = static_cast<char>(record.back() ^ 1);
+    co_await OrReturn(peer.stream().Write(record));
+    const std::string good = co_await OrReturn(stream.ReadExactly(4));
+    EXPECT_EQ(good, "good");
+    for (int i = 0; i < 2; ++i) {
+      const absl::StatusOr<std::string> bad = co_await stream.Read(100);
+      EXPECT_TRUE(absl::IsDataLoss(bad.status())) << bad.status();
+    }
+    const absl::Status written = co_await stream.Write("x");
+    EXPECT_FALSE(written.ok());
+    const absl::StatusOr<std::string> told = co_await peer.Read();
+    EXPECT_THAT(told.status().ToString(), HasSubstr("bad record mac"));
+    const absl::Status closed = co_await stream.Close();
+    EXPECT_FALSE(closed.ok()) << "not all that was to be said was";
+    co_return absl::OkStatus();
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_P(TlsBadPeersTest, RenegotiationIsRefusedAndTheConnectionGoesOn) {
+  const auto body = [&]() -> Task<absl::Status> {
+    FdPair pair = MakeTcpPair();
+    RawTlsPeer peer(MakeStream(pair.second), nullptr, TLS1_2_VERSION);
+    JoinHandle<absl::Status> shaking = Spawn(peer.Handshake());
+    TlsStream stream = co_await OrReturn(StartTls(MakeStream(pair.first), tls_.server));
+    co_await OrReturn(shaking);
+    EXPECT_EQ(SSL_renegotiate(peer.ssl()), 1);
+    static_cast<void>(SSL_do_handshake(peer.ssl()));
+    co_await OrReturn(peer.Send());
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(stream.ReadLine(), {.eager = true});
+    // It is told at once, though nobody writes.
+    const absl::StatusOr<std::string> told = co_await peer.Read();
+    EXPECT_THAT(told.status().ToString(), HasSubstr("no renegotiation"));
+    co_return absl::OkStatus();
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+// A client that only writes has the server's tickets lying unread when it closes: a system that
+// sees that resets the connection, and drops what is on its way.
+TEST_P(TlsBadPeersTest, WhatWasWrittenBeforeACloseArrivesThoughNothingWasRead) {
+  const std::string text = Pattern(1'000'000);
+  const auto body = [&]() -> Task<absl::Status> {
+    FdPair pair = MakeTcpPair();
+    RawTlsPeer peer(MakeStream(pair.second), &tls_.files);
+    TlsStream stream = co_await OrReturn(ShakeWith(peer, pair.first));
+    JoinHandle<absl::Status> writing = Spawn(stream.Write(text), {.eager = true});
+    std::string all;
+    while (all.size() < 500'000) all += co_await OrReturn(peer.Read(100'000));
+    while (!writing.done()) all += co_await OrReturn(peer.Read(100'000));
+    co_await OrReturn(writing);
+    JoinHandle<absl::Status> closing = Spawn(stream.Close(), {.eager = true});
+    for (;;) {
+      const std::string some = co_await OrReturn(peer.Read(100'000));
+      if (some.empty()) break;
+      all += some;
+    }
+    EXPECT_TRUE(all == text) << all.size() << " bytes";
+    co_return co_await closing;
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+// The library does not write while it is in the middle of a message of its own, and a read that was
+// cancelled has left it there: the write then receives by itself.
+TEST_P(TlsBadPeersTest, AWriteGetsTheRestOfAMessageThatACancelledReadHasBegun) {
+  std::string names = "DNS:localhost";
+  for (int i = 0; i < 60; ++i) absl::StrAppend(&names, ",DNS:host", i, ".example.com");
+  const CertificateFiles large = tls_.authority.Issue("large", {.names = names});
+  const TlsContext client = Must(TlsContext::Client({.ca_file = tls_.authority.file(),
+                                                     .certificate_chain_file = large.certificate,
+                                                     .private_key_file = large.key}));
+  const auto body = [&]() -> Task<absl::Status> {
+    FdPair pair = MakeTcpPair();
+    RawTlsPeer peer(MakeStream(pair.second), &tls_.files);
+    // So that a ticket, in which the client's certificate is, has several records.
+    SSL_set_verify(peer.ssl(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+    SSL_set_max_send_fragment(peer.ssl(), 512);
+    const auto shake = [&]() -> Task<absl::StatusOr<TlsStream>> {
+      return StartTls(MakeStream(pair.first), client, "localhost");
+    };
+    JoinHandle<absl::StatusOr<TlsStream>> starting = Spawn(shake(), {.eager = true});
+    // By hand: what it says last, the tickets, is kept.
+    std::string tickets;
+    for (;;) {
+      const int result = SSL_do_handshake(peer.ssl());
+      if (result > 0) tickets = peer.TakeOutput();
+      if (result > 0) break;
+      co_await OrReturn(peer.Send());
+      const size_t more = co_await OrReturn(peer.stream().ReadMore());
+      EXPECT_GT(more, 0u);
+      if (more == 0) break;
+      BIO_write(SSL_get_rbio(peer.ssl()), peer.stream().buffered().data(),
+                static_cast<int>(peer.stream().buffered().size()));
+      peer.stream().Consume(peer.stream().buffered().size());
+    }
+    TlsStream stream = co_await OrReturn(starting);
+    EXPECT_GT(tickets.size(), 1500u);
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(stream.ReadLine(), {.eager = true});
+    co_await OrReturn(peer.stream().Write(tickets.substr(0, 700)));
+    co_await OrReturn(Sleep(absl::Milliseconds(1)));  // until there is nothing else to do
+    reading.Cancel();
+    const absl::StatusOr<std::string> read = co_await reading;
+    EXPECT_TRUE(absl::IsCancelled(read.status())) << read.status();
+    JoinHandle<absl::Status> writing = Spawn(stream.Write("hello"), {.eager = true});
+    co_await OrReturn(Sleep(absl::Milliseconds(1)));
+    EXPECT_FALSE(writing.done()) << "this tests something";
+    co_await OrReturn(peer.stream().Write(absl::string_view(tickets).substr(700)));
+    co_await OrReturn(writing);
+    const std::string hello = co_await OrReturn(peer.Read());
+    EXPECT_EQ(hello, "hello");
+    co_return co_await stream.Close();
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+}  // namespace
+}  // namespace plait
