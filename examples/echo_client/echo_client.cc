@@ -1,5 +1,5 @@
 // echo_client: says something to echo_server and prints what comes back; with --load it measures
-// how many messages a second the server answers, and how long they take.
+// how many messages a second the server answers, and how long they take. With --ca it speaks TLS.
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -18,6 +18,7 @@
 #include "plait/examples/support/flags.h"
 #include "plait/examples/support/runtime_flags.h"
 #include "plait/io/net/net.h"
+#include "plait/io/tls/tls.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/run.h"
 
@@ -26,11 +27,10 @@ namespace {
 using examples::Console;
 using plait::OrReturn;
 
-plait::Task<absl::Status> Say(std::string target, std::string message, absl::Duration timeout,
-                              Console& console) {
-  plait::ConnectOptions connect;
-  connect.timeout = timeout;
-  plait::Stream stream = co_await OrReturn(plait::Connect(target, connect));
+// S: a Stream or a TlsStream.
+template <class S>
+plait::Task<absl::Status> SayOn(S stream, std::string message, absl::Duration timeout,
+                                Console& console) {
   co_await OrReturn(stream.Write(message));
   co_await OrReturn(stream.ShutdownWrite());
   const std::string answer =
@@ -39,6 +39,25 @@ plait::Task<absl::Status> Say(std::string target, std::string message, absl::Dur
   if (answer == message) co_return absl::OkStatus();
   co_return absl::DataLossError(
       absl::StrCat("of ", message.size(), " bytes ", answer.size(), " came back"));
+}
+
+// `ca`: the file of who vouches for the server; empty: not over TLS.
+plait::Task<absl::Status> Say(std::string target, std::string ca, std::string message,
+                              absl::Duration timeout, Console& console) {
+  plait::ConnectOptions connect;
+  connect.timeout = timeout;
+  if (ca.empty()) {
+    plait::Stream stream = co_await OrReturn(plait::Connect(target, connect));
+    co_return co_await SayOn(std::move(stream), std::move(message), timeout, console);
+  }
+  plait::TlsClientOptions options;
+  options.ca_file = ca;
+  plait::TlsContext context = co_await OrReturn(plait::TlsContext::Client(options));
+  plait::TlsOptions tls;
+  tls.handshake_timeout = timeout;
+  plait::TlsStream stream =
+      co_await OrReturn(plait::ConnectTls(target, std::move(context), connect, tls));
+  co_return co_await SayOn(std::move(stream), std::move(message), timeout, console);
 }
 
 absl::Status Measure(const examples::Load& load, const plait::RunOptions& options,
@@ -62,6 +81,7 @@ int main(int argc, char** argv) {
   int64_t port = 7777;
   std::string host = "127.0.0.1";
   std::string message = "hello";
+  std::string ca;
   int64_t seconds = 2;
   std::optional<absl::Duration> timeout;
   examples::Load load;
@@ -72,6 +92,7 @@ int main(int argc, char** argv) {
   flags.Int("port", &port, 1, 65535, "where the server listens");
   flags.Text("host", &host, "the server's name or IP address");
   flags.Text("message", &message, "what is sent");
+  flags.Text("ca", &ca, "over TLS, to a server for which those in this file (PEM) vouch");
   flags.Time("timeout", &timeout, "how long to wait for the server; not given: 5s");
   flags.Bool("load", &with_load, "sends messages over and over, and measures");
   flags.Int("connections", &load.connections, 1, 20'000, "with --load: how many connections");
@@ -86,6 +107,10 @@ int main(int argc, char** argv) {
     return absl::InvalidArgumentError(
         "--connections, --in_flight and --size make more than a gibibyte");
   });
+  flags.Check([&] {
+    if (ca.empty() || !with_load) return absl::OkStatus();
+    return absl::InvalidArgumentError("--load does not go over TLS (--ca)");
+  });
   examples::AddReactorFlag(flags, &options);
   if (const auto status = flags.Parse(argc, argv)) return *status;
 
@@ -99,7 +124,8 @@ int main(int argc, char** argv) {
     load.connect_timeout = timeout.value_or(load.connect_timeout);
     ended = Measure(load, options, console);
   } else {
-    ended = plait::Run(Say(target, message, timeout.value_or(absl::Seconds(5)), console), options);
+    ended =
+        plait::Run(Say(target, ca, message, timeout.value_or(absl::Seconds(5)), console), options);
   }
   if (ended.ok()) return 0;
   std::fprintf(stderr, "echo_client: %s.\n", std::string(ended.message()).c_str());

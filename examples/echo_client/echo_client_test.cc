@@ -8,7 +8,9 @@
 #include "plait/examples/support/run_program.h"
 #include "plait/examples/support/server_program.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
+#include "plait/io/tls/tls_fixture.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/test_folder.h"
 
 namespace examples {
 namespace {
@@ -72,15 +74,37 @@ TEST(EchoClientProgramTest, AServerThatSaysNothingIsGivenUpOn) {
   EXPECT_THAT(run.error, HasSubstr("50ms"));
 }
 
+TEST_P(EchoClientTest, SpeaksTlsToAServerWithACertificate) {
+  const plait::TestFolder folder;
+  plait::TestAuthority authority(folder);
+  plait::TestAuthority stranger(folder, "stranger");
+  const plait::CertificateFiles files = authority.Issue("server");
+  ServerProgram server(kServer, {"--port=0", absl::StrCat("--certificate=", files.certificate),
+                                 absl::StrCat("--key=", files.key), reactor()});
+  for (const char* host : {"--host=127.0.0.1", "--host=localhost"}) {
+    const ProgramRun run =
+        RunProgram(kProgram, {server.port_flag(), host, "--message=a secret",
+                              absl::StrCat("--ca=", authority.file()), reactor()});
+    EXPECT_EQ(run.exit_status, 0) << run.error;
+    EXPECT_EQ(run.output, "a secret\n");
+  }
+  const ProgramRun run =
+      RunProgram(kProgram, {server.port_flag(), absl::StrCat("--ca=", stranger.file()), reactor()});
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.error, HasSubstr("the peer's certificate is refused"));
+  EXPECT_THAT(server.Stop().output, HasSubstr("connections=2 failed=1 bytes=16 "));
+}
+
 TEST(EchoClientProgramTest, ItHasManners) {
   ExpectHelp(kProgram,
-             {"--port=N", "--host=TEXT", "--message=TEXT", "--timeout=TIME", "--load",
+             {"--port=N", "--host=TEXT", "--message=TEXT", "--ca=TEXT", "--timeout=TIME", "--load",
               "--connections=N", "--in_flight=N", "--size=N", "--seconds=N", "--reactor=TEXT"});
   ExpectManners(kProgram);
   ExpectRefusal(kProgram, {"--port=0"}, "--port");
   ExpectRefusal(kProgram, {"--connections=0"}, "--connections");
   ExpectRefusal(kProgram, {"--size=0"}, "--size");
   ExpectRefusal(kProgram, {"--connections=20000", "--size=1000000"}, "more than a gibibyte");
+  ExpectRefusal(kProgram, {"--load", "--ca=file"}, "--load does not go over TLS");
 }
 
 }  // namespace

@@ -3,7 +3,8 @@
 //
 // Each connection is a task of its own, which reads as though it were the only one. Serve starts
 // them, keeps to the limit, and ends them: on SIGINT or SIGTERM at once, a second one ends the
-// program the hard way. echo_client talks to it, and measures it.
+// program the hard way. With a certificate it does so over TLS. echo_client talks to it, and
+// measures it.
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include "plait/examples/support/runtime_flags.h"
 #include "plait/io/net/net.h"
 #include "plait/io/signal/shutdown.h"
+#include "plait/io/tls/tls.h"
 #include "plait/runtime/runtime.h"
 #include "plait/schedulers/run.h"
 
@@ -44,7 +46,9 @@ struct Echoed {
   uint64_t bytes = 0;
 };
 
-plait::Task<absl::Status> Echo(plait::Stream stream, Totals& totals) {
+// S: a Stream or a TlsStream.
+template <class S>
+plait::Task<absl::Status> Echo(S stream, Totals& totals) {
   ++totals.connections;
   Echoed echoed{totals};
   for (;;) {
@@ -59,6 +63,7 @@ plait::Task<absl::Status> Echo(plait::Stream stream, Totals& totals) {
 }
 
 plait::Task<absl::Status> ServeUntilToldToEnd(plait::Listener listener, int64_t max_connections,
+                                              std::optional<plait::TlsContext> tls,
                                               Totals& totals) {
   plait::ServerOptions options;
   options.max_connections = static_cast<size_t>(max_connections);
@@ -70,15 +75,19 @@ plait::Task<absl::Status> ServeUntilToldToEnd(plait::Listener listener, int64_t 
       ++totals.failed;
     }
   };
-  auto echo = [&totals](plait::Stream stream) { return Echo(std::move(stream), totals); };
-  co_return co_await plait::RunUntilShutdownSignal(
-      plait::Serve(std::move(listener), std::move(echo), std::move(options)));
+  auto echo = [&totals](auto stream) { return Echo(std::move(stream), totals); };
+  plait::Task<absl::Status> serving =
+      tls.has_value()
+          ? plait::Serve(std::move(listener), plait::OverTls(*tls, echo), std::move(options))
+          : plait::Serve(std::move(listener), echo, std::move(options));
+  co_return co_await plait::RunUntilShutdownSignal(std::move(serving));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   int64_t max_connections = 0;
+  plait::TlsServerOptions tls_options;
   plait::RunOptions options;
   options.handle_sigint = false;  // RunUntilShutdownSignal does
   examples::Flags flags("echo_server",
@@ -87,16 +96,34 @@ int main(int argc, char** argv) {
   examples::ListenFlags where(flags, 7777);
   flags.Int("max_connections", &max_connections, 0, 1'000'000,
             "so many connections at once, others wait; 0: no limit");
+  flags.Text("certificate", &tls_options.certificate_chain_file,
+             "over TLS, with the certificates in this file (PEM)");
+  flags.Text("key", &tls_options.private_key_file, "the certificate's private key (PEM)");
+  flags.Check([&] {
+    if (tls_options.certificate_chain_file.empty() == tls_options.private_key_file.empty()) {
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError("--certificate and --key go together");
+  });
   examples::AddReactorFlag(flags, &options);
   examples::AddSchedulerFlag(flags, &options);
   if (const auto status = flags.Parse(argc, argv)) return *status;
 
+  std::optional<plait::TlsContext> tls;
+  if (!tls_options.certificate_chain_file.empty()) {
+    absl::StatusOr<plait::TlsContext> made = plait::TlsContext::Server(tls_options);
+    if (!made.ok()) {
+      std::fprintf(stderr, "echo_server: %s.\n", made.status().ToString().c_str());
+      return 1;
+    }
+    tls = *std::move(made);
+  }
   examples::Console console;
   std::optional<plait::Listener> listener = where.Listen(console, "echo_server");
   if (!listener.has_value()) return 1;
   Totals totals;
-  const absl::Status ended =
-      plait::Run(ServeUntilToldToEnd(*std::move(listener), max_connections, totals), options);
+  const absl::Status ended = plait::Run(
+      ServeUntilToldToEnd(*std::move(listener), max_connections, std::move(tls), totals), options);
   console.Print(absl::StrFormat("echo_server connections=%d failed=%d bytes=%d reactor=%s",
                                 totals.connections.load(), totals.failed.load(),
                                 totals.bytes.load(), examples::ReactorName(options)));

@@ -81,13 +81,22 @@ TEST(EchoServerProgramTest, APortThatIsTakenIsAnErrorInOneSentence) {
   EXPECT_THAT(run.error, HasSubstr("Address already in use"));
 }
 
+TEST(EchoServerProgramTest, ACertificateThatIsNotThereIsAnErrorInOneSentence) {
+  const ProgramRun run =
+      RunProgram(kProgram, {"--port=0", "--certificate=missing", "--key=missing"});
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_EQ(run.output, "");
+  EXPECT_THAT(run.error, HasSubstr("\"missing\": No such file or directory"));
+}
+
 TEST(EchoServerProgramTest, ItHasManners) {
-  ExpectHelp(kProgram, {"--port=N", "--host=TEXT", "--max_connections=N", "--reactor=TEXT",
-                        "--scheduler=TEXT"});
+  ExpectHelp(kProgram, {"--port=N", "--host=TEXT", "--max_connections=N", "--certificate=TEXT",
+                        "--key=TEXT", "--reactor=TEXT", "--scheduler=TEXT"});
   ExpectManners(kProgram);
   ExpectRefusal(kProgram, {"--port=65536"}, "--port");
   ExpectRefusal(kProgram, {"--port=-1"}, "--port");
   ExpectRefusal(kProgram, {"--host=localhost"}, "--host: ");
+  ExpectRefusal(kProgram, {"--key=file"}, "--certificate and --key");
 }
 
 }  // namespace
