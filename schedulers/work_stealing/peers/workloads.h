@@ -17,8 +17,9 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string_view>
-#include <vector>
 
 namespace peers {
 
@@ -69,14 +70,22 @@ inline constexpr int kMatmulBlock = 32;
 // C += A B for blocks of n x n, n <= kMatmulBlock, in matrices whose rows are `stride` long.
 void MultiplyBlock(const int* a, const int* b, int* c, int n, int stride);
 
-// A, B and C.
-struct Matrices {
+// A, B and C. They lie alike in every program: each begins a cache line, in another part of a page.
+// Left to malloc they lie as the program's earlier allocations have it, which makes the same
+// instructions a sixth slower in one program than in another.
+class Matrices {
+  struct Free {
+    void operator()(int* memory) const;
+  };
+  std::unique_ptr<int, Free> memory_;
+
+ public:
   explicit Matrices(int n);
   // The sum of C; -1 when an element of it is not n.
   int64_t Check() const;
 
-  int n;
-  std::vector<int> a, b, c;
+  const int n;
+  const std::span<int> a, b, c;
 };
 
 // The most memory that this process has had, in MiB (VmHWM); 0 where the system does not say.
