@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
+
+#include "plait/runtime/core/atomic.h"
 
 namespace plait::internal {
 namespace {
@@ -23,6 +26,14 @@ struct PoolReturn {
 };
 thread_local PoolReturn pool_return;
 
+// Relaxed: it only says when it is worth while to look for memory that is free.
+constinit Atomic<size_t> bytes_freed{0};
+
+void FreeFor(size_t size, void* frame) noexcept {
+  ::operator delete(frame);
+  frame_pool.freed += size;
+}
+
 }  // namespace
 
 constinit thread_local FramePool frame_pool;
@@ -31,10 +42,15 @@ void FreeFrameSlow(void* frame, size_t index) noexcept {
   FramePool::List& list = frame_pool.lists[index];
   list.room = 0;
   const bool full = list.first != nullptr;
-  if (full || pool_return.ended) return ::operator delete(frame);
+  if (full || pool_return.ended) return FreeFor(FrameBlockSize(index), frame);
   list.room = Limit(index);
   frame_pool.in_use = true;
   FreeFrame(frame, FrameBlockSize(index));
+}
+
+void FreeLargeFrame(void* frame, size_t size) noexcept {
+  FreeFor(size, frame);
+  frame_pool.in_use = true;
 }
 
 size_t KeptFrameBytes() noexcept {
@@ -48,14 +64,21 @@ size_t KeptFrameBytes() noexcept {
 }
 
 void GiveBackFrames() noexcept {
-  for (FramePool::List& list : frame_pool.lists) {
+  for (size_t i = 0; i < std::size(frame_pool.lists); ++i) {
+    FramePool::List& list = frame_pool.lists[i];
     while (FreeFrameBlock* const block = list.first) {
       list.first = block->next;
-      ::operator delete(block);
+      FreeFor(FrameBlockSize(i), block);
     }
     list = FramePool::List();  // not in use: the next free begins it anew
   }
+  bytes_freed.fetch_add(std::exchange(frame_pool.freed, 0), kRelaxed);
   frame_pool.in_use = false;
+}
+
+bool FramesWereFreed(size_t at_least) noexcept {
+  // Of two that ask at once, one is told so.
+  return bytes_freed.load(kRelaxed) >= at_least && bytes_freed.exchange(0, kRelaxed) >= at_least;
 }
 
 }  // namespace plait::internal

@@ -3,7 +3,8 @@
 //
 // Any thread may free what another allocated; the block then serves the thread that freed it. A
 // thread keeps at most kMaxCachedBytes per size, and gives them back to the allocator when it has
-// been idle for a while (idle_frames.h) and when it ends.
+// been idle for a while (idle_frames.h, which gives what is free there back to the system too) and
+// when it ends.
 // Sizes above kMaxPooledFrame go to operator new. Under AddressSanitizer and ThreadSanitizer
 // everything does, so that they see every use after free.
 #ifndef PLAIT_RUNTIME_CORE_FRAME_ALLOCATOR_H_
@@ -47,7 +48,8 @@ struct FramePool {
     int32_t room = 0;  // how many more it keeps; 0 also where it is not in use
   };
   List lists[FrameList(kMaxPooledFrame) + 1];
-  bool in_use = false;  // one of them is
+  bool in_use = false;  // one of them is, or something was freed
+  size_t freed = 0;     // bytes, to the allocator
 };
 
 // Plain data, so that it is reached without a guard and stays usable while other thread-locals are
@@ -58,12 +60,18 @@ struct FramePool {
 // allocator where it is full or the thread is ending.
 void FreeFrameSlow(void* frame, size_t list) noexcept;
 
+void FreeLargeFrame(void* frame, size_t size) noexcept;
+
 // What the calling thread keeps, in bytes.
 size_t KeptFrameBytes() noexcept;
-// Whether that may be more than nothing. A load.
+// Whether that may be more than nothing, or the thread has given something to the allocator since
+// GiveBackFrames. A load.
 inline bool KeepsFrames() noexcept { return frame_pool.in_use; }
 // Gives back all that the calling thread keeps.
 void GiveBackFrames() noexcept;
+// Whether threads have given so many bytes to the allocator, by their last GiveBackFrames, since
+// this was true.
+bool FramesWereFreed(size_t at_least) noexcept;
 
 // Never null: out of memory ends in std::bad_alloc, or in std::terminate without exceptions.
 // Aligned for any scalar.
@@ -83,7 +91,7 @@ void GiveBackFrames() noexcept;
 // `size` is what AllocateFrame was given.
 inline void FreeFrame(void* frame, size_t size) noexcept {
   if (size > kMaxPooledFrame) [[unlikely]]
-    return ::operator delete(frame);
+    return FreeLargeFrame(frame, size);
   const size_t index = FrameList(size);
   FramePool::List& list = frame_pool.lists[index];
   if (--list.room < 0) [[unlikely]]
@@ -100,6 +108,7 @@ inline void FreeFrame(void* frame, size_t) noexcept { ::operator delete(frame); 
 inline size_t KeptFrameBytes() noexcept { return 0; }
 inline bool KeepsFrames() noexcept { return false; }
 inline void GiveBackFrames() noexcept {}
+inline bool FramesWereFreed(size_t) noexcept { return false; }
 
 #endif
 

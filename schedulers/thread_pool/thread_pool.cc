@@ -196,7 +196,7 @@ WorkItem* ThreadPool::Next(PoolWorker& self) {
     const bool slept_in_vain = !Spin(lock, self) && Park(lock, self);
     lock.unlock();
     self.AdvanceTimers();
-    if (slept_in_vain && self.ready_.empty()) internal::GiveBackFrames();
+    if (slept_in_vain && self.ready_.empty()) internal::GiveBackIdleFrames(clock_);
     lock.lock();
   }
 }
