@@ -4,6 +4,8 @@
 // (a handshake that is cut short).
 #include <openssl/ssl.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -331,6 +333,104 @@ TEST_P(TlsBadPeersTest, RenegotiationIsRefusedAndTheConnectionGoesOn) {
     // It is told at once, though nobody writes.
     const absl::StatusOr<std::string> told = co_await peer.Read();
     EXPECT_THAT(told.status().ToString(), HasSubstr("no renegotiation"));
+    co_return absl::OkStatus();
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+// To the TlsStream's end, or to its error, which it gives.
+Task<absl::Status> ReadToTheEnd(TlsStream& stream) {
+  for (;;) {
+    const std::string some = co_await OrReturn(stream.Read(100));
+    if (some.empty()) co_return absl::OkStatus();
+  }
+}
+
+void AskToRenegotiate(RawTlsPeer& peer) {
+  EXPECT_EQ(SSL_renegotiate(peer.ssl()), 1);
+  EXPECT_EQ(SSL_do_handshake(peer.ssl()), 1);
+}
+
+TEST_P(TlsBadPeersTest, APeerThatWantsAnswersWithoutEndAndTakesNoneIsGivenUp) {
+  const auto body = [&](bool with_data, bool with_writer) -> Task<absl::Status> {
+    FdPair pair = MakeSmallTcpPair();
+    RawTlsPeer peer(MakeStream(pair.second), &tls_.files, TLS1_2_VERSION);
+    TlsStream stream = co_await OrReturn(ShakeWith(peer, pair.first));
+    JoinHandle<absl::Status> writing;
+    if (with_writer) writing = Spawn(stream.Write(Pattern(1'000'000)), {.eager = true});
+    JoinHandle<absl::Status> reading = Spawn(ReadToTheEnd(stream), {.eager = true});
+    size_t most_unsent = 0;
+    for (int i = 0; i < 5'000 && !reading.done(); ++i) {
+      for (int k = 0; k < 10; ++k) AskToRenegotiate(peer);
+      if (with_data) {
+        EXPECT_EQ(SSL_write(peer.ssl(), "x", 1), 1);
+      }
+      co_await OrReturn(peer.Send());
+      most_unsent = std::max(most_unsent, stream.unsent());
+    }
+    EXPECT_TRUE(reading.done());
+    reading.Cancel();
+    const absl::Status read = co_await reading;
+    EXPECT_TRUE(absl::IsResourceExhausted(read)) << read;
+    const absl::StatusOr<std::string> again = co_await stream.Read(100);
+    EXPECT_TRUE(absl::IsResourceExhausted(again.status())) << again.status();
+    EXPECT_LT(most_unsent, size_t{200} << 10);
+    if (!with_writer) co_return absl::OkStatus();
+    writing.Cancel();
+    const absl::Status written = co_await writing;
+    EXPECT_TRUE(absl::IsCancelled(written)) << written;
+    co_return absl::OkStatus();
+  };
+  for (const bool with_data : {false, true}) {
+    for (const bool with_writer : {false, true}) {
+      const absl::Status status = RunTask([&] { return body(with_data, with_writer); });
+      EXPECT_TRUE(status.ok()) << with_data << with_writer << ": " << status;
+    }
+  }
+}
+
+TEST_P(TlsBadPeersTest, APeerThatTakesItsAnswersMayWantAnyNumber) {
+  const auto body = [&]() -> Task<absl::Status> {
+    FdPair pair = MakeSmallTcpPair();
+    RawTlsPeer peer(MakeStream(pair.second), &tls_.files, TLS1_2_VERSION);
+    TlsStream stream = co_await OrReturn(ShakeWith(peer, pair.first));
+    JoinHandle<absl::Status> reading = Spawn(ReadToTheEnd(stream), {.eager = true});
+    for (int i = 0; i < 2'000 && !reading.done(); ++i) {
+      AskToRenegotiate(peer);
+      co_await OrReturn(peer.Send());
+      const size_t answer = co_await OrReturn(peer.stream().ReadMore());
+      EXPECT_GT(answer, 0u);
+      peer.stream().Consume(peer.stream().buffered().size());
+    }
+    EXPECT_FALSE(reading.done());
+    reading.Cancel();
+    const absl::Status read = co_await reading;
+    EXPECT_FALSE(read.ok());
+    co_return absl::OkStatus();
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_P(TlsBadPeersTest, NewKeysWithoutEndTakeNoMemory) {
+  const auto body = [&]() -> Task<absl::Status> {
+    FdPair pair = MakeSmallTcpPair();
+    RawTlsPeer peer(MakeStream(pair.second), &tls_.files);
+    TlsStream stream = co_await OrReturn(ShakeWith(peer, pair.first));
+    JoinHandle<absl::Status> reading = Spawn(ReadToTheEnd(stream), {.eager = true});
+    for (int i = 0; i < 3'000 && !reading.done(); ++i) {
+      EXPECT_EQ(SSL_key_update(peer.ssl(), SSL_KEY_UPDATE_REQUESTED), 1);
+      EXPECT_EQ(SSL_do_handshake(peer.ssl()), 1);
+      if (i % 2 == 0) {
+        EXPECT_EQ(SSL_write(peer.ssl(), "x", 1), 1);
+      }
+      co_await OrReturn(peer.Send());
+      EXPECT_LT(stream.unsent(), size_t{64} << 10);
+    }
+    reading.Cancel();
+    const absl::Status read = co_await reading;
+    EXPECT_FALSE(read.ok());
     co_return absl::OkStatus();
   };
   const absl::Status status = RunTask(body);

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -53,6 +54,10 @@ class TlsEngine {
   Step Write(absl::string_view& input, absl::string_view data, size_t* count);
   // Says to the peer that nothing more comes.
   Step EndWriting(absl::string_view& input);
+  // Has it fail from now on, unless it has.
+  void Fail(absl::Status why) {
+    if (error_.ok()) error_ = std::move(why);
+  }
 
   // Whether a Read has something to tell without input.
   bool has_pending() const noexcept {

@@ -22,8 +22,8 @@ using Step = TlsEngine::Step;
 
 // What becomes records at once: four full ones.
 constexpr size_t kPiece = size_t{64} << 10;
-// What reads may have the engine say that nobody has sent yet: refusals to renegotiate, of which a
-// peer may ask for any number.
+// What reads may have the engine say that the kernel does not take: refusals to renegotiate, of
+// which a peer may ask for any number.
 constexpr size_t kMostToSay = size_t{16} << 10;
 
 StreamFillAwaitable<true> MoreOf(const StreamRef& stream) {
@@ -130,6 +130,19 @@ Step TlsState::Decrypt(absl::Span<char> into, Target target, size_t* count) {
   });
 }
 
+Step TlsState::DecryptAndCount(absl::Span<char> into, Target target, size_t* count) {
+  const ByteBuffer& output = engine_.output();
+  const size_t before = output.size();
+  if (before == 0 && unsent() == 0) answers_ = 0;
+  const Step step = Decrypt(into, target, count);
+  answers_ += output.size() - before;
+  if (answers_ <= kMostToSay) return step;
+  engine_.Fail(
+      absl::ResourceExhaustedError("TLS: the peer has the protocol answer, and takes no answers"));
+  // What has come is given; the next read finds the error.
+  return step == Step::kNeedsInput ? Step::kFailed : step;
+}
+
 Task<absl::StatusOr<size_t>> TlsState::Receive(TlsRef state, absl::Span<char> into, Target target) {
   const Turn turn(state->reading_);
   if (!turn) co_return state->Busy("read from");
@@ -141,17 +154,12 @@ Task<absl::StatusOr<size_t>> TlsState::Receive(TlsRef state, absl::Span<char> in
     MutexGuard sends;
     {
       const MutexGuard guard = co_await OrReturn(state->lock_.Lock());
-      step = state->Decrypt(into, target, &count);
+      step = state->DecryptAndCount(into, target, &count);
       ByteBuffer& output = state->engine_.output();
       if (!output.empty()) {
         // Whoever is sending takes it along.
         sends = state->sending_.TryLock();
         if (sends.ok()) says.Swap(output);
-        if (output.size() > kMostToSay && step == Step::kNeedsInput) {
-          co_return absl::ResourceExhaustedError(
-              absl::StrCat("read from ", state->Name(),
-                           ": the peer has the protocol answer, and takes no answers"));
-        }
       }
     }
     if (sends.ok()) {

@@ -9,7 +9,9 @@
 // these, so that they go out in the engine's order; a writer holds it as long as it writes. The
 // stream below has no high-water mark: it accepts at once, also for a task that is cancelled, so
 // that no record is ever torn. What may wait is counted here, by the piece. A read that has made
-// the engine say something (an alert) sends that if nobody is sending; else who sends does it.
+// the engine say something (an alert) sends that if nobody is sending; else who sends does it. How
+// much of that the kernel does not take is counted by itself, as the peer decides how much there is
+// of it, and a read neither waits until it is sent nor has a high-water mark.
 //
 // Reading. Whoever takes what came from the stream below holds `receiving_`: reads, and a write
 // whose engine wants input first, as it is in the middle of a message of the protocol's own that a
@@ -132,6 +134,9 @@ class TlsState {
   // By who holds lock_: calls of the engine. The first takes from what came from the stream below,
   // and the second too with `receives`: by who holds receiving_ besides.
   TlsEngine::Step Decrypt(absl::Span<char> into, Target target, size_t* count);
+  // The same, which counts what it makes the engine say, and fails the engine where that is too
+  // much.
+  TlsEngine::Step DecryptAndCount(absl::Span<char> into, Target target, size_t* count);
   TlsEngine::Step Encrypt(Sending what, absl::string_view data, bool receives, size_t* count);
   template <class F>
   TlsEngine::Step WithInput(F call);
@@ -152,6 +157,7 @@ class TlsState {
   const StreamRef stream_;
   Mutex lock_;  // of engine_
   TlsEngine engine_;
+  size_t answers_ = 0;  // bytes that reads had the engine say since all was sent; of lock_
   Mutex receiving_;
   Mutex sending_;
   Atomic<bool> reading_{false};
