@@ -463,58 +463,118 @@ TEST_P(TlsBadPeersTest, WhatWasWrittenBeforeACloseArrivesThoughNothingWasRead) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
-// The library does not write while it is in the middle of a message of its own, and a read that was
-// cancelled has left it there: the write then receives by itself.
-TEST_P(TlsBadPeersTest, AWriteGetsTheRestOfAMessageThatACancelledReadHasBegun) {
-  std::string names = "DNS:localhost";
-  for (int i = 0; i < 60; ++i) absl::StrAppend(&names, ",DNS:host", i, ".example.com");
-  const CertificateFiles large = tls_.authority.Issue("large", {.names = names});
-  const TlsContext client = Must(TlsContext::Client({.ca_file = tls_.authority.file(),
-                                                     .certificate_chain_file = large.certificate,
-                                                     .private_key_file = large.key}));
-  const auto body = [&]() -> Task<absl::Status> {
-    FdPair pair = MakeTcpPair();
-    RawTlsPeer peer(MakeStream(pair.second), &tls_.files);
-    // So that a ticket, in which the client's certificate is, has several records.
-    SSL_set_verify(peer.ssl(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
-    SSL_set_max_send_fragment(peer.ssl(), 512);
-    const auto shake = [&]() -> Task<absl::StatusOr<TlsStream>> {
-      return StartTls(MakeStream(pair.first), client, "localhost");
+// The library does not write while it is in the middle of a message of its own.
+class TlsHalfMessagesTest : public TlsBadPeersTest {
+ protected:
+  // A connection that has half of a message, which a read has begun: calls `test` with the read,
+  // which waits, and the other half.
+  template <class Test>
+  void Run(Test test) {
+    const auto body = [&]() -> Task<absl::Status> {
+      FdPair pair = MakeTcpPair();
+      RawTlsPeer peer(MakeStream(pair.second), &tls_.files);
+      // So that a ticket, in which the client's certificate is, has several records.
+      SSL_set_verify(peer.ssl(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+      SSL_set_max_send_fragment(peer.ssl(), 512);
+      JoinHandle<absl::StatusOr<TlsStream>> starting =
+          Spawn(StartTls(MakeStream(pair.first), client_, "localhost"), {.eager = true});
+      // By hand: what it says last, the tickets, is kept.
+      std::string tickets;
+      for (;;) {
+        const int result = SSL_do_handshake(peer.ssl());
+        if (result > 0) tickets = peer.TakeOutput();
+        if (result > 0) break;
+        co_await OrReturn(peer.Send());
+        const size_t more = co_await OrReturn(peer.stream().ReadMore());
+        EXPECT_GT(more, 0u);
+        if (more == 0) break;
+        BIO_write(SSL_get_rbio(peer.ssl()), peer.stream().buffered().data(),
+                  static_cast<int>(peer.stream().buffered().size()));
+        peer.stream().Consume(peer.stream().buffered().size());
+      }
+      TlsStream stream = co_await OrReturn(starting);
+      EXPECT_GT(tickets.size(), 1500u);
+      JoinHandle<absl::StatusOr<std::string>> reading = Spawn(stream.ReadLine(), {.eager = true});
+      co_await OrReturn(peer.stream().Write(tickets.substr(0, 700)));
+      co_await OrReturn(Sleep(absl::Milliseconds(1)));  // until there is nothing else to do
+      co_return co_await test(peer, stream, reading, tickets.substr(700));
     };
-    JoinHandle<absl::StatusOr<TlsStream>> starting = Spawn(shake(), {.eager = true});
-    // By hand: what it says last, the tickets, is kept.
-    std::string tickets;
-    for (;;) {
-      const int result = SSL_do_handshake(peer.ssl());
-      if (result > 0) tickets = peer.TakeOutput();
-      if (result > 0) break;
-      co_await OrReturn(peer.Send());
-      const size_t more = co_await OrReturn(peer.stream().ReadMore());
-      EXPECT_GT(more, 0u);
-      if (more == 0) break;
-      BIO_write(SSL_get_rbio(peer.ssl()), peer.stream().buffered().data(),
-                static_cast<int>(peer.stream().buffered().size()));
-      peer.stream().Consume(peer.stream().buffered().size());
-    }
-    TlsStream stream = co_await OrReturn(starting);
-    EXPECT_GT(tickets.size(), 1500u);
-    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(stream.ReadLine(), {.eager = true});
-    co_await OrReturn(peer.stream().Write(tickets.substr(0, 700)));
-    co_await OrReturn(Sleep(absl::Milliseconds(1)));  // until there is nothing else to do
+    const absl::Status status = RunTask(body);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  static Task<void> Cancel(JoinHandle<absl::StatusOr<std::string>>& reading) {
     reading.Cancel();
     const absl::StatusOr<std::string> read = co_await reading;
     EXPECT_TRUE(absl::IsCancelled(read.status())) << read.status();
+  }
+
+ private:
+  TlsContext MakeClient() {
+    std::string names = "DNS:localhost";
+    for (int i = 0; i < 60; ++i) absl::StrAppend(&names, ",DNS:host", i, ".example.com");
+    const CertificateFiles large = tls_.authority.Issue("large", {.names = names});
+    return Must(TlsContext::Client({.ca_file = tls_.authority.file(),
+                                    .certificate_chain_file = large.certificate,
+                                    .private_key_file = large.key}));
+  }
+
+  const TlsContext client_ = MakeClient();
+};
+
+INSTANTIATE_TEST_SUITE_P(AllReactors, TlsHalfMessagesTest, testing::ValuesIn(AllReactors()),
+                         ReactorFactory::Name);
+
+using Reading = JoinHandle<absl::StatusOr<std::string>>;
+
+TEST_P(TlsHalfMessagesTest, AWriteGetsTheRestByItselfWhereTheReadWasCancelled) {
+  Run([&](RawTlsPeer& peer, TlsStream& stream, Reading& reading,
+          std::string rest) -> Task<absl::Status> {
+    co_await Cancel(reading);
     JoinHandle<absl::Status> writing = Spawn(stream.Write("hello"), {.eager = true});
     co_await OrReturn(Sleep(absl::Milliseconds(1)));
     EXPECT_FALSE(writing.done()) << "this tests something";
-    co_await OrReturn(peer.stream().Write(absl::string_view(tickets).substr(700)));
+    co_await OrReturn(peer.stream().Write(rest));
     co_await OrReturn(writing);
     const std::string hello = co_await OrReturn(peer.Read());
     EXPECT_EQ(hello, "hello");
     co_return co_await stream.Close();
-  };
-  const absl::Status status = RunTask(body);
-  EXPECT_TRUE(status.ok()) << status;
+  });
+}
+
+TEST_P(TlsHalfMessagesTest, AWriteGoesOnWhenAReadThatGoesOnWaitingHasGotTheRest) {
+  for (const bool ends : {false, true}) {
+    Run([&](RawTlsPeer& peer, TlsStream& stream, Reading& reading,
+            std::string rest) -> Task<absl::Status> {
+      const auto write = [&] { return ends ? stream.ShutdownWrite() : stream.Write("hello"); };
+      JoinHandle<absl::Status> writing = Spawn(write(), {.eager = true});
+      co_await OrReturn(Sleep(absl::Milliseconds(1)));
+      EXPECT_FALSE(writing.done()) << "this tests something";
+      co_await OrReturn(peer.stream().Write(rest));
+      co_await OrReturn(writing);
+      EXPECT_FALSE(reading.done());
+      const std::string hello = co_await OrReturn(peer.Read());
+      EXPECT_EQ(hello, ends ? "" : "hello");
+      co_await OrReturn(peer.Write("a line\n"));
+      const std::string line = co_await OrReturn(reading);
+      EXPECT_EQ(line, "a line");
+      co_return co_await stream.Close();
+    });
+  }
+}
+
+TEST_P(TlsHalfMessagesTest, AWriteGetsTheRestWhenTheReadIsCancelledAfterIt) {
+  Run([&](RawTlsPeer& peer, TlsStream& stream, Reading& reading,
+          std::string rest) -> Task<absl::Status> {
+    JoinHandle<absl::Status> writing = Spawn(stream.Write("hello"), {.eager = true});
+    co_await OrReturn(Sleep(absl::Milliseconds(1)));
+    EXPECT_FALSE(writing.done()) << "this tests something";
+    co_await Cancel(reading);
+    co_await OrReturn(peer.stream().Write(rest));
+    co_await OrReturn(writing);
+    const std::string hello = co_await OrReturn(peer.Read());
+    EXPECT_EQ(hello, "hello");
+    co_return co_await stream.Close();
+  });
 }
 
 }  // namespace

@@ -146,7 +146,8 @@ Step TlsState::DecryptAndCount(absl::Span<char> into, Target target, size_t* cou
 Task<absl::StatusOr<size_t>> TlsState::Receive(TlsRef state, absl::Span<char> into, Target target) {
   const Turn turn(state->reading_);
   if (!turn) co_return state->Busy("read from");
-  const MutexGuard receives = co_await OrReturn(state->receiving_.Lock());
+  MutexGuard locked = co_await OrReturn(state->receiving_.Lock());
+  const Receiving receives{std::move(locked), state->received_};
   for (;;) {
     size_t count = 0;
     Step step = Step::kNeedsInput;
@@ -155,6 +156,7 @@ Task<absl::StatusOr<size_t>> TlsState::Receive(TlsRef state, absl::Span<char> in
     {
       const MutexGuard guard = co_await OrReturn(state->lock_.Lock());
       step = state->DecryptAndCount(into, target, &count);
+      state->received_.Set();
       ByteBuffer& output = state->engine_.output();
       if (!output.empty()) {
         // Whoever is sending takes it along.
@@ -264,21 +266,24 @@ Task<absl::Status> TlsState::Send(TlsRef state, Sending what, absl::string_view 
     size_t count = 0;
     Step step = Step::kFailed;
     ByteBuffer records;
+    const bool received = receives.ok();
     {
       const MutexGuard guard = co_await OrReturn(state->lock_.Lock());
-      step = state->Encrypt(what, data, receives.ok(), &count);
+      step = state->Encrypt(what, data, received, &count);
       records.Swap(state->engine_.output());
+      if (step == Step::kNeedsInput && !received) {
+        // In this order, and under the engine's lock: what a read does from here on sets it.
+        state->received_.Clear();
+        receives = state->receiving_.TryLock();
+      }
     }
     co_await OrReturn(SendBelow(state, records));
     *accepted += count;
     data.remove_prefix(count);
     if (step == Step::kFailed) co_return state->Failed("write to");
     if (step != Step::kNeedsInput) co_return absl::OkStatus();
-    if (!receives.ok()) {
-      // A read that has it may bring the rest.
-      receives = co_await OrReturn(state->receiving_.Lock());
-      continue;
-    }
+    if (!receives.ok()) co_await OrReturn(state->received_.Wait());
+    if (!received) continue;
     if (state->truncated_) co_return state->Truncated("write to");
     const size_t more = co_await OrReturn(MoreOf(state->stream_));
     state->truncated_ = more == 0;

@@ -15,7 +15,8 @@
 //
 // Reading. Whoever takes what came from the stream below holds `receiving_`: reads, and a write
 // whose engine wants input first, as it is in the middle of a message of the protocol's own that a
-// read has begun.
+// read has begun. Where a read holds it already the write waits until that has got something, and
+// tries again: the read may have got the rest, and go on waiting for data.
 //
 // Threads: any of the executor's, each member as it says. Lifetime: counted; a TlsStream and all
 // that waits on it hold it.
@@ -36,6 +37,7 @@
 #include "plait/io/tls/tls_context.h"
 #include "plait/io/tls/tls_engine.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/sync/event.h"
 #include "plait/runtime/sync/mutex.h"
 #include "plait/runtime/task/task.h"
 
@@ -119,6 +121,16 @@ class TlsState {
    private:
     Atomic<bool>* taken_;
   };
+  // A read's hold on receiving_.
+  struct Receiving {
+    ~Receiving() {
+      guard.Unlock();
+      received.Set();
+    }
+
+    MutexGuard guard;
+    Event& received;
+  };
   // Where a read puts what came: into memory of the caller's; or ahead, of which the caller is
   // told, or the next one.
   enum class Target { kMemory, kAhead, kAheadUntold };
@@ -159,6 +171,8 @@ class TlsState {
   TlsEngine engine_;
   size_t answers_ = 0;  // bytes that reads had the engine say since all was sent; of lock_
   Mutex receiving_;
+  // A read has got something, or does not receive any more, since a write has cleared it.
+  Event received_{/*set=*/true};
   Mutex sending_;
   Atomic<bool> reading_{false};
   Atomic<bool> writing_{false};
