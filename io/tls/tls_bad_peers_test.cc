@@ -141,6 +141,18 @@ TEST_P(TlsBadPeersTest, AClientHasToSayWhomItWants) {
   EXPECT_TRUE(absl::IsInvalidArgument(ended.client)) << ended.client;
 }
 
+// The library takes such a one for any host below.
+TEST_P(TlsBadPeersTest, ANameThatBeginsWithADotIsNone) {
+  const CertificateFiles files = tls_.authority.Issue("below", {.names = "DNS:www.example.com"});
+  const TlsContext careless = Must(TlsContext::Client({.verify = false}));
+  for (const TlsContext& client : {tls_.client, careless}) {
+    for (const char* name : {".example.com", ".com", ".."}) {
+      const Ended ended = Shake(client, ServerWith(files), name);
+      EXPECT_TRUE(absl::IsInvalidArgument(ended.client)) << name << ": " << ended.client;
+    }
+  }
+}
+
 TEST_P(TlsBadPeersTest, AClientThatHasToShowACertificateLearnsThatItsOwnIsRefused) {
   TlsServerOptions options{.certificate_chain_file = tls_.files.certificate,
                            .private_key_file = tls_.files.key,

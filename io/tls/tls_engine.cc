@@ -55,7 +55,8 @@ absl::Status TlsEngine::SetServerName(absl::string_view server_name) {
   bool set = false;
   if (IsIpAddress(name)) {
     set = X509_VERIFY_PARAM_set1_ip_asc(verify, name.c_str()) == 1;
-  } else if (!absl::StrContains(name, '\0')) {
+  } else if (name.front() != '.' && !absl::StrContains(name, '\0')) {
+    // With a dot in front the library would take any host below.
     X509_VERIFY_PARAM_set_hostflags(
         verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     set = X509_VERIFY_PARAM_set1_host(verify, name.data(), name.size()) == 1 &&
