@@ -159,13 +159,19 @@ absl::StatusOr<TlsContext> TlsContext::Server(const TlsServerOptions& options) {
   if (options.certificate_chain_file.empty() || options.private_key_file.empty()) {
     return absl::InvalidArgumentError("TLS: a server needs a certificate and its private key");
   }
+  const bool vouched_for = !options.ca_file.empty() || !options.ca_directory.empty();
+  if (options.verify_clients && !vouched_for) {
+    // Anybody can have one of those whom a system trusts.
+    return absl::InvalidArgumentError("TLS: verify_clients needs to know who vouches for them");
+  }
+  if (!options.verify_clients && vouched_for) {
+    return absl::InvalidArgumentError(
+        "TLS: who vouches for clients (ca_file, ca_directory) is for verify_clients, which is not "
+        "set");
+  }
   absl::Status status =
       LoadCertificate(context, options.certificate_chain_file, options.private_key_file);
   if (status.ok() && options.verify_clients) {
-    if (options.ca_file.empty() && options.ca_directory.empty()) {
-      // Anybody can have one of those whom a system trusts.
-      return absl::InvalidArgumentError("TLS: verify_clients needs to know who vouches for them");
-    }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     status = LoadTrusted(context, options.ca_file, options.ca_directory);
     if (status.ok() && !options.ca_file.empty()) {

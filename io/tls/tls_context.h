@@ -56,7 +56,7 @@ struct TlsServerOptions {
   // As for a client, but needed.
   std::string certificate_chain_file = {};
   std::string private_key_file = {};
-  // Clients have to show a certificate for which one of these vouches.
+  // Clients have to show a certificate for which one of these vouches. All or nothing of it.
   bool verify_clients = false;
   std::string ca_file = {};
   std::string ca_directory = {};

@@ -82,6 +82,14 @@ TEST_F(TlsContextTest, WhatDoesNotGoTogetherIsAnInvalidArgument) {
                                                   .private_key_file = files_.key,
                                                   .verify_clients = true})
                                   .status()));
+  // Who is told whom to trust, and not to ask, would take anybody.
+  TlsServerOptions options{.certificate_chain_file = files_.certificate,
+                           .private_key_file = files_.key,
+                           .ca_file = authority_.file()};
+  EXPECT_TRUE(absl::IsInvalidArgument(TlsContext::Server(options).status()));
+  options.ca_file = "";
+  options.ca_directory = folder_.path();
+  EXPECT_TRUE(absl::IsInvalidArgument(TlsContext::Server(options).status()));
 }
 
 TEST_F(TlsContextTest, AProtocolsNameHasOneTo255Bytes) {
