@@ -103,8 +103,8 @@ std::shared_ptr<TlsContextState> NewState(const SSL_METHOD* method, TlsVersion l
   state->bytes_method.reset(internal::TlsBytes::NewMethod());
   SSL_CTX* const context = state->context.get();
   if (context == nullptr || state->bytes_method == nullptr) return nullptr;
-  SSL_CTX_set_min_proto_version(context,
-                                least == TlsVersion::k13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  const int version = least == TlsVersion::k13 ? TLS1_3_VERSION : TLS1_2_VERSION;
+  if (SSL_CTX_set_min_proto_version(context, version) != 1) return nullptr;
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   // A connection on which nothing is happening has no buffers.
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -115,8 +115,9 @@ std::shared_ptr<TlsContextState> NewState(const SSL_METHOD* method, TlsVersion l
   return state;
 }
 
-absl::Status OutOfMemory() {
-  return absl::ResourceExhaustedError("TLS: the library has no memory for a context");
+absl::Status NoContext() {
+  return absl::ResourceExhaustedError(
+      "TLS: the library has no memory for a context, or does not speak the least version");
 }
 
 }  // namespace
@@ -124,7 +125,7 @@ absl::Status OutOfMemory() {
 absl::StatusOr<TlsContext> TlsContext::Client(const TlsClientOptions& options) {
   const std::shared_ptr<TlsContextState> state =
       NewState(TLS_client_method(), options.least_version);
-  if (state == nullptr) return OutOfMemory();
+  if (state == nullptr) return NoContext();
   SSL_CTX* const context = state->context.get();
   state->verifies = options.verify;
   absl::Status status;
@@ -145,7 +146,7 @@ absl::StatusOr<TlsContext> TlsContext::Client(const TlsClientOptions& options) {
   if (!state->alpn.empty() &&
       SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(state->alpn.data()),
                               static_cast<unsigned>(state->alpn.size())) != 0) {
-    return OutOfMemory();
+    return absl::ResourceExhaustedError("TLS: the library has no memory for the protocols' names");
   }
   return TlsContext(state);
 }
@@ -153,7 +154,7 @@ absl::StatusOr<TlsContext> TlsContext::Client(const TlsClientOptions& options) {
 absl::StatusOr<TlsContext> TlsContext::Server(const TlsServerOptions& options) {
   const std::shared_ptr<TlsContextState> state =
       NewState(TLS_server_method(), options.least_version);
-  if (state == nullptr) return OutOfMemory();
+  if (state == nullptr) return NoContext();
   SSL_CTX* const context = state->context.get();
   state->is_server = true;
   if (options.certificate_chain_file.empty() || options.private_key_file.empty()) {
