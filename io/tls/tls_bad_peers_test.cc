@@ -589,5 +589,17 @@ TEST_P(TlsHalfMessagesTest, AWriteGetsTheRestWhenTheReadIsCancelledAfterIt) {
   });
 }
 
+TEST_P(TlsHalfMessagesTest, ACloseThatCannotSayTheEndSaysSo) {
+  Run([&](RawTlsPeer& peer, TlsStream& stream, Reading& reading,
+          std::string) -> Task<absl::Status> {
+    co_await Cancel(reading);
+    const absl::Status closed = co_await stream.Close();
+    EXPECT_TRUE(absl::IsUnavailable(closed)) << closed;
+    const absl::StatusOr<std::string> end = co_await peer.Read();
+    EXPECT_FALSE(end.ok()) << "it was not told either";
+    co_return absl::OkStatus();
+  });
+}
+
 }  // namespace
 }  // namespace plait

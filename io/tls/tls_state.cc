@@ -356,7 +356,13 @@ Task<absl::Status> TlsState::EndAtOnce(TlsRef state) {
   const absl::Status sent = co_await SendBelow(state, records);
   if (step == Step::kFailed) co_return state->Failed("close");
   // Who has said all may be gone.
-  co_return peer_has_ended ? absl::OkStatus() : sent;
+  if (peer_has_ended) co_return absl::OkStatus();
+  if (step == Step::kNeedsInput) {
+    co_return absl::UnavailableError(
+        absl::StrCat("close ", state->Name(),
+                     ": the peer was not told the end (TLS), as it has sent half a message"));
+  }
+  co_return sent;
 }
 
 Task<void> TlsState::DropWhatCame(TlsRef state) {
