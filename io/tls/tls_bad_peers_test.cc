@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,7 @@
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
 namespace {
@@ -446,6 +448,45 @@ TEST_P(TlsBadPeersTest, NewKeysWithoutEndTakeNoMemory) {
     co_return absl::OkStatus();
   };
   const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+// A write on another thread than the connection's own, which gets no further than the kernel lets
+// it: what would follow is no good without the rest.
+TEST_P(TlsBadPeersTest, NothingIsWrittenBehindARecordOfWhichAPartIsMissing) {
+  FdPair pair = MakeSmallTcpPair();
+  TlsStream stream;
+  const auto shake = [&](RawTlsPeer*& peer) -> Task<absl::Status> {
+    peer = new RawTlsPeer(MakeStream(pair.second), &tls_.files);
+    stream = co_await OrReturn(ShakeWith(*peer, pair.first));
+    co_return absl::OkStatus();
+  };
+  RawTlsPeer* raw = nullptr;
+  absl::Status status = RunTask([&] { return shake(raw); });
+  const std::unique_ptr<RawTlsPeer> peer(raw);
+  ASSERT_TRUE(status.ok()) << status;
+  EventLoop other(GetParam().make(nullptr));
+  status = BlockOn(other, stream.Write(Pattern(1'000'000)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  const auto body = [&]() -> Task<absl::Status> {
+    const std::string begun = co_await OrReturn(peer->Read(1'000'000));
+    EXPECT_FALSE(begun.empty());
+    for (int i = 0; i < 2; ++i) {
+      const absl::Status written = co_await stream.Write("x");
+      EXPECT_TRUE(absl::IsFailedPrecondition(written)) << written;
+    }
+    const absl::Status ended = co_await stream.ShutdownWrite();
+    EXPECT_FALSE(ended.ok());
+    co_await OrReturn(peer->Write("still here"));
+    const std::string text = co_await OrReturn(stream.Read(100));
+    EXPECT_EQ(text, "still here");
+    const absl::Status closed = co_await stream.Close();
+    EXPECT_FALSE(closed.ok());
+    co_return absl::OkStatus();
+  };
+  status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+  status = other.Close();
   EXPECT_TRUE(status.ok()) << status;
 }
 

@@ -234,7 +234,7 @@ absl::Status TlsState::CheckWrite(absl::string_view what) const {
   } else if (shut_down_.load(kRelaxed)) {
     why = "its writing half was shut down";
   } else {
-    return absl::OkStatus();
+    return torn_;
   }
   return absl::FailedPreconditionError(absl::StrCat(what, " ", Name(), ": ", why));
 }
@@ -250,12 +250,14 @@ Step TlsState::Encrypt(Sending what, absl::string_view data, bool receives, size
 
 Task<absl::Status> TlsState::SendBelow(TlsRef state, const ByteBuffer& records) {
   if (records.empty()) co_return absl::OkStatus();
+  if (!state->torn_.ok()) co_return state->torn_;
   const absl::string_view all = records.view();
   absl::Status sent = co_await WriteTo(state->stream_, all);
   if (absl::IsCancelled(sent)) {
     const absl::string_view rest = all.substr(AcceptedBytes(sent).value_or(0));
     sent = co_await Uncancellable(WriteTo(state->stream_, rest));
   }
+  if (!sent.ok()) state->torn_ = absl::Status(sent.code(), sent.message());
   co_return sent;
 }
 

@@ -137,7 +137,7 @@ class TlsState {
   enum class Sending { kData, kEnd };
 
   absl::Status Busy(absl::string_view what) const;
-  // OK where a write may begin.
+  // OK where a write may begin. By who holds sending_.
   absl::Status CheckWrite(absl::string_view what) const;
   // Of an engine that failed.
   absl::Status Failed(absl::string_view what) const;
@@ -158,7 +158,8 @@ class TlsState {
   // By who holds sending_. `*accepted` becomes more by what was accepted of `data`.
   static Task<absl::Status> Send(TlsRef state, Sending what, absl::string_view data,
                                  size_t* accepted);
-  // Has the stream below accept `records`, also by a task that is cancelled.
+  // By who holds sending_: has the stream below accept `records`, also by a task that is cancelled.
+  // Where it does not, nothing is sent any more.
   static Task<absl::Status> SendBelow(TlsRef state, const ByteBuffer& records);
   static Task<absl::Status> EndAtOnce(TlsRef state);
   // Before the descriptor is closed. A system that finds bytes which nobody has read resets the
@@ -174,6 +175,7 @@ class TlsState {
   // A read has got something, or does not receive any more, since a write has cleared it.
   Event received_{/*set=*/true};
   Mutex sending_;
+  absl::Status torn_;  // why records are missing below, if some are; of who holds sending_
   Atomic<bool> reading_{false};
   Atomic<bool> writing_{false};
   Atomic<bool> shut_down_{false};
