@@ -451,6 +451,47 @@ TEST_P(TlsBadPeersTest, NewKeysWithoutEndTakeNoMemory) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
+TEST_P(TlsBadPeersTest, WhatAReadHasToSayGoesOutWhenAWriterIsDone) {
+  const std::string text = Pattern(size_t{64} << 10);  // one piece
+  const auto body = [&](bool flushes) -> Task<absl::Status> {
+    FdPair pair = MakeSmallTcpPair();
+    RawTlsPeer peer(MakeStream(pair.second), &tls_.files, TLS1_2_VERSION);
+    TlsStream stream = co_await OrReturn(ShakeWith(peer, pair.first));
+    JoinHandle<absl::Status> writing;
+    if (flushes) {
+      stream.set_high_water_mark(text.size() * 2);
+      co_await OrReturn(stream.Write(text));
+      writing = Spawn(stream.Flush(), {.eager = true});
+    } else {
+      stream.set_high_water_mark(0);
+      writing = Spawn(stream.Write(text), {.eager = true});
+    }
+    JoinHandle<absl::Status> reading = Spawn(ReadToTheEnd(stream), {.eager = true});
+    AskToRenegotiate(peer);
+    co_await OrReturn(peer.Send());
+    co_await OrReturn(Sleep(absl::Milliseconds(1)));  // until there is nothing else to do
+    EXPECT_FALSE(writing.done()) << "this tests something";
+    size_t size = 0;
+    absl::Status told;
+    while (told.ok()) {
+      const absl::StatusOr<std::string> some = co_await peer.Read(100'000);
+      told = some.status();
+      if (some.ok()) size += some->size();
+    }
+    EXPECT_EQ(size, text.size());
+    EXPECT_THAT(told.ToString(), HasSubstr("no renegotiation"));
+    co_await OrReturn(writing);
+    reading.Cancel();
+    const absl::Status read = co_await reading;
+    EXPECT_FALSE(read.ok());
+    co_return absl::OkStatus();
+  };
+  for (const bool flushes : {false, true}) {
+    const absl::Status status = RunTask([&] { return body(flushes); });
+    EXPECT_TRUE(status.ok()) << flushes << ": " << status;
+  }
+}
+
 // A write on another thread than the connection's own, which gets no further than the kernel lets
 // it: what would follow is no good without the rest.
 TEST_P(TlsBadPeersTest, NothingIsWrittenBehindARecordOfWhichAPartIsMissing) {

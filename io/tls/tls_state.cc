@@ -157,11 +157,12 @@ Task<absl::StatusOr<size_t>> TlsState::Receive(TlsRef state, absl::Span<char> in
       const MutexGuard guard = co_await OrReturn(state->lock_.Lock());
       step = state->DecryptAndCount(into, target, &count);
       state->received_.Set();
-      ByteBuffer& output = state->engine_.output();
-      if (!output.empty()) {
-        // Whoever is sending takes it along.
+      if (!state->engine_.output().empty()) {
+        // Whoever is sending takes it along, or finds this when he is done, as he unlocks after a
+        // TryLock that fails.
+        state->left_.store(true, kRelaxed);
         sends = state->sending_.TryLock();
-        if (sends.ok()) says.Swap(output);
+        if (sends.ok()) state->TakeOutput(says);
       }
     }
     if (sends.ok()) {
@@ -272,7 +273,7 @@ Task<absl::Status> TlsState::Send(TlsRef state, Sending what, absl::string_view 
     {
       const MutexGuard guard = co_await OrReturn(state->lock_.Lock());
       step = state->Encrypt(what, data, received, &count);
-      records.Swap(state->engine_.output());
+      state->TakeOutput(records);
       if (step == Step::kNeedsInput && !received) {
         // In this order, and under the engine's lock: what a read does from here on sets it.
         state->received_.Clear();
@@ -310,22 +311,50 @@ Task<absl::Status> TlsState::WritePieces(TlsRef state, absl::string_view data, s
 
 Task<absl::Status> TlsState::Write(TlsRef state, absl::string_view data) {
   size_t accepted = 0;
-  absl::Status written = co_await WritePieces(std::move(state), data, &accepted);
+  absl::Status written = co_await WritePieces(state, data, &accepted);
+  if (state && state->left_.load(kRelaxed)) co_await SendLeft(state);
   if (!written.ok()) SetAcceptedBytes(written, accepted);
   co_return written;
 }
 
-Task<absl::Status> TlsState::Flush(TlsRef state) {
-  if (!state) co_return StreamIsClosed("flush");
+Task<void> TlsState::SendLeft(TlsRef state) {
+  while (state->left_.load(kRelaxed)) {
+    const MutexGuard sends = state->sending_.TryLock();
+    if (!sends.ok()) co_return;  // it is that one's now
+    ByteBuffer left;
+    {
+      const MutexGuard guard = co_await Uncancellable(state->lock_.Lock());
+      state->TakeOutput(left);
+    }
+    // What comes of it is the next write's to tell.
+    const absl::Status sent = co_await SendBelow(state, left);
+    static_cast<void>(sent);
+  }
+}
+
+Task<absl::Status> TlsState::FlushBelow(TlsRef state) {
   const Turn turn(state->writing_);
   if (!turn) co_return state->Busy("flush");
   const MutexGuard sends = co_await OrReturn(state->sending_.Lock());
   co_return co_await FlushOf(state->stream_);
 }
 
+Task<absl::Status> TlsState::Flush(TlsRef state) {
+  if (!state) co_return StreamIsClosed("flush");
+  const absl::Status flushed = co_await FlushBelow(state);
+  if (state->left_.load(kRelaxed)) co_await SendLeft(state);
+  co_return flushed;
+}
+
 Task<absl::Status> TlsState::ShutDownWriting(TlsRef state) {
   if (!state) co_return StreamIsClosed("shut down writing");
   if (state->shut_down_.load(kRelaxed)) co_return absl::OkStatus();
+  const absl::Status ended = co_await SendEnd(state);
+  if (state->left_.load(kRelaxed)) co_await SendLeft(state);
+  co_return ended;
+}
+
+Task<absl::Status> TlsState::SendEnd(TlsRef state) {
   const Turn turn(state->writing_);
   if (!turn) co_return state->Busy("shut down writing to");
   const MutexGuard sends = co_await OrReturn(state->sending_.Lock());
@@ -352,7 +381,7 @@ Task<absl::Status> TlsState::EndAtOnce(TlsRef state) {
       step = state->Encrypt(Sending::kEnd, {}, /*receives=*/false, &count);
     }
     peer_has_ended = state->engine_.peer_has_ended();
-    records.Swap(state->engine_.output());
+    state->TakeOutput(records);
   }
   state->shut_down_.store(true, kRelaxed);
   const absl::Status sent = co_await SendBelow(state, records);

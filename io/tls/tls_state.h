@@ -9,7 +9,8 @@
 // these, so that they go out in the engine's order; a writer holds it as long as it writes. The
 // stream below has no high-water mark: it accepts at once, also for a task that is cancelled, so
 // that no record is ever torn. What may wait is counted here, by the piece. A read that has made
-// the engine say something (an alert) sends that if nobody is sending; else who sends does it. How
+// the engine say something (an alert) sends that if nobody is sending; else who sends does it, and
+// looks for it when it has given `sending_` up, as its last flush may have taken long. How
 // much of that the kernel does not take is counted by itself, as the peer decides how much there is
 // of it, and a read neither waits until it is sent nor has a high-water mark.
 //
@@ -131,6 +132,11 @@ class TlsState {
     MutexGuard guard;
     Event& received;
   };
+  // By who holds lock_ and sending_: what is to be sent.
+  void TakeOutput(ByteBuffer& records) {
+    left_.store(false, kRelaxed);
+    records.Swap(engine_.output());
+  }
   // Where a read puts what came: into memory of the caller's; or ahead, of which the caller is
   // told, or the next one.
   enum class Target { kMemory, kAhead, kAheadUntold };
@@ -161,6 +167,10 @@ class TlsState {
   // By who holds sending_: has the stream below accept `records`, also by a task that is cancelled.
   // Where it does not, nothing is sent any more.
   static Task<absl::Status> SendBelow(TlsRef state, const ByteBuffer& records);
+  // After who held sending_ has given it up: sends what a read has left.
+  static Task<void> SendLeft(TlsRef state);
+  static Task<absl::Status> FlushBelow(TlsRef state);
+  static Task<absl::Status> SendEnd(TlsRef state);
   static Task<absl::Status> EndAtOnce(TlsRef state);
   // Before the descriptor is closed. A system that finds bytes which nobody has read resets the
   // connection instead of ending it, and what is on its way to the peer is lost; and a server's
@@ -175,7 +185,8 @@ class TlsState {
   // A read has got something, or does not receive any more, since a write has cleared it.
   Event received_{/*set=*/true};
   Mutex sending_;
-  absl::Status torn_;  // why records are missing below, if some are; of who holds sending_
+  Atomic<bool> left_{false};  // a read has found sending_ held
+  absl::Status torn_;         // why records are missing below, if some are; of who holds sending_
   Atomic<bool> reading_{false};
   Atomic<bool> writing_{false};
   Atomic<bool> shut_down_{false};
