@@ -25,8 +25,8 @@
 // told why, as far as that needs no waiting. Cancellation: absl::CancelledError, and the connection
 // is closed. Threads: on the executor to which the Stream belongs. Nobody else uses the Stream by
 // then. Lifetime: arguments are copied. A Server still counts the connection as its own. Cost: the
-// handshake's arithmetic runs on the task's thread, up to a millisecond or two with RSA keys and
-// less with those of elliptic curves, in one or two pieces.
+// handshake's arithmetic runs on the task's thread, in one or two pieces in which nothing else
+// does; keys of elliptic curves take a server less than RSA's.
 #ifndef PLAIT_IO_TLS_START_TLS_H_
 #define PLAIT_IO_TLS_START_TLS_H_
 

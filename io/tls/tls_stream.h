@@ -27,8 +27,8 @@
 // Renegotiation is refused; new keys and tickets (TLS 1.3) come and go unseen.
 //
 // Cost: each operation makes coroutines, of which the frames' pool has the memory. Encryption runs
-// on the task's thread: some microseconds for 16 KiB. One on which nothing is happening takes some
-// 10 KiB, most of it the TLS library's, and has no buffers.
+// on the task's thread, at most 64 KiB of a Write at once. One on which nothing is happening has no
+// buffers; most of what it takes is the TLS library's.
 #ifndef PLAIT_IO_TLS_TLS_STREAM_H_
 #define PLAIT_IO_TLS_TLS_STREAM_H_
 
