@@ -33,6 +33,7 @@
 #include "plait/io/net/stdio.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_fixture.h"
+#include "plait/io/net/stream_talk.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_executors.h"
@@ -73,60 +74,7 @@ SocketAddress Of(const TcpListener& listener) {
   return *SocketAddress::FromSystem(listener.name(), sizeof(listener.address));
 }
 
-// From a buffer that is gone when the Write is done.
-Task<absl::Status> WriteText(Stream& stream, std::string text) {
-  const GuardedBuffer buffer(text);
-  co_return co_await stream.Write(buffer.text(buffer.size()));
-}
-
 // --- streams ---
-
-constexpr absl::string_view kOfAllKinds =
-    "first line\nsecond\n\nhead: 1\r\n\r\nexact, and the rest of it";
-
-Task<absl::Status> SendByteByByte(Stream& stream) {
-  for (const char byte : kOfAllKinds) {
-    co_await OrReturn(WriteText(stream, std::string(1, byte)));
-    co_await Yield();
-  }
-  co_await OrReturn(stream.ShutdownWrite());
-  const std::string answer = co_await OrReturn(stream.ReadAll(100));
-  EXPECT_EQ(answer, "answer");
-  co_return co_await stream.Close();
-}
-
-Task<absl::Status> ReadInAllWays(Stream& stream) {
-  const std::string line = co_await OrReturn(stream.ReadLine());
-  EXPECT_EQ(line, "first line");
-  AsyncGenerator<absl::StatusOr<std::string>> lines = stream.Lines();
-  for (const char* expected : {"second", ""}) {
-    const auto next = co_await lines.Next();
-    EXPECT_TRUE(next.has_value() && next->ok() && **next == expected);
-  }
-  co_await OrReturn(lines.Close());
-  const std::string head = co_await OrReturn(stream.ReadUntil("\r\n\r\n"));
-  EXPECT_EQ(head, "head: 1\r\n\r\n");
-  GuardedBuffer exact(5);
-  co_await OrReturn(stream.ReadExactly(exact.span()));
-  EXPECT_EQ(exact.text(5), "exact");
-  while (stream.buffered().size() < 2) {
-    const size_t more = co_await OrReturn(stream.ReadMore());
-    EXPECT_GT(more, 0u) << "this is not the end";
-    if (more == 0) break;
-  }
-  EXPECT_EQ(stream.buffered().substr(0, 2), ", ");
-  stream.Consume(2);
-  const std::string rest = co_await OrReturn(stream.ReadAll(100));
-  EXPECT_EQ(rest, "and the rest of it");
-  for (int i = 0; i < 2; ++i) {
-    const std::string end = co_await OrReturn(stream.Read(1));
-    EXPECT_EQ(end, "") << "and again when it is asked again";
-  }
-  const absl::Status early = co_await stream.ReadExactly(exact.span());
-  EXPECT_TRUE(absl::IsOutOfRange(early)) << early;
-  co_await OrReturn(stream.Write("answer"));
-  co_return co_await stream.Close();
-}
 
 TEST_P(NetOnExecutorsTest, Line29EveryKindOfReadGetsItsPartOfWhatComesByteByByteAndThenTheEnd) {
   std::vector<Stream> streams;

@@ -19,11 +19,11 @@
 #include "gtest/gtest.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_fixture.h"
+#include "plait/io/net/stream_talk.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
-#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/runtime/testing/thread_executor.h"
@@ -50,11 +50,6 @@ class StreamBadPeersTest : public StreamTest {
  private:
   TestClock clock_;
 };
-
-Task<absl::Status> WriteText(Stream& stream, std::string text) {
-  const GuardedBuffer buffer(text);
-  co_return co_await stream.Write(buffer.text(buffer.size()));
-}
 
 TEST_P(StreamBadPeersTest, AResetEndsAReadThatWaitsAndAllLaterOnes) {  // conformance 33
   const auto body = [&]() -> Task<void> {

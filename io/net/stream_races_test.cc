@@ -20,6 +20,7 @@
 #include "plait/io/net/socket_pair.h"
 #include "plait/io/net/stream_fixture.h"
 #include "plait/io/net/stream_state.h"
+#include "plait/io/net/stream_talk.h"
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
@@ -55,11 +56,6 @@ Task<absl::StatusOr<std::string>> ReadFully(Stream& stream, size_t size) {
   const absl::Status read = co_await stream.ReadExactly(buffer.span());
   if (!read.ok()) co_return read;
   co_return std::string(buffer.text(size));
-}
-
-Task<absl::Status> WriteText(Stream& stream, std::string text) {
-  const GuardedBuffer buffer(text);
-  co_return co_await stream.Write(buffer.text(buffer.size()));
 }
 
 TEST_P(StreamRacesTest, ReadsThatAreCancelledFromAnotherThreadLoseNoBytes) {

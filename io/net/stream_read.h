@@ -60,6 +60,7 @@ class StreamRead : private StoppableWait {
   }
 
   inline IoOperation& operation() noexcept;
+  // It is written once, and writes nothing.
   const IoOperation& operation() const noexcept {
     return const_cast<StreamRead&>(*this).operation();
   }

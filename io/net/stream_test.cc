@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/net/stream_fixture.h"
+#include "plait/io/net/stream_talk.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
@@ -46,12 +47,6 @@ Task<absl::StatusOr<std::string>> ReadFully(Stream& stream, size_t size) {
   const absl::Status read = co_await stream.ReadExactly(buffer.span());
   if (!read.ok()) co_return read;
   co_return std::string(buffer.text(size));
-}
-
-// From a buffer that is gone when the Write is done.
-Task<absl::Status> WriteText(Stream& stream, std::string text) {
-  const GuardedBuffer buffer(text);
-  co_return co_await stream.Write(buffer.text(buffer.size()));
 }
 
 // Until the stream has as much to send as it will hold, and the kernel takes no more.

@@ -142,7 +142,7 @@ absl::StatusOr<TlsContext> TlsContext::Client(const TlsClientOptions& options) {
   }
   if (status.ok()) status = MakeAlpn(options.alpn, state->alpn);
   if (!status.ok()) return status;
-  // 0 is success.
+  // 0 is success. To the library, here and below, characters are unsigned.
   if (!state->alpn.empty() &&
       SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(state->alpn.data()),
                               static_cast<unsigned>(state->alpn.size())) != 0) {

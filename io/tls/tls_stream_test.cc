@@ -25,6 +25,7 @@
 #include "plait/io/net/server.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_fixture.h"
+#include "plait/io/net/stream_talk.h"
 #include "plait/io/tls/start_tls.h"
 #include "plait/io/tls/tls_context.h"
 #include "plait/io/tls/tls_fixture.h"
@@ -78,64 +79,6 @@ class TlsStreamTest : public IoTest {
 
 INSTANTIATE_TEST_SUITE_P(AllExecutors, TlsStreamTest, testing::ValuesIn(AllExecutors()),
                          IoExecutor::Name);
-
-// From a buffer that is gone when the Write is done.
-Task<absl::Status> WriteText(TlsStream& stream, std::string text) {
-  const GuardedBuffer buffer(text);
-  co_return co_await stream.Write(buffer.text(buffer.size()));
-}
-
-constexpr absl::string_view kOfAllKinds =
-    "first line\nsecond\n\nhead: 1\r\n\r\nexact, and the rest of it";
-
-Task<absl::Status> SendByteByByte(TlsStream& stream) {
-  for (const char byte : kOfAllKinds) {
-    co_await OrReturn(WriteText(stream, std::string(1, byte)));
-    co_await Yield();
-  }
-  co_await OrReturn(stream.ShutdownWrite());
-  co_await OrReturn(stream.ShutdownWrite());
-  const absl::Status written = co_await stream.Write("more");
-  EXPECT_TRUE(absl::IsFailedPrecondition(written)) << written;
-  const std::string answer = co_await OrReturn(stream.ReadAll(100));
-  EXPECT_EQ(answer, "answer");
-  co_return co_await stream.Close();
-}
-
-Task<absl::Status> ReadInAllWays(TlsStream& stream) {
-  const std::string line = co_await OrReturn(stream.ReadLine());
-  EXPECT_EQ(line, "first line");
-  AsyncGenerator<absl::StatusOr<std::string>> lines = stream.Lines();
-  for (const char* expected : {"second", ""}) {
-    const auto next = co_await lines.Next();
-    EXPECT_TRUE(next.has_value() && next->ok() && **next == expected);
-  }
-  co_await OrReturn(lines.Close());
-  const std::string head = co_await OrReturn(stream.ReadUntil("\r\n\r\n"));
-  EXPECT_EQ(head, "head: 1\r\n\r\n");
-  GuardedBuffer exact(5);
-  co_await OrReturn(stream.ReadExactly(exact.span()));
-  EXPECT_EQ(exact.text(5), "exact");
-  while (stream.buffered().size() < 2) {
-    const size_t more = co_await OrReturn(stream.ReadMore());
-    EXPECT_GT(more, 0u) << "this is not the end";
-    if (more == 0) break;
-  }
-  EXPECT_EQ(stream.buffered().substr(0, 2), ", ");
-  stream.Consume(2);
-  const std::string rest = co_await OrReturn(stream.ReadAll(100));
-  EXPECT_EQ(rest, "and the rest of it");
-  for (int i = 0; i < 2; ++i) {
-    const std::string end = co_await OrReturn(stream.Read(1));
-    EXPECT_EQ(end, "") << "and again when it is asked again";
-    const size_t none = co_await OrReturn(stream.Read(exact.span()));
-    EXPECT_EQ(none, 0u);
-  }
-  const absl::Status early = co_await stream.ReadExactly(exact.span());
-  EXPECT_TRUE(absl::IsOutOfRange(early)) << early;
-  co_await OrReturn(stream.Write("answer"));
-  co_return co_await stream.Close();
-}
 
 TEST_P(TlsStreamTest, EveryKindOfReadGetsItsPartOfWhatComesByteByByteAndThenTheEnd) {
   for (const bool tcp : {true, false}) {
