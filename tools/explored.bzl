@@ -43,7 +43,8 @@ def plait_explored_test(name, srcs, deps, size = "small", tags = [], **kwargs):
 
     That needs no flag: a transition builds the test's dependencies a second time, for it alone, so that both kinds of code
     never meet in one program. It is one build whatever the configuration, so with --config=tsan, which would bring an Abseil
-    that calls more of ThreadSanitizer's runtime, it is left out.
+    that calls more of ThreadSanitizer's runtime, it is left out. Its tag "explored" is for who leaves it out elsewhere, as once
+    is enough.
     """
     plait_binary(
         name = name + "_program",
@@ -56,7 +57,7 @@ def plait_explored_test(name, srcs, deps, size = "small", tags = [], **kwargs):
     _explored_test(
         name = name,
         size = size,
-        tags = tags + ["no_tsan"],
+        tags = tags + ["explored", "no_tsan"],
         program = ":" + name + "_program",
         **kwargs
     )

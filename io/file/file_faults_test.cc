@@ -26,7 +26,7 @@ using sys::RunFaultMatrix;
 
 using FileFaultsTest = testing::TestWithParam<IoExecutor>;
 
-INSTANTIATE_TEST_SUITE_P(AllExecutors, FileFaultsTest, testing::ValuesIn(AllExecutors()),
+INSTANTIATE_TEST_SUITE_P(AllExecutors, FileFaultsTest, testing::ValuesIn(ExecutorsUnderFaults()),
                          IoExecutor::Name);
 
 TEST_P(FileFaultsTest, AFileThatIsOpen) {

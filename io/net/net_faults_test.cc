@@ -44,7 +44,7 @@ using sys::RunFaultMatrix;
 
 using NetFaultsTest = testing::TestWithParam<IoExecutor>;
 
-INSTANTIATE_TEST_SUITE_P(AllExecutors, NetFaultsTest, testing::ValuesIn(AllExecutors()),
+INSTANTIATE_TEST_SUITE_P(AllExecutors, NetFaultsTest, testing::ValuesIn(ExecutorsUnderFaults()),
                          IoExecutor::Name);
 
 Task<absl::Status> Answer(Stream stream) {

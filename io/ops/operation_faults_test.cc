@@ -86,8 +86,8 @@ std::vector<FaultInjection::Call> CallsOf(const ReactorFactory& factory) {
 
 using OperationFaultsTest = testing::TestWithParam<IoExecutor>;
 
-INSTANTIATE_TEST_SUITE_P(AllExecutors, OperationFaultsTest, testing::ValuesIn(AllExecutors()),
-                         IoExecutor::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, OperationFaultsTest,
+                         testing::ValuesIn(ExecutorsUnderFaults()), IoExecutor::Name);
 
 TEST_P(OperationFaultsTest, MakingAReactorWaitingAndWakingIt) {
   ThreadExecutor elsewhere;

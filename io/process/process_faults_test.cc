@@ -47,7 +47,7 @@ void ReapTheRest() {
   EXPECT_FALSE(HasChildren()) << "a child was left behind";
 }
 
-INSTANTIATE_TEST_SUITE_P(AllExecutors, ProcessFaultsTest, testing::ValuesIn(AllExecutors()),
+INSTANTIATE_TEST_SUITE_P(AllExecutors, ProcessFaultsTest, testing::ValuesIn(ExecutorsUnderFaults()),
                          IoExecutor::Name);
 
 TEST_P(ProcessFaultsTest, AProcessThatIsTalkedTo) {

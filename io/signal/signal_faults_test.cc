@@ -23,7 +23,7 @@ using sys::RunFaultMatrix;
 
 using SignalFaultsTest = testing::TestWithParam<IoExecutor>;
 
-INSTANTIATE_TEST_SUITE_P(AllExecutors, SignalFaultsTest, testing::ValuesIn(AllExecutors()),
+INSTANTIATE_TEST_SUITE_P(AllExecutors, SignalFaultsTest, testing::ValuesIn(ExecutorsUnderFaults()),
                          IoExecutor::Name);
 
 TEST_P(SignalFaultsTest, ASignalThatIsListenedFor) {

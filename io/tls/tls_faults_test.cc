@@ -29,7 +29,7 @@ class TlsFaultsTest : public testing::TestWithParam<IoExecutor> {
   TestTls tls_;
 };
 
-INSTANTIATE_TEST_SUITE_P(AllExecutors, TlsFaultsTest, testing::ValuesIn(AllExecutors()),
+INSTANTIATE_TEST_SUITE_P(AllExecutors, TlsFaultsTest, testing::ValuesIn(ExecutorsUnderFaults()),
                          IoExecutor::Name);
 
 Task<absl::Status> Answer(Stream stream, TlsContext context) {

@@ -19,11 +19,23 @@
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_group.h"
 #include "plait/runtime/testing/all_executors.h"
+#include "plait/runtime/testing/sanitized.h"
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/runtime/time/sleep.h"
 #include "plait/runtime/time/timeout.h"
 
 namespace plait {
+
+// AllExecutors; under a sanitizer, where a matrix takes several times as long, of each reactor's
+// pools only that of two threads.
+inline std::vector<IoExecutor> ExecutorsUnderFaults() {
+  std::vector<IoExecutor> executors = AllExecutors();
+  if (kSanitized) {
+    std::erase_if(executors,
+                  [](const IoExecutor& kind) { return kind.threads == 1 || kind.threads > 2; });
+  }
+  return executors;
+}
 
 // Runs the coroutine of a Status that `body` makes on an executor of its own, where faults begin
 // once that has run something. One that takes too long is cancelled, and is a test failure. The
