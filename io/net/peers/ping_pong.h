@@ -1,7 +1,7 @@
 // The ping-pong of tzcnt/runtime-benchmarks (io_socket_st): 20 connections send 100,000 requests in
 // all, each after the answer to the last, to a server that answers with a line of HTTP. Server and
-// client have a thread each, and are of one make. Each program prints `seconds` and
-// `cpu_us_per_request`, of both sides together.
+// client have a thread each, and are of one make. Each program prints `seconds`, and of both sides
+// together `cpu_us_per_request` and `peak_mib`, the most memory that it had.
 #ifndef PLAIT_IO_NET_PEERS_PING_PONG_H_
 #define PLAIT_IO_NET_PEERS_PING_PONG_H_
 
@@ -30,7 +30,9 @@ class PingPongTimer {
     rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     const double cpu = Seconds(usage.ru_utime) + Seconds(usage.ru_stime);
-    std::printf("seconds=%.4f cpu_us_per_request=%.3f\n", seconds, cpu * 1e6 / kRequests);
+    const double peak_mib = static_cast<double>(usage.ru_maxrss) / 1024;
+    std::printf("seconds=%.4f cpu_us_per_request=%.3f peak_mib=%.1f\n", seconds,
+                cpu * 1e6 / kRequests, peak_mib);
   }
 
  private:
