@@ -13,7 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
-#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/report.h"
 #include "plait/runtime/runtime.h"
@@ -193,7 +193,7 @@ TEST(RunReportsTest, TheEnvironmentTurnsDebugModeOn) {
 
 TEST(RunReportsTest, ACallFromTheWrongThreadIsRefusedAndReportedInDebugMode) {
   Reports reports;
-  EventLoop loop(MakeEpollReactor(), {.hooks = {.on_report = reports.handler(), .debug = true}});
+  EventLoop loop(MakeReactor(), {.hooks = {.on_report = reports.handler(), .debug = true}});
   bool ran = false;
   absl::StatusOr<EventLoop::Handle> timer = loop.PostAfter(absl::Hours(1), [] {});
   ASSERT_TRUE(timer.ok());

@@ -17,12 +17,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/io/dns/resolver_fixture.h"
 #include "plait/io/dns/testing/dns_message.h"
-#include "plait/io/epoll/epoll_reactor.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/runtime.h"
@@ -480,10 +481,10 @@ TEST(ResolverPlaceTest, ItBelongsToTheLoopOfItsFirstLookup) {
   options.hosts_file = "";
   const auto resolver = Resolver::Create(options);
   ASSERT_TRUE(resolver.ok()) << resolver.status();
-  EventLoop first(MakeEpollReactor());
+  EventLoop first(MakeReactor());
   EXPECT_EQ(BlockOn(first, (*resolver)->Resolve("www.example", 80)).status().code(),
             absl::StatusCode::kNotFound);
-  EventLoop second(MakeEpollReactor());
+  EventLoop second(MakeReactor());
   EXPECT_EQ(BlockOn(second, (*resolver)->Resolve("www.example", 80)).status(),
             absl::FailedPreconditionError(
                 "resolve \"www.example\": the Resolver belongs to another executor"));
@@ -527,7 +528,7 @@ TEST_P(ResolverOnWorkersTest, LookupsOfTasksOnAllThreadsOfAPoolAreAnsweredOrCutS
 }
 
 TEST(ResolverPlaceTest, TheFreeFunctionMakesAResolverForOneLookup) {
-  EventLoop loop(MakeEpollReactor());
+  EventLoop loop(MakeReactor());
   const auto found = BlockOn(loop, Resolve("localhost", 80));
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_THAT(*found, ::testing::Contains(SocketAddress::Loopback(80)));
@@ -567,8 +568,8 @@ TEST(ResolverPlaceTest, OptionsThatMakeNoSenseAreRefused) {
 // A loop under faults; the server is not.
 class ResolverFaultTest : public testing::Test {
  protected:
-  ResolverFaultTest()
-      : server_(Always(DnsCode::kNoSuchName)), scope_(faults_), loop_(MakeEpollReactor()) {
+  explicit ResolverFaultTest(absl::string_view reactor = "")
+      : server_(Always(DnsCode::kNoSuchName)), scope_(faults_), loop_(MakeReactor(reactor)) {
     ResolverOptions options;
     options.servers = {server_.address()};
     options.hosts_file = "";
@@ -608,7 +609,13 @@ TEST_F(ResolverFaultTest, NoRouteIsUnavailable) {
   EXPECT_THAT(status.ToString(), HasSubstr("ENETUNREACH"));
 }
 
-TEST_F(ResolverFaultTest, ASocketThatTheReactorCannotWatchFailsTheLookupAtOnce) {
+// A call that only epoll makes fails.
+class ResolverEpollFaultTest : public ResolverFaultTest {
+ protected:
+  ResolverEpollFaultTest() : ResolverFaultTest("epoll") {}
+};
+
+TEST_F(ResolverEpollFaultTest, ASocketThatTheReactorCannotWatchFailsTheLookupAtOnce) {
   faults_.FailNext(sys::FaultInjection::kEpollControl, ENOSPC);
   const absl::Status status = Ask();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;

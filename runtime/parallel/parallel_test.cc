@@ -16,7 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/barrier.h"
 #include "gtest/gtest.h"
-#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
@@ -44,7 +44,7 @@ class ParallelTest : public testing::TestWithParam<std::string> {
  protected:
   ParallelTest() {
     if (GetParam() == "EventLoop") {
-      executor_ = std::make_unique<EventLoop>(MakeEpollReactor());
+      executor_ = std::make_unique<EventLoop>(MakeReactor());
     } else if (GetParam() == "Inline") {
       executor_ = std::make_unique<InlineExecutor>();
     } else {

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
-#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/awaitable.h"
 #include "plait/runtime/core/environment.h"
@@ -82,13 +82,13 @@ TEST(ChannelStressTest, BetweenLoopsOnSeveralThreadsNothingIsLostOrDoubledAndEve
     std::vector<std::vector<int64_t>> consumed(kConsumers);
     for (int c = 0; c < kConsumers; ++c) {
       consumers.push_back(StartThread("consumer", [&, c] {
-        EventLoop loop(MakeEpollReactor());
+        EventLoop loop(MakeReactor());
         consumed[static_cast<size_t>(c)] = BlockOn(loop, Consume(&channel));
       }));
     }
     for (int p = 0; p < kProducers; ++p) {
       producers.push_back(StartThread("producer", [&, p] {
-        EventLoop loop(MakeEpollReactor());
+        EventLoop loop(MakeReactor());
         const absl::Status status = BlockOn(loop, Produce(&channel, p * kPerProducer));
         EXPECT_TRUE(status.ok()) << status;
       }));
@@ -150,13 +150,13 @@ TEST(ChannelStressTest, CancelsOnBothSidesLoseAndDoubleNothing) {
     std::vector<std::vector<int64_t>> consumed(2);
     for (uint64_t c = 0; c < 2; ++c) {
       consumers.push_back(StartThread("consumer", [&, c] {
-        EventLoop loop(MakeEpollReactor());
+        EventLoop loop(MakeReactor());
         consumed[c] = BlockOn(loop, ConsumeWithCancels(&channel, 11 + c));
       }));
     }
     for (int p = 0; p < kProducers; ++p) {
       producers.push_back(StartThread("producer", [&, p] {
-        EventLoop loop(MakeEpollReactor());
+        EventLoop loop(MakeReactor());
         BlockOn(loop, ProduceWithCancels(&channel, p * kPerProducer, 7 + static_cast<uint64_t>(p)));
       }));
     }
@@ -208,7 +208,7 @@ TEST(ChannelStressTest, WhoWaitsOnAnExecutorsOnlyThreadIsCancelledFromAnotherAnd
       received->fetch_add(1, internal::kRelaxed);
     }
   };
-  EventLoop loop(MakeEpollReactor());
+  EventLoop loop(MakeReactor());
   WorkStealingPool pool({.threads = 1});
   for (const int round : ShareOf(100)) {
     Executor& executor = round % 2 == 0 ? static_cast<Executor&>(loop) : pool;
@@ -281,7 +281,7 @@ TEST(ChannelStressTest, WhoFindsSomethingWhenItLooksAgainGoesOnAtOnce) {
       EXPECT_TRUE(item.ok()) << item.status();
     }
   };
-  EventLoop loop(MakeEpollReactor());
+  EventLoop loop(MakeReactor());
   BlockOn(loop, receive(&channel, &wanted));
   ended.store(true);
   sender.join();
@@ -305,11 +305,11 @@ TEST(ChannelStressTest, WhatWasSentBeforeACloseIsReceivedAndNothingElse) {
     int64_t sent = 0;
     std::vector<int64_t> received;
     Thread producer = StartThread("producer", [&] {
-      EventLoop loop(MakeEpollReactor());
+      EventLoop loop(MakeReactor());
       sent = BlockOn(loop, send_until_closed(&channel));
     });
     Thread consumer = StartThread("consumer", [&] {
-      EventLoop loop(MakeEpollReactor());
+      EventLoop loop(MakeReactor());
       received = BlockOn(loop, Consume(&channel));
     });
     while (channel.size() == 0) internal::SpinWait(1000);

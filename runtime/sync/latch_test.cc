@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
-#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/repeats.h"
@@ -81,7 +81,7 @@ TEST(LatchStressTest, WhoHasWaitedMayDestroyItWhileTheLastCountIsStillReturning)
     latch->CountDown();
     co_return;
   };
-  EventLoop other(MakeEpollReactor());
+  EventLoop other(MakeReactor());
   Thread thread = StartThread("other", [&] {
     const absl::Status ran = other.RunForever();
     EXPECT_TRUE(ran.ok()) << ran;

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
-#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/repeats.h"
@@ -418,14 +418,14 @@ TEST(QueueStressTest, NothingIsLostOrDoubledBetweenLoopsOnSeveralThreads) {
     std::vector<int> counts(kConsumers);
     for (int c = 0; c < kConsumers; ++c) {
       consumers.push_back(StartThread("consumer", [&, c] {
-        EventLoop loop(MakeEpollReactor());
+        EventLoop loop(MakeReactor());
         const auto index = static_cast<size_t>(c);
         sums[index] = BlockOn(loop, ConsumeAll(&queue, &counts[index]));
       }));
     }
     for (int p = 0; p < kProducers; ++p) {
       producers.push_back(StartThread("producer", [&, p] {
-        EventLoop loop(MakeEpollReactor());
+        EventLoop loop(MakeReactor());
         const absl::Status status = BlockOn(loop, Produce(&queue, int64_t{p} * items, items));
         EXPECT_TRUE(status.ok()) << status;
       }));
@@ -468,11 +468,11 @@ TEST(QueueStressTest, CancelledGetsLoseNothingWhileAnotherThreadPuts) {
   const int items = Repeats(3000);
   Queue<int> queue(1);
   Thread producer = StartThread("producer", [&] {
-    EventLoop loop(MakeEpollReactor());
+    EventLoop loop(MakeReactor());
     const absl::Status status = BlockOn(loop, PutInOrder(&queue, items));
     EXPECT_TRUE(status.ok()) << status;
   });
-  EventLoop loop(MakeEpollReactor());
+  EventLoop loop(MakeReactor());
   EXPECT_EQ(BlockOn(loop, GetWithCancels(&queue, items)), items);
   producer.join();
   EXPECT_TRUE(queue.empty());

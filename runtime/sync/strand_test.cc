@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
-#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/thread_state.h"
@@ -82,7 +82,7 @@ TEST(StrandTest, ATaskOfItResumesOnItAfterASleepToo) {
 }
 
 TEST(StrandTest, BlockOnRunsItsBase) {
-  EventLoop loop(MakeEpollReactor());
+  EventLoop loop(MakeReactor());
   Strand strand(loop);
   std::vector<int> order;
   BlockOn(strand, Note(1, &order));
@@ -93,7 +93,7 @@ TEST(StrandTest, BlockOnRunsItsBase) {
 }
 
 TEST(StrandTest, AStrandOfAStrandWorks) {
-  EventLoop loop(MakeEpollReactor());
+  EventLoop loop(MakeReactor());
   Strand outer(loop);
   Executor& base = outer;
   Strand inner(base);

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
-#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/repeats.h"
@@ -42,7 +42,7 @@ TEST(BlockingGetTest, ItGivesTheResultOfATaskThatAPoolRuns) {
 }
 
 TEST(BlockingGetTest, ItGivesTheResultOfATaskThatALoopOnAnotherThreadRuns) {
-  EventLoop loop(MakeEpollReactor());
+  EventLoop loop(MakeReactor());
   int got = 0;
   JoinHandle<int> handle = Spawn(GiveLater(4), {.executor = &loop});
   Thread other = StartThread("other", [&] { got = BlockingGet(handle); });
@@ -126,7 +126,7 @@ TEST(BlockingGetDeathTest, InsideATaskOrOtherWorkOfAnExecutorItIsAProgrammingErr
                "a blocking Get cannot be called inside a task");
   EXPECT_DEATH(
       {
-        EventLoop loop(MakeEpollReactor());
+        EventLoop loop(MakeReactor());
         Promise<int> promise;
         Future<int> future = promise.future();
         loop.Post([&] { static_cast<void>(BlockingGet(future)); });

@@ -21,7 +21,7 @@
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "plait/io/epoll/epoll_reactor.h"
+#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/testing/executor_fixture.h"
 #include "plait/runtime/testing/repeats.h"
@@ -65,7 +65,7 @@ void Report(const World& world, const std::string& verdict) {
 // One program on one loop and a test clock.
 void RunOnTestClock(uint64_t seed, const Kind* kind = nullptr, bool trace = false) {
   TestClock clock;
-  EventLoop loop(MakeEpollReactor(), EventLoopOptions{.clock = &clock});
+  EventLoop loop(MakeReactor(), EventLoopOptions{.clock = &clock});
   World world(seed, clock);
   world.trace = trace;
   BlockOn(loop, RunProgram(world, kind));
@@ -107,7 +107,7 @@ TEST(StructuredStress, EveryKindOfNodeAtTheRoot) {
 // In real time, where cancels and ends meet on different threads. The programs are the same, what
 // happens in them is not.
 TEST(StructuredStress, ThreeHundredProgramsOverTwoLoopsOnTwoThreads) {
-  auto make_loop = [] { return std::make_unique<EventLoop>(MakeEpollReactor()); };
+  auto make_loop = [] { return std::make_unique<EventLoop>(MakeReactor()); };
   RunningExecutor one(make_loop());
   RunningExecutor two(make_loop());
   for (const int seed : ShareOf(300)) {
@@ -160,7 +160,7 @@ Task<absl::Status> ForgetfulNode(World& world, Draw, int) {
 TEST(StructuredStress, ACleanupThatDidNotRunAndABrokenPromiseAreNoticed) {
   const Kind forgetful{"Forgetful", &ForgetfulNode};
   TestClock clock;
-  EventLoop loop(MakeEpollReactor(), EventLoopOptions{.clock = &clock});
+  EventLoop loop(MakeReactor(), EventLoopOptions{.clock = &clock});
   World world(17, clock);
   BlockOn(loop, RunProgram(world, &forgetful));
   EXPECT_EQ(Verdict(world), "cleanups due and run differ: 1 and 0");
