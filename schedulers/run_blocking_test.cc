@@ -8,12 +8,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/io/ops/operations.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/thread_executor.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
@@ -76,9 +76,9 @@ TEST(RunBlockingTest, ALoopOfOnesOwnHasItsOwnPoolOrTheOneItWasGiven) {
 }
 
 Task<absl::StatusOr<std::string>> ReadAll(int fd) {
-  char buffer[64];
-  const size_t size = co_await OrReturn(io::Read(fd, absl::MakeSpan(buffer)));
-  co_return std::string(buffer, size);
+  const GuardedBuffer buffer(64);
+  const size_t size = co_await OrReturn(io::Read(fd, buffer.span()));
+  co_return std::string(buffer.text(size));
 }
 
 TEST(RunBlockingTest, FilesAreReadOnEveryReactorWithoutAnyOtherOptions) {

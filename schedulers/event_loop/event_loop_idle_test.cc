@@ -5,13 +5,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
 #include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/schedulers/event_loop/event_loop.h"
@@ -53,9 +53,9 @@ TEST_P(EventLoopIdleTest, ALoopThatIsIdleForAWhileKeepsNoFrames) {
 // An operation in flight stays there: the loop wakes for the frames and waits for it again.
 TEST_P(EventLoopIdleTest, AnOperationInFlightDoesNotNoticeThat) {
   FdPair pair = MakeSocketPair();
-  char byte = 0;
+  const GuardedBuffer byte(1);
   const auto read = [&]() -> Task<absl::StatusOr<size_t>> {
-    co_return co_await io::Read(pair.first.get(), absl::MakeSpan(&byte, 1));
+    co_return co_await io::Read(pair.first.get(), byte.span());
   };
   const auto body = [&]() -> Task<void> {
     JoinHandle<absl::StatusOr<size_t>> reading = Spawn(read());
@@ -65,7 +65,7 @@ TEST_P(EventLoopIdleTest, AnOperationInFlightDoesNotNoticeThat) {
     WriteAll(pair.second.get(), "x");
     const absl::StatusOr<size_t> size = co_await reading;
     EXPECT_TRUE(size.ok()) << size.status();
-    EXPECT_EQ(byte, 'x');
+    EXPECT_EQ(byte.text(1), "x");
   };
   BlockOn(loop_, body());
 }

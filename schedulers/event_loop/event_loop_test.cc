@@ -31,6 +31,7 @@
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/test_clock.h"
@@ -57,8 +58,8 @@ class Pipe {
 };
 
 Task<absl::StatusOr<size_t>> ReadOne(int fd) {
-  char byte = 0;
-  co_return co_await io::Read(fd, absl::MakeSpan(&byte, 1));
+  const GuardedBuffer byte(1);
+  co_return co_await io::Read(fd, byte.span());
 }
 
 Task<absl::Status> SleepTask(absl::Duration duration) { co_return co_await Sleep(duration); }
@@ -610,11 +611,11 @@ Task<absl::Status> WriteMany(int fd, int count) {
 }
 
 Task<absl::StatusOr<std::string>> ReadMany(int fd, int count) {
+  const GuardedBuffer byte(1);
   std::string all;
   while (static_cast<int>(all.size()) < count) {
-    char byte = 0;
-    const size_t size = co_await OrReturn(io::Read(fd, absl::MakeSpan(&byte, 1)));
-    all.append(&byte, size);
+    const size_t size = co_await OrReturn(io::Read(fd, byte.span()));
+    all.append(byte.data(), size);
   }
   co_return all;
 }
@@ -815,10 +816,10 @@ TEST_P(EventLoopTest, Line22ATimerMayBeCancelledByAnotherOfTheSameTick) {
 }
 
 Task<absl::Status> ShoveBytes(int from, int to, bool* stop) {
-  char buffer[16] = {};
+  const GuardedBuffer buffer(16);
   while (!*stop) {
-    const size_t size = co_await OrReturn(io::Read(from, absl::MakeSpan(buffer)));
-    co_await OrReturn(io::Write(to, absl::MakeConstSpan(buffer, size)));
+    const size_t size = co_await OrReturn(io::Read(from, buffer.span()));
+    co_await OrReturn(io::Write(to, absl::MakeConstSpan(buffer.data(), size)));
   }
   co_return absl::OkStatus();
 }

@@ -18,6 +18,7 @@
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/until.h"
@@ -39,12 +40,11 @@ struct Waiting {
 };
 
 Task<void> ReadOne(Waiting* waiting) {
-  char byte = 0;
+  const GuardedBuffer byte(1);
   waiting->begun.store(true);
-  const absl::StatusOr<size_t> size =
-      co_await io::Read(waiting->pair.first.get(), absl::MakeSpan(&byte, 1));
+  const absl::StatusOr<size_t> size = co_await io::Read(waiting->pair.first.get(), byte.span());
   waiting->status = size.status();
-  EXPECT_TRUE(!size.ok() || byte == 'x');
+  EXPECT_TRUE(!size.ok() || byte.text(1) == "x");
   waiting->done.store(true);
 }
 

@@ -8,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
 #include "plait/runtime/core/atomic.h"
@@ -17,6 +16,7 @@
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/reactor_task_suite.h"
@@ -78,10 +78,10 @@ int64_t ProcessStatus(const std::string& name) {
 }
 
 Task<void> SayAndHear(int to, int from) {
-  char byte = 'x';
-  const absl::StatusOr<size_t> said = co_await io::Write(to, absl::MakeConstSpan(&byte, 1));
+  const GuardedBuffer byte("x");
+  const absl::StatusOr<size_t> said = co_await io::Write(to, byte.span());
   EXPECT_TRUE(said.ok()) << said.status();
-  const absl::StatusOr<size_t> heard = co_await io::Read(from, absl::MakeSpan(&byte, 1));
+  const absl::StatusOr<size_t> heard = co_await io::Read(from, byte.span());
   EXPECT_TRUE(heard.ok()) << heard.status();
 }
 
@@ -116,10 +116,10 @@ TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
     FdPair other = MakeSocketPair();
     Atomic<bool> ended{false};
     const auto always = [&]() -> Task<void> {
-      char byte = 'x';
+      const GuardedBuffer byte("x");
       while (!ended.load(internal::kRelaxed)) {
-        static_cast<void>(co_await io::Write(busy.first.get(), absl::MakeConstSpan(&byte, 1)));
-        static_cast<void>(co_await io::Read(busy.second.get(), absl::MakeSpan(&byte, 1)));
+        static_cast<void>(co_await io::Write(busy.first.get(), byte.span()));
+        static_cast<void>(co_await io::Read(busy.second.get(), byte.span()));
       }
     };
     const auto yields = [&]() -> Task<void> {
@@ -226,10 +226,9 @@ TEST_P(WorkStealingReactorsTest, WhatAnItemMakesReadyComesBeforeAnyVirtualTimePa
       EXPECT_TRUE(slept.ok()) << slept;
     };
     const auto read = [&]() -> Task<void> {
-      char byte = 0;
+      const GuardedBuffer byte(1);
       reads.store(true);
-      const absl::StatusOr<size_t> size =
-          co_await io::Read(pair.second.get(), absl::MakeSpan(&byte, 1));
+      const absl::StatusOr<size_t> size = co_await io::Read(pair.second.get(), byte.span());
       EXPECT_TRUE(size.ok()) << size.status();
       read_at.store(absl::ToInt64Nanoseconds(clock.elapsed() - before));
     };
