@@ -18,6 +18,7 @@
 #include "plait/io/net/address.h"
 #include "plait/io/net/connect.h"
 #include "plait/io/net/datagram_socket.h"
+#include "plait/io/net/descriptor_passing.h"
 #include "plait/io/net/listener.h"
 #include "plait/io/net/pipe.h"
 #include "plait/io/net/send_file.h"
@@ -25,6 +26,7 @@
 #include "plait/io/net/socket_options.h"
 #include "plait/io/net/socket_pair.h"
 #include "plait/io/net/stream.h"
+#include "plait/io/ops/owned_descriptor.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/fault_matrix.h"
 #include "plait/runtime/core/check.h"
@@ -224,6 +226,51 @@ TEST_P(NetFaultsTest, AFileThatIsSent) {
     return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix({.reaches = {FaultInjection::kSendFile, FaultInjection::kShutdown},
+                  .left_out = LeftOutOf(GetParam())},
+                 scenario);
+}
+
+Task<absl::Status> PassTwo(Stream stream, int file) {
+  std::vector<int> descriptors(2, file);
+  co_await OrReturn(SendDescriptors(stream, "take these", std::move(descriptors)));
+  const std::string answer = co_await OrReturn(stream.ReadExactly(6));
+  EXPECT_EQ(answer, "thanks");
+  co_return co_await stream.Close();
+}
+
+Task<absl::Status> TakeTwo(Stream stream) {
+  std::string text;
+  std::vector<io::OwnedDescriptor> descriptors;
+  while (text.size() < 10) {
+    const GuardedBuffer buffer(100);
+    ReceivedDescriptors got = co_await OrReturn(ReceiveDescriptors(stream, buffer.span()));
+    if (got.size == 0) co_return absl::OutOfRangeError("take two: the end came too early");
+    EXPECT_EQ(got.descriptors.size(), text.empty() ? 2u : 0u) << "they go with the first byte";
+    text += std::string(buffer.text(got.size));
+    for (io::OwnedDescriptor& each : got.descriptors) descriptors.push_back(std::move(each));
+  }
+  EXPECT_EQ(text, "take these");
+  for (const io::OwnedDescriptor& each : descriptors) EXPECT_EQ(FileContent(each.get()), "content");
+  co_await OrReturn(stream.Write("thanks"));
+  // One is closed by the task, the other by its destructor.
+  io::OwnedDescriptor one = std::move(descriptors.back());
+  descriptors.pop_back();
+  co_await OrReturn(one.Close());
+  co_return co_await stream.Close();
+}
+
+TEST_P(NetFaultsTest, DescriptorsThatArePassedOn) {
+  const OwnedFd file = MakeFile("content");
+  const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
+    const auto body = [&]() -> Task<absl::Status> {
+      auto pair = co_await OrReturn(SocketPair());
+      co_return co_await SideBySide(PassTwo(std::move(pair.first), file.get()),
+                                    TakeTwo(std::move(pair.second)));
+    };
+    return RunUnderFaults(GetParam(), arm, body);
+  };
+  RunFaultMatrix({.reaches = {FaultInjection::kSendMessage, FaultInjection::kReceiveMessage,
+                              FaultInjection::kSocketName},
                   .left_out = LeftOutOf(GetParam())},
                  scenario);
 }
