@@ -96,7 +96,9 @@ void Note(const std::string& path, const std::string& line) {
 
 int NoteNumber(const std::string& path, int number) {
   const int pid = ::getpid();
-  Note(path, absl::StrCat(number, " ", pid));
+  // A process that is killed while it writes across the end of a page leaves a part of this, which
+  // then is a line of its own, and has no end.
+  Note(path, absl::StrCat("\n", number, " ", pid, " ."));
   return pid;
 }
 

@@ -227,7 +227,11 @@ struct Journal {
 Journal Read(const std::string& path) {
   Journal journal;
   std::ifstream file(path);
-  for (int number = 0, pid = 0; file >> number >> pid;) {
+  for (std::string line; std::getline(file, line);) {
+    int number = 0;
+    int pid = 0;
+    char end = 0;
+    if (std::sscanf(line.c_str(), "%d %d %c", &number, &pid, &end) < 3) continue;
     ++journal.runs[number];
     journal.ran_on[number] = pid;
   }
@@ -245,7 +249,8 @@ void ExpectEachOutcomeHasItsReason(const World& world) {
     ASSERT_LE(runs == journal.runs.end() ? 0 : runs->second, 1) << number << " ran twice";
     if (result.ok()) {
       ASSERT_EQ(OwnDoing(number), nullptr) << number;
-      ASSERT_TRUE(ran_on != journal.ran_on.end() && ran_on->second == *result) << number;
+      ASSERT_TRUE(ran_on != journal.ran_on.end()) << *result << " has not noted " << number;
+      ASSERT_EQ(ran_on->second, *result) << number;
       continue;
     }
     ++failed;
