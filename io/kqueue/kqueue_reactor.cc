@@ -60,7 +60,11 @@ class KqueueReactor final : public ReadinessReactor {
     return no_filter ? -EPERM : error;
   }
 
-  void Unwatch(int fd) noexcept override { ChangeBoth(fd, EV_DELETE, 0); }
+  // libkqueue, unlike a system, keeps what is not taken out when the descriptor is closed, and then
+  // takes the next one with its number for the same: so once more, should the call itself fail.
+  void Unwatch(int fd) noexcept override {
+    if (ChangeBoth(fd, EV_DELETE, 0) == -ENOMEM) ChangeBoth(fd, EV_DELETE, 0);
+  }
 
   // In both filters, also if the first does not want it. The first error, or 0.
   int ChangeBoth(int fd, int flags, uint16_t generation) noexcept {
