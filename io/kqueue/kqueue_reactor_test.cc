@@ -97,6 +97,37 @@ TEST(MakeKqueueReactorTest, AForkedChildMakesItsOwn) {
   (*parents)->Poll(Deadline::Infinite(), Clock::Real(), ready);
 }
 
+// --- when memory is short ---
+
+TEST_F(KqueueReactorTest, WhatCouldNotBeTakenOutAtItsCloseIsNotTakenForTheNextWithItsNumber) {
+  GuardedBuffer buffer(1);
+  FdPair pair = MakeTcpPair();
+  const int number = pair.first.get();
+  ReadOperation before(number, buffer.span());
+  Submit(before);
+  WriteAll(pair.second.get(), "x");
+  ASSERT_EQ(Await(before), 1);
+  PollTillQuiet();
+  faults_.FailNext(FaultInjection::kKqueueEvents, ENOMEM);
+  CloseOperation close(pair.first.Release());
+  Submit(close);
+  ASSERT_EQ(Await(close), 0);
+  FdPair next = MakeTcpPair();
+  if (next.first.get() == number) {
+    next.first.Release();
+  } else {
+    ASSERT_EQ(::dup2(next.first.get(), number), number);
+  }
+  ReadOperation after(number, buffer.span());
+  Submit(after);
+  PollTillQuiet();
+  WriteAll(next.second.get(), "y");
+  EXPECT_EQ(Await(after), 1);  // or never
+  CloseOperation end(number);
+  Submit(end);
+  EXPECT_EQ(Await(end), 0);
+}
+
 // --- cost, in system calls ---
 
 TEST_F(KqueueReactorTest, ADescriptorIsRegisteredWithOneCallAndOnce) {
