@@ -57,6 +57,7 @@ def plait_explored_test(name, srcs, deps, size = "small", tags = [], **kwargs):
     _explored_test(
         name = name,
         size = size,
+        # no_tsan: the two uses of ThreadSanitizer's instrumentation do not mix; explored: once is enough (.ci/run).
         tags = tags + ["explored", "no_tsan"],
         program = ":" + name + "_program",
         **kwargs
