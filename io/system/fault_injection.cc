@@ -1,14 +1,56 @@
 #include "plait/io/system/fault_injection.h"
 
 #include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "plait/runtime/core/io_operation.h"
 
 namespace plait::sys {
 
 using plait::internal::SpinLockHolder;
+
+namespace {
+
+constexpr size_t kWhole = std::numeric_limits<size_t>::max();
+
+// Of the sockets that messages go through it is these that may take a part of one.
+bool IsUnixStream(int fd) noexcept {
+  const auto option = [fd](int name) noexcept {
+    int value = -1;
+    socklen_t size = sizeof(value);
+    return RealSystemCalls().SocketOption(fd, SOL_SOCKET, name, &value, &size) < 0 ? -1 : value;
+  };
+  return option(SO_DOMAIN) == AF_UNIX && option(SO_TYPE) == SOCK_STREAM;
+}
+
+// The part of a message that is moved: what is in it, up to `bytes` of its first bytes.
+::iovec FirstOf(const ::msghdr& message, size_t bytes) noexcept {
+  for (size_t i = 0; i < message.msg_iovlen; ++i) {
+    const ::iovec& part = message.msg_iov[i];
+    if (part.iov_len > 0)
+      return {.iov_base = part.iov_base, .iov_len = std::min(part.iov_len, bytes)};
+  }
+  return {};
+}
+
+// A message of which no more than that is moved.
+struct CutMessage {
+  CutMessage(const ::msghdr& whole, size_t bytes) : part(FirstOf(whole, bytes)), message(whole) {
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+  }
+  CutMessage(const CutMessage&) = delete;
+  CutMessage& operator=(const CutMessage&) = delete;
+
+  ::iovec part;
+  ::msghdr message;
+};
+
+}  // namespace
 
 void FaultInjection::Fail(Call call, int error, When when) noexcept {
   SpinLockHolder hold(lock_);
@@ -145,12 +187,25 @@ int FaultInjection::EpollWait(int epoll, epoll_event* events, int count,
   return error < 0 ? error : SystemCalls::EpollWait(epoll, events, count, timeout);
 }
 ssize_t FaultInjection::ReceiveMessage(int fd, msghdr* message, int flags) noexcept {
-  const int error = Before(kReceiveMessage, fd);
-  return error < 0 ? error : SystemCalls::ReceiveMessage(fd, message, flags);
+  size_t most = kWhole;
+  const int error = Before(kReceiveMessage, fd, &most);
+  if (error < 0) return error;
+  if (most == kWhole || !IsUnixStream(fd)) return SystemCalls::ReceiveMessage(fd, message, flags);
+  CutMessage cut(*message, most);
+  const ssize_t result = SystemCalls::ReceiveMessage(fd, &cut.message, flags);
+  // What the system says of it; its room is the caller's.
+  cut.message.msg_iov = message->msg_iov;
+  cut.message.msg_iovlen = message->msg_iovlen;
+  *message = cut.message;
+  return result;
 }
 ssize_t FaultInjection::SendMessage(int fd, const msghdr* message, int flags) noexcept {
-  const int error = Before(kSendMessage, fd);
-  return error < 0 ? error : SystemCalls::SendMessage(fd, message, flags);
+  size_t most = kWhole;
+  const int error = Before(kSendMessage, fd, &most);
+  if (error < 0) return error;
+  if (most == kWhole || !IsUnixStream(fd)) return SystemCalls::SendMessage(fd, message, flags);
+  const CutMessage cut(*message, most);
+  return SystemCalls::SendMessage(fd, &cut.message, flags);
 }
 ssize_t FaultInjection::SendFile(int to, int from, int64_t offset, size_t size) noexcept {
   const int error = Before(kSendFile, to, &size);
@@ -353,7 +408,20 @@ int FaultInjection::BeforeOperation(const IoOperation& operation, bool socket,
     }
     return kCalls;
   }();
-  return BeforeByKernel(call, operation.fd, size);
+  if (call != kReceiveMessage && call != kSendMessage) {
+    return BeforeByKernel(call, operation.fd, size);
+  }
+  size_t most = kWhole;
+  const int error = BeforeByKernel(call, operation.fd, &most);
+  if (error == 0 && most != kWhole && IsUnixStream(operation.fd)) {
+    // The caller's own, as the kernel reads it later.
+    ::msghdr& message = *operation.args().message;
+    if (message.msg_iovlen > 0) {
+      message.msg_iov[0] = FirstOf(message, most);
+      message.msg_iovlen = 1;
+    }
+  }
+  return error;
 }
 
 int FaultInjection::BeforeShot(bool accepts, int fd) noexcept {

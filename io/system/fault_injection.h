@@ -104,7 +104,8 @@ class FaultInjection final : public SystemCalls {
   void FailNext(Call call, int error) noexcept { Fail(call, error, When()); }
   void FailAll(Call call, int error) noexcept { Fail(call, error, {.times = kAlways}); }
 
-  // Makes transfers (kRead to kSend) move at most `bytes`, at least 1.
+  // Makes transfers (kRead to kSend, kSendFile) move at most `bytes`, at least 1; and messages over
+  // Unix streams, whose descriptors go with the first byte. Other sockets keep a message whole.
   void Shorten(Call call, size_t bytes, When when) noexcept;
 
   // No more faults for such calls.

@@ -109,7 +109,7 @@ class Matrix {
   static bool IsTransfer(Call call) {
     return call == Call::kRead || call == Call::kWrite || call == Call::kReadAt ||
            call == Call::kWriteAt || call == Call::kReceive || call == Call::kSend ||
-           call == Call::kSendFile;
+           call == Call::kSendFile || call == Call::kReceiveMessage || call == Call::kSendMessage;
   }
 
   // Whether the next fault is for this run of the test, of the many that there may be.

@@ -6,8 +6,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -199,6 +202,75 @@ TEST(FaultInjectionTest, ShortensTransfers) {
   char buffer[10];
   EXPECT_EQ(faults.Receive(pair.second.get(), buffer, sizeof(buffer)), 1);
   EXPECT_EQ(Drain(pair.second.get()), "ello");
+}
+
+// One that comes in one piece of `room` bytes, and its descriptor.
+std::string ReceiveOne(SystemCalls& calls, int fd, size_t room, OwnedFd* descriptor = nullptr) {
+  std::string text(room, '?');
+  ::iovec part{.iov_base = text.data(), .iov_len = room};
+  alignas(::cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  ::msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  const ssize_t count = calls.ReceiveMessage(fd, &message, MSG_DONTWAIT);
+  EXPECT_EQ(message.msg_iov, &part) << "the caller's message is as it was";
+  EXPECT_EQ(part.iov_len, room);
+  if (const ::cmsghdr* const header = CMSG_FIRSTHDR(&message); header != nullptr) {
+    int number = -1;
+    std::memcpy(&number, CMSG_DATA(header), sizeof(number));
+    OwnedFd got(number);
+    EXPECT_NE(descriptor, nullptr) << "a descriptor came";
+    if (descriptor != nullptr) *descriptor = std::move(got);
+  }
+  text.resize(count < 0 ? 0 : static_cast<size_t>(count));
+  return text;
+}
+
+ssize_t SendOne(SystemCalls& calls, int fd, std::string text, int descriptor) {
+  ::iovec parts[] = {{}, {.iov_base = text.data(), .iov_len = text.size()}};
+  alignas(::cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  ::msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  message.msg_control = control;
+  message.msg_controllen = CMSG_LEN(sizeof(int));
+  ::cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &descriptor, sizeof(descriptor));
+  return calls.SendMessage(fd, &message, 0);
+}
+
+TEST(FaultInjectionTest, ShortensMessagesOverUnixStreamsWhoseDescriptorsGoWithTheFirstByte) {
+  FaultInjection faults;
+  FdPair pair = MakeSocketPair();
+  const OwnedFd file = MakeFile("content");
+  faults.Shorten(FaultInjection::kSendMessage, 3, {});
+  EXPECT_EQ(SendOne(faults, pair.first.get(), "hello", file.get()), 3);
+  faults.Shorten(FaultInjection::kReceiveMessage, 1, {});
+  OwnedFd arrived;
+  EXPECT_EQ(ReceiveOne(faults, pair.second.get(), 10, &arrived), "h");
+  EXPECT_EQ(FileContent(arrived.get()), "content");
+  EXPECT_EQ(ReceiveOne(faults, pair.second.get(), 10), "el") << "only the next was to be short";
+}
+
+TEST(FaultInjectionTest, AMessageThatKeepsItsBordersIsLeftWhole) {
+  for (const int type : {SOCK_DGRAM, SOCK_SEQPACKET}) {
+    FaultInjection faults;
+    FdPair pair = MakeSocketPair(type);
+    const OwnedFd file = MakeFile("content");
+    for (const FaultInjection::Call call :
+         {FaultInjection::kSendMessage, FaultInjection::kReceiveMessage}) {
+      faults.Shorten(call, 1, {.times = FaultInjection::kAlways});
+    }
+    EXPECT_EQ(SendOne(faults, pair.first.get(), "hello", file.get()), 5);
+    OwnedFd arrived;
+    EXPECT_EQ(ReceiveOne(faults, pair.second.get(), 10, &arrived), "hello");
+    EXPECT_GE(arrived.get(), 0);
+  }
 }
 
 TEST(FaultInjectionTest, ACloseThatFailsClosesAllTheSame) {
