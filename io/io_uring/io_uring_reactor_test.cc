@@ -45,6 +45,7 @@ std::vector<ReactorFactory> Variants() {
                                                    .multishot = true,
                                                    .file_operations = true,
                                                    .zero_copy_send = true}}),
+      Variant("IoUringOfLinux60", {.without = {.deferred_task_work = true}}),
       Variant("IoUringWithTinyQueues", {.entries = 1}),
   };
 }

@@ -115,6 +115,7 @@ void RingReactor::Handle(const io_uring_cqe& completion) noexcept {
       }
       return multishots_.Completed(*static_cast<UringMultishot*>(pointer), completion);
     case kWake:
+      woken_ = true;
       if ((completion.flags & IORING_CQE_F_MORE) == 0) {
         uint64_t wakes = 0;
         sys::Calls().Read(wake_, &wakes, sizeof(wakes));
@@ -134,7 +135,7 @@ void RingReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexce
   if (turns_before_registered_ > 0 && --turns_before_registered_ == 0) [[unlikely]]
     ring_.Register();
   Reap();
-  const bool must_not_block = !completed_.empty() || deadline == Deadline::Immediate() ||
+  const bool must_not_block = !completed_.empty() || deadline == Deadline::Immediate() || woken_ ||
                               !wake_armed_ || !blocking_.PrepareToSleep();
   const WaitTime wait = must_not_block ? WaitTime() : WaitTime(deadline, clock);
   if (!wait.none() || ring_.has_work()) {
@@ -147,6 +148,7 @@ void RingReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexce
                       /*idle=*/completed_.empty() && deadline != Deadline::Immediate());
     }
   }
+  woken_ = false;
   ready.Append(completed_);
   in_flight_ -= std::exchange(undelivered_, size_t{0});
 }

@@ -179,6 +179,9 @@ class RingReactor final : public Reactor, private MultishotHost {
   size_t with_kernel_ = 0;  // completions that will come: operations and cancels
   size_t pipe_writes_ = 0;  // with the kernel, and might raise SIGPIPE
   bool wake_armed_ = false;
+  // A wake has come that no Poll has returned for: where the kernel completes outside of Enter too,
+  // before the wait.
+  bool woken_ = false;
   // Some descriptors of multishots that the kernel does not know yet may have been closed.
   bool some_may_be_gone_ = false;
   // The ring is registered with its thread when that has polled it so many times without a pause:
