@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -82,42 +83,6 @@ class IoUringTest : public testing::Test {
   int64_t turn_ = 0;
 };
 
-// --- making one ---
-
-TEST_F(IoUringTest, OptionsThatMakeNoSenseAreRefused) {
-  for (const IoUringOptions& options :
-       {IoUringOptions{.entries = 0}, IoUringOptions{.entries = 3},
-        IoUringOptions{.entries = 65536}, IoUringOptions{.max_buffers = 100},
-        IoUringOptions{.buffer_size = 0}, IoUringOptions{.first_buffers = 0}}) {
-    EXPECT_EQ(MakeIoUringReactor(options).status().code(), absl::StatusCode::kInvalidArgument);
-  }
-}
-
-// --- sending without copies. Trap: buffer ---
-
-TEST_F(IoUringTest, WhatIsSentWithoutCopiesArrivesWholeAndItsMemoryIsFreeOnceItIsDelivered) {
-  Replace({.zero_copy_bytes = 1});
-  for (const bool tcp : {true, false}) {
-    SCOPED_TRACE(tcp ? "TCP" : "Unix, which cannot");
-    FdPair pair = tcp ? MakeTcpPair() : MakeSocketPair();
-    for (const size_t size : {size_t{1}, size_t{4096}, size_t{20'000}}) {
-      const std::string data = Pattern(size);
-      size_t sent = 0;
-      while (sent < size) {
-        GuardedBuffer buffer(absl::string_view(data).substr(sent));
-        WriteOperation write(pair.first.get(), buffer.text(buffer.size()));
-        const int32_t count = Do(write);
-        buffer.Release();
-        ASSERT_GT(count, 0);
-        sent += static_cast<size_t>(count);
-      }
-      EXPECT_TRUE(ReadExactly(pair.second.get(), size) == data);
-    }
-  }
-}
-
-// --- multishots. Traps: buffer, race ---
-
 // Takes everything there is whenever it is told.
 class Collector final : public MultishotOwner {
  public:
@@ -151,6 +116,104 @@ class Collector final : public MultishotOwner {
   int calls_ = 0;
   bool gone_ = false;
 };
+
+// --- making one ---
+
+TEST_F(IoUringTest, OptionsThatMakeNoSenseAreRefused) {
+  for (const IoUringOptions& options :
+       {IoUringOptions{.entries = 0}, IoUringOptions{.entries = 3},
+        IoUringOptions{.entries = 65536}, IoUringOptions{.max_buffers = 100},
+        IoUringOptions{.buffer_size = 0}, IoUringOptions{.first_buffers = 0}}) {
+    EXPECT_EQ(MakeIoUringReactor(options).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+// What each kernel has more than the one before it; Plait wants 5.15.
+constexpr unsigned kSince519 =
+    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL;
+constexpr unsigned kSince60 = IORING_SETUP_SINGLE_ISSUER;
+constexpr unsigned kSince61 = IORING_SETUP_DEFER_TASKRUN;
+
+// A kernel that does not know some flags of io_uring_setup.
+class OlderKernel final : public sys::SystemCalls {
+ public:
+  explicit OlderKernel(unsigned lacks) : lacks_(lacks) {}
+
+  int IoUringSetup(unsigned entries, io_uring_params* params) noexcept override {
+    if ((params->flags & lacks_) != 0) return -EINVAL;
+    flags_ = params->flags;
+    return SystemCalls::IoUringSetup(entries, params);
+  }
+  // Of the newest ring, of those that can be told apart.
+  unsigned flags() const { return flags_ & (kSince519 | kSince60 | kSince61); }
+
+ private:
+  const unsigned lacks_;
+  unsigned flags_ = 0;
+};
+
+TEST_F(IoUringTest, EachKernelIsAskedForTheBestThatItHas) {
+  constexpr unsigned kNotAlone = kSince519 & ~IORING_SETUP_COOP_TASKRUN;  // deferring is instead
+  struct Kernel {
+    const char* version;
+    unsigned lacks;
+    unsigned flags;
+  };
+  for (const Kernel& kernel : {Kernel{"5.15", kSince519 | kSince60 | kSince61, 0},
+                               Kernel{"5.19", kSince60 | kSince61, kSince519},
+                               Kernel{"6.0", kSince61, kSince519 | kSince60},
+                               Kernel{"6.1", 0, kNotAlone | kSince60 | kSince61}}) {
+    SCOPED_TRACE(kernel.version);
+    reactor_ = nullptr;
+    OlderKernel calls(kernel.lacks);
+    const sys::ScopedSystemCalls scope(calls);
+    Replace({});
+    EXPECT_EQ(calls.flags(), kernel.flags);
+
+    FdPair pair = MakeTcpPair();
+    GuardedBuffer buffer(5);
+    ReadOperation read(pair.first.get(), buffer.span());
+    reactor_->Submit(read);
+    PollTillQuiet();
+    WriteOperation write(pair.second.get(), "hello");
+    EXPECT_EQ(Do(write), 5);
+    while (!read.delivered()) PollOnce(Deadline::Infinite());
+    EXPECT_EQ(read.result, 5);
+    EXPECT_EQ(buffer.text(5), "hello");
+
+    // Those are for kernels that receive in io_uring_enter and at no other time.
+    Collector collector(*reactor_);
+    Multishot* const shots = reactor_->StartMultishot(IoOpcode::kRead, pair.first.get(), collector);
+    ASSERT_EQ(shots != nullptr, kernel.lacks == 0);
+    if (shots != nullptr) reactor_->StopMultishot(*shots);
+    reactor_ = nullptr;
+  }
+}
+
+// --- sending without copies. Trap: buffer ---
+
+TEST_F(IoUringTest, WhatIsSentWithoutCopiesArrivesWholeAndItsMemoryIsFreeOnceItIsDelivered) {
+  Replace({.zero_copy_bytes = 1});
+  for (const bool tcp : {true, false}) {
+    SCOPED_TRACE(tcp ? "TCP" : "Unix, which cannot");
+    FdPair pair = tcp ? MakeTcpPair() : MakeSocketPair();
+    for (const size_t size : {size_t{1}, size_t{4096}, size_t{20'000}}) {
+      const std::string data = Pattern(size);
+      size_t sent = 0;
+      while (sent < size) {
+        GuardedBuffer buffer(absl::string_view(data).substr(sent));
+        WriteOperation write(pair.first.get(), buffer.text(buffer.size()));
+        const int32_t count = Do(write);
+        buffer.Release();
+        ASSERT_GT(count, 0);
+        sent += static_cast<size_t>(count);
+      }
+      EXPECT_TRUE(ReadExactly(pair.second.get(), size) == data);
+    }
+  }
+}
+
+// --- multishots. Traps: buffer, race ---
 
 TEST_F(IoUringTest, OneMultishotAcceptsManyConnections) {
   TcpListener listener = MakeTcpListener();

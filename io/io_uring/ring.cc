@@ -39,21 +39,19 @@ void Completed() {}
 #endif
 
 // Sets of flags from the best to what every kernel since 5.15 takes.
+constexpr int kAttempts = 4;
 unsigned FlagsOf(int attempt, const IoUringWithout& without) {
   constexpr unsigned kAlways = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED;
   // Submits all: a request that is turned down at the first look does not keep those behind it.
   constexpr unsigned kCooperative =
       IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL;
-  if (attempt == 0) {
-    unsigned flags = kAlways | kCooperative;
-    if (!without.single_issuer) flags |= IORING_SETUP_SINGLE_ISSUER;
-    if (!without.single_issuer && !without.deferred_task_work) {
-      flags = (flags & ~IORING_SETUP_COOP_TASKRUN) | IORING_SETUP_DEFER_TASKRUN;
-    }
-    return flags;
-  }
-  if (attempt == 1) return kAlways | kCooperative;
-  return kAlways;
+  if (attempt == kAttempts - 1) return kAlways;
+  const bool single_issuer = attempt <= 1 && !without.single_issuer;                   // 6.0
+  const bool deferred = attempt == 0 && single_issuer && !without.deferred_task_work;  // 6.1
+  unsigned flags = kAlways | kCooperative;
+  if (single_issuer) flags |= IORING_SETUP_SINGLE_ISSUER;
+  if (deferred) flags = (flags & ~IORING_SETUP_COOP_TASKRUN) | IORING_SETUP_DEFER_TASKRUN;
+  return flags;
 }
 
 // A user may lock only so much memory (RLIMIT_MEMLOCK), and the kernel gives back that of rings
@@ -78,7 +76,7 @@ int SetUpPatiently(unsigned entries, const io_uring_params& wanted, io_uring_par
 absl::Status Ring::Open(const IoUringOptions& options) {
   io_uring_params params{};
   int fd = -EINVAL;
-  for (int attempt = 0; attempt < 3 && fd == -EINVAL; ++attempt) {
+  for (int attempt = 0; attempt < kAttempts && fd == -EINVAL; ++attempt) {
     io_uring_params wanted{};
     wanted.flags = FlagsOf(attempt, options.without);
     // A turn may complete many times what it submits, as multishots do.
