@@ -538,6 +538,82 @@ TEST_F(IoUringTest, ATurnIsOneSystemCallHoweverMuchItSubmits) {
   for (const auto& write : writes) EXPECT_EQ(write->result, 1);
 }
 
+// Sees how the ring is entered, and refuses it a number of its thread's own.
+class RegistrationSpy final : public sys::SystemCalls {
+ public:
+  explicit RegistrationSpy(int refusal = 0) : refusal_(refusal) {}
+
+  int IoUringEnter(int ring, unsigned submit, unsigned wait_for, unsigned flags,
+                   const void* argument, size_t argument_size) noexcept override {
+    by_number_ = (flags & IORING_ENTER_REGISTERED_RING) != 0;
+    return SystemCalls::IoUringEnter(ring, submit, wait_for, flags, argument, argument_size);
+  }
+  int IoUringRegister(int ring, unsigned what, const void* argument,
+                      unsigned count) noexcept override {
+    if (what == IORING_REGISTER_RING_FDS) {
+      ++asked_;
+      if (refusal_ != 0) return -refusal_;
+    }
+    return SystemCalls::IoUringRegister(ring, what, argument, count);
+  }
+  // Whether the last Enter was by a registered ring's number.
+  bool by_number() const { return by_number_; }
+  int asked() const { return asked_; }
+
+ private:
+  const int refusal_;
+  bool by_number_ = false;
+  int asked_ = 0;
+};
+
+class IoUringRegisteredTest : public IoUringTest {
+ protected:
+  // How many turns, of so many, until the ring is entered by its number; from then on it is. 0:
+  // never.
+  int TurnsUntilRegistered(const RegistrationSpy& spy, int turns) {
+    const FdPair pair = MakeSocketPair();
+    int first = 0;
+    for (int turn = 1; turn <= turns; ++turn) {
+      WriteOperation write(pair.first.get(), "x");
+      reactor_->Submit(write);
+      PollOnce(Deadline::Infinite());
+      EXPECT_EQ(write.result, 1) << "turn " << turn;
+      if (spy.by_number() && first == 0) first = turn;
+      EXPECT_EQ(spy.by_number(), first != 0) << "turn " << turn;
+    }
+    return first;
+  }
+};
+
+TEST_F(IoUringRegisteredTest, ARingIsRegisteredOnceItHasBeenPolledForAWhileAndUntilAPause) {
+  reactor_ = nullptr;
+  RegistrationSpy spy;
+  const sys::ScopedSystemCalls scope(spy);
+  Replace({});
+  for (int run = 1; run <= 3; ++run) {
+    SCOPED_TRACE(run);
+    EXPECT_EQ(TurnsUntilRegistered(spy, 200), 64);
+    EXPECT_EQ(spy.asked(), run);
+    reactor_->Flush();
+  }
+  reactor_ = nullptr;
+}
+
+TEST_F(IoUringRegisteredTest, ARingThatIsNotRegisteredIsEnteredAsBeforeAndNotTriedEachTurn) {
+  // By a kernel before 5.18, one whose thread has as many already, one without memory, and an
+  // option.
+  for (const int refusal : {EINVAL, EBUSY, ENOMEM, 0}) {
+    SCOPED_TRACE(refusal);
+    reactor_ = nullptr;
+    RegistrationSpy spy(refusal);
+    const sys::ScopedSystemCalls scope(spy);
+    Replace({.without = {.registered_ring = refusal == 0}});
+    EXPECT_EQ(TurnsUntilRegistered(spy, 200), 0);
+    EXPECT_EQ(spy.asked(), refusal == 0 ? 0 : 1);
+    reactor_ = nullptr;
+  }
+}
+
 // The kernel keeps them, and says so.
 TEST_F(IoUringTest, CompletionsThatFindNoRoomInTheQueueComeThoughNobodyWaitsForThem) {
   Replace({.entries = 1});  // there is room for eight
