@@ -56,6 +56,8 @@ absl::Status Annotate(const absl::Status& status, absl::string_view how_far) {
 
 namespace internal {
 
+int DuplicateOf(const File& file) noexcept { return file.descriptor_.Duplicate(); }
+
 absl::Status RefusalStatus(FileRefusal refusal, const char* what, const File& file) {
   const std::string naming = Naming(what, file.path());
   switch (refusal) {
@@ -79,7 +81,7 @@ absl::Status RefusalStatus(FileRefusal refusal, const char* what, const File& fi
 FileOperation<absl::StatusOr<size_t>> File::Transfer(IoOpcode opcode, void* data, size_t size,
                                                      int64_t offset,
                                                      FileRefusal refusal) const noexcept {
-  io::internal::Request request{.opcode = opcode, .fd = fd(), .args = {}};
+  io::internal::Request request = Ask(opcode);
   request.args.data = data;
   request.args.size = size;
   request.args.offset = offset;
@@ -114,7 +116,7 @@ FileOperation<absl::StatusOr<size_t>> File::Write(absl::string_view data) const 
 }
 
 FileOperation<absl::Status> File::SyncWith(uint32_t flags) const noexcept {
-  io::internal::Request request{.opcode = IoOpcode::kSync, .fd = fd(), .args = {}};
+  io::internal::Request request = Ask(IoOpcode::kSync);
   request.args.flags = flags;
   return FileOperation<absl::Status>(request, *this, Refusal(), "fsync");
 }
@@ -215,7 +217,7 @@ Task<absl::Status> File::OffloadCall(const char* what,
                                      int64_t argument) const {
   if (!is_open()) co_return internal::RefusalStatus(FileRefusal::kClosed, what, *this);
   const std::string naming = Naming(what, path_);
-  const int duplicate = sys::Calls().Duplicate(fd(), 0);
+  const int duplicate = internal::DuplicateOf(*this);
   if (duplicate < 0) co_return ErrnoToStatus(duplicate, naming);
   const auto run = [call, argument, duplicate] {
     const int result = call(duplicate, argument);
@@ -248,7 +250,7 @@ Task<absl::Status> File::DropCache() const {
 
 Task<absl::StatusOr<FileStatus>> File::Status() const {
   sys::RawFileStatus raw;
-  io::internal::Request request{.opcode = IoOpcode::kStatus, .fd = fd(), .args = {}};
+  io::internal::Request request = Ask(IoOpcode::kStatus);
   request.args.path = "";
   request.args.status_out = &raw;
   request.args.flags = 0;

@@ -47,6 +47,9 @@ namespace internal {
 // Why an operation is not even begun.
 enum class FileRefusal : uint8_t { kNone, kClosed, kNegativeOffset, kAppendsOnly };
 
+// See io::OwnedDescriptor::Duplicate.
+int DuplicateOf(const File& file) noexcept;
+
 // The Status for it, of an operation called `what` on `file`.
 absl::Status RefusalStatus(FileRefusal refusal, const char* what, const File& file);
 
@@ -171,6 +174,11 @@ class File {
   File(int fd, std::string path, bool append) noexcept
       : descriptor_(fd), path_(std::move(path)), append_(append) {}
 
+  friend int internal::DuplicateOf(const File& file) noexcept;
+  // Another task may close it up to the moment when the operation begins.
+  io::internal::Request Ask(IoOpcode opcode) const noexcept {
+    return {.opcode = opcode, .fd = fd(), .args = {}, .owner = &descriptor_.cell()};
+  }
   internal::FileOperation<absl::StatusOr<size_t>> Transfer(
       IoOpcode opcode, void* data, size_t size, int64_t offset,
       internal::FileRefusal refusal) const noexcept;

@@ -11,6 +11,7 @@
 #include "plait/io/net/socket_error.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/task_context.h"
 
 namespace plait {
@@ -57,8 +58,11 @@ int AskFor(SocketAddress& address, int fd, AskAddress ask) {
   return asked;
 }
 
-io::internal::Request MessageRequest(IoOpcode opcode, int fd, ::msghdr* message, int flags) {
-  io::internal::Request request{.opcode = opcode, .fd = fd, .args = {}};
+// Another task may close the socket up to the moment when this begins.
+io::internal::Request MessageRequest(IoOpcode opcode, const io::OwnedDescriptor& socket,
+                                     ::msghdr* message, int flags) {
+  io::internal::Request request{
+      .opcode = opcode, .fd = socket.get(), .args = {}, .owner = &socket.cell()};
   request.args.message = message;
   request.args.flags = static_cast<uint32_t>(flags);
   return request;
@@ -102,7 +106,7 @@ namespace internal {
 DatagramReceive::DatagramReceive(const DatagramSocket& socket, absl::Span<char> into,
                                  bool ask_from) noexcept
     : OperationAwaiter(
-          MessageRequest(IoOpcode::kReceiveMessage, socket.descriptor(), &header_, kTellFullSize)),
+          MessageRequest(IoOpcode::kReceiveMessage, socket.descriptor_, &header_, kTellFullSize)),
       socket_(socket),
       open_(socket.is_open()),
       part_{.iov_base = into.data(), .iov_len = into.size()} {
@@ -141,7 +145,7 @@ absl::StatusOr<ReceivedDatagram> DatagramReceive::await_resume() {
 DatagramSend::DatagramSend(const DatagramSocket& socket, absl::string_view data,
                            const SocketAddress& to) noexcept
     : OperationAwaiter(
-          MessageRequest(IoOpcode::kSendMessage, socket.descriptor(), &header_, /*flags=*/0)),
+          MessageRequest(IoOpcode::kSendMessage, socket.descriptor_, &header_, /*flags=*/0)),
       socket_(socket),
       fd_(socket.descriptor()),
       at_once_(to.family() == Family::kUnix),
@@ -161,9 +165,13 @@ void DatagramSend::SendAtOnce(const PromiseBase& waiter) noexcept {
     sent_at_once_ = -ECANCELED;
     return;
   }
+  // On a pool another thread may close the socket, and a third have its number then.
+  const bool duplicates = Worker::Current() != nullptr && Worker::Current()->group() != nullptr;
+  const int fd = duplicates ? socket_.descriptor_.Duplicate() : fd_;
   do {
-    sent_at_once_ = sys::Calls().SendMessage(fd_, &header_, /*flags=*/0);
+    sent_at_once_ = fd < 0 ? -EBADF : sys::Calls().SendMessage(fd, &header_, /*flags=*/0);
   } while (sent_at_once_ == -EINTR);
+  if (duplicates && fd >= 0) sys::Calls().Close(fd);
 }
 
 absl::Status DatagramSend::await_resume() const {

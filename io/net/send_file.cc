@@ -32,7 +32,7 @@ constexpr int64_t kCopyPiece = 64 * 1024;
 // Neither is known to a reactor.
 class Duplicate {
  public:
-  explicit Duplicate(int fd) noexcept : fd_(sys::Calls().Duplicate(fd, 0)) {}
+  explicit Duplicate(int fd) noexcept : fd_(fd) {}
   Duplicate(const Duplicate&) = delete;
   Duplicate& operator=(const Duplicate&) = delete;
   ~Duplicate() {
@@ -68,8 +68,8 @@ class FileTransfer {
     co_await OrReturn(sent_before);
     // What is no socket may be shared with programs that do not expect it to stop blocking.
     if (sys::Calls().SocketProtocol(stream_->fd()) < 0) co_return co_await Copy();
-    const Duplicate to(stream_->fd());
-    const Duplicate from(file_.fd());
+    const Duplicate to(sys::Calls().Duplicate(stream_->fd(), 0));
+    const Duplicate from(internal::DuplicateOf(file_));
     for (const int fd : {to.get(), from.get()}) {
       if (fd < 0) co_return ErrnoToStatus(fd, "duplicate a descriptor");
     }

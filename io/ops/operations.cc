@@ -18,6 +18,8 @@ namespace plait::io {
 namespace internal {
 namespace {
 
+using plait::internal::Atomic;
+
 absl::string_view NameOf(IoOpcode opcode) {
   switch (opcode) {
     case IoOpcode::kRead:
@@ -64,6 +66,8 @@ OperationAwaiter::OperationAwaiter(const Request& request) noexcept
   opcode = request.opcode;
   fd = request.fd;
   args = request.args;
+  // In the reactor's scratch, which that does not use before it has the operation.
+  reactor_slot[0] = const_cast<Atomic<int>*>(request.owner);
 }
 
 bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
@@ -71,17 +75,31 @@ bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
   if (here == nullptr || here->reactor() == nullptr) {
     return false;
   }
-  if (here->group() != nullptr && fd >= 0 && !NamesAFile(*this)) {
-    // In the reactor's scratch, which that does not use before it has the operation.
-    const uintptr_t closes = here->group()->ClosesOf(fd);
-    Worker& home = here->group()->HomeOf(fd, *here);
-    if (&home != here) {
-      reactor_slot[0] = reinterpret_cast<void*>(closes);
-      StartAt<&StartCarried, &CancelOperation>(waiter, home, kIoNote);
-      return true;
-    }
+  const auto* const owner =
+      static_cast<const Atomic<int>*>(std::exchange(reactor_slot[0], nullptr));
+  WorkerGroup* const group = NamesAFile(*this) || fd < 0 ? nullptr : here->group();
+  const uint32_t closes = group == nullptr ? 0 : group->ClosesOf(fd);
+  // After that: who closes it takes it from its owner before it is counted.
+  if (owner != nullptr && owner->load(plait::internal::kRelaxed) != fd) return EndAsClosed(waiter);
+  if (group == nullptr) return Start(*this, waiter);
+  Worker& home = group->HomeOf(fd, *here);
+  if (&home != here) {
+    reactor_slot[0] = reinterpret_cast<void*>(uintptr_t{closes});
+    StartAt<&StartCarried, &CancelOperation>(waiter, home, kIoNote);
+    return true;
   }
+  // Closed meanwhile at a home that it had, and so has this one now.
+  if (group->ClosesOf(fd) != closes) return EndAsClosed(waiter);
   return Start(*this, waiter);
+}
+
+bool OperationAwaiter::EndAsClosed(plait::internal::PromiseBase& waiter) noexcept {
+  Worker& here = *Worker::Current();
+  // As if it had been pending. By now the number may be another's, who closes that.
+  result = opcode == IoOpcode::kClose ? -EBADF : -ECANCELED;
+  BeginUncancellable(waiter, here, kIoNote);
+  here.Post(static_cast<IoOperation&>(*this));
+  return true;
 }
 
 bool OperationAwaiter::Start(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept {
@@ -104,17 +122,7 @@ bool OperationAwaiter::StartCarried(HomeWait& wait, plait::internal::PromiseBase
   Worker& home = *Worker::Current();
   const auto closes = reinterpret_cast<uintptr_t>(std::exchange(self.reactor_slot[0], nullptr));
   if (home.group()->ClosesOf(self.fd) == closes) return Start(wait, waiter);
-  // The descriptor was closed while this was on its way, as if it had been pending; by now the
-  // number may be another's.
-  self.result = -ECANCELED;
-  if (self.opcode == IoOpcode::kClose) {
-    self.result = -EBADF;
-    self.BeginUncancellable(waiter, home, kIoNote);
-  } else if (!self.Begin(waiter, home, kIoNote)) {
-    return true;
-  }
-  home.Post(static_cast<IoOperation&>(self));
-  return true;
+  return self.EndAsClosed(waiter);  // it was closed while this was on its way
 }
 
 void OperationAwaiter::Delivered(WorkItem& item) noexcept {

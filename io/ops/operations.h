@@ -13,11 +13,11 @@
 // was given a blocking executor. One that was used here is closed with io::Close, which ends what
 // began before, also what is still on its way to the descriptor's home: that never meets the file
 // that has the number next. What begins later, or meanwhile, is for whoever has the number then;
-// OwnedDescriptor and streams know that they were closed. Cancellation: a cancelled operation gives
-// absl::CancelledError; one that was done first gives its result, so bytes that moved are never
-// lost. Errors: a Status that names the operation and the descriptor; a closed descriptor, or one
-// that can't do this, is FailedPrecondition, InvalidArgument or PermissionDenied. No SIGPIPE is
-// raised.
+// streams, sockets and files know that they were closed, up to the last moment. Cancellation: a
+// cancelled operation gives absl::CancelledError; one that was done first gives its result, so
+// bytes that moved are never lost. Errors: a Status that names the operation and the descriptor; a
+// closed descriptor, or one that can't do this, is FailedPrecondition, InvalidArgument or
+// PermissionDenied. No SIGPIPE is raised.
 #ifndef PLAIT_IO_OPS_OPERATIONS_H_
 #define PLAIT_IO_OPS_OPERATIONS_H_
 
@@ -31,6 +31,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/io_operation.h"
 #include "plait/runtime/task/home_wait.h"
 #include "plait/runtime/task/promise.h"
@@ -47,6 +48,9 @@ struct Request {
   IoOpcode opcode;
   int fd;
   IoArgs args;
+  // Where `fd` stands until it is closed, if that may happen at any time: the operation does not
+  // begin then. Null: the caller sees to it. Read when it is awaited, and not afterwards.
+  const plait::internal::Atomic<int>* owner = nullptr;
 };
 
 class OperationAwaiter : private plait::internal::HomeWait, private IoCall {
@@ -68,6 +72,8 @@ class OperationAwaiter : private plait::internal::HomeWait, private IoCall {
 
  private:
   bool Suspend(plait::internal::PromiseBase& waiter) noexcept;
+  // In place of Start, where it was closed before.
+  bool EndAsClosed(plait::internal::PromiseBase& waiter) noexcept;
   static bool Start(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept;
   static bool StartCarried(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept;
   static void Delivered(WorkItem& item) noexcept;

@@ -1,5 +1,7 @@
 #include "plait/io/ops/owned_descriptor.h"
 
+#include <cerrno>
+
 #include "absl/status/status.h"
 #include "plait/io/ops/operations.h"
 #include "plait/io/system/system_calls.h"
@@ -40,6 +42,15 @@ Task<absl::Status> OwnedDescriptor::CloseOwned(OwnedDescriptor descriptor) {
     co_return absl::OkStatus();
   }
   co_return co_await io::Close(descriptor.Release());
+}
+
+int OwnedDescriptor::Duplicate() const noexcept {
+  const int fd = get();
+  const int duplicate = fd < 0 ? -EBADF : sys::Calls().Duplicate(fd, 0);
+  // Who closes it takes it from here before the system hears of it.
+  if (duplicate < 0 || get() == fd) return duplicate;
+  sys::Calls().Close(duplicate);
+  return -EBADF;
 }
 
 void OwnedDescriptor::Reset() noexcept {

@@ -32,13 +32,13 @@ Worker& WorkerGroup::Claim(int fd, Worker& here) noexcept {
   }
   Worker* home = nullptr;
   Atomic<Worker*>& entry = block->homes[IndexOf(fd)];
-  return entry.compare_exchange_strong(home, &here, kRelaxed, kRelaxed) ? here : *home;
+  return entry.compare_exchange_strong(home, &here, kAcquire, kRelaxed) ? here : *home;
 }
 
 void WorkerGroup::Forget(int fd) noexcept {
   if (Block* const block = BlockOf(fd); block != nullptr) {
-    block->closes[IndexOf(fd)].fetch_add(1, kRelaxed);
-    block->homes[IndexOf(fd)].store(nullptr, kRelaxed);
+    block->closes[IndexOf(fd)].fetch_add(1, kRelease);
+    block->homes[IndexOf(fd)].store(nullptr, kRelease);
   }
 }
 

@@ -47,7 +47,8 @@ class WorkerGroup {
   // One after the other, for what is to be spread over all of them. Not before there is one.
   Worker& Next() noexcept { return *workers_[next_.fetch_add(1, kRelaxed) % workers_.size()]; }
 
-  // The home of `fd`, which is not negative: from now on that is `here`, where it has none.
+  // The home of `fd`, which is not negative: from now on that is `here`, where it has none. Then
+  // whoever closed it before has been counted, and is seen here.
   Worker& HomeOf(int fd, Worker& here) noexcept {
     const Block* const block = BlockOf(fd);
     Worker* const home = block == nullptr ? nullptr : block->homes[IndexOf(fd)].load(kRelaxed);
@@ -55,19 +56,23 @@ class WorkerGroup {
   }
   // At its home, right before it is closed: then the number may be anybody's.
   void Forget(int fd) noexcept;
-  // How often descriptors of that number were closed. What is carried to its home notes that before
-  // it asks for the home, and looks again there: the number may be another descriptor's by then.
+  // How often descriptors of that number were closed. Who has a number notes that, then asks
+  // whether it is closed yet, then for its home, and looks again when it is there: the number may
+  // be another descriptor's by then. It is the same one where the count is the same.
   uint32_t ClosesOf(int fd) const noexcept {
     const Block* const block = BlockOf(fd);
-    return block == nullptr ? 0 : block->closes[IndexOf(fd)].load(kRelaxed);
+    return block == nullptr ? 0 : block->closes[IndexOf(fd)].load(internal::kAcquire);
   }
 
  private:
   static constexpr auto kRelaxed = internal::kRelaxed;
   static constexpr size_t kPerBlock = 1024;
   static constexpr size_t kBlocks = 1024;
-  // Relaxed throughout: a home is a place to go to, and carries nothing; closes are counted and
-  // compared by one thread, the home.
+  // A close is counted with release, and what is read of that with acquire: who reads it does not
+  // take the descriptor for open any more. Then a home is given up with release, and taken with
+  // acquire, by itself: a home has seen all closes of those before it. Any other look at a home is
+  // relaxed, as it is a place to go to, where the count is compared.
+  // worker_group_explored_test weakens each.
   struct Block {
     internal::Atomic<Worker*> homes[kPerBlock];
     internal::Atomic<uint32_t> closes[kPerBlock];
