@@ -34,7 +34,8 @@
 // WorkStealingPool a thread that has nothing to do asks those that have, and is given the children
 // that have not begun of the oldest, so the largest, fork that its victim is in; it works on them
 // in the same way. The awaiting task goes on when all have ended, on its executor, on the thread of
-// the last.
+// the last. Only the thread that is in a fork can give children away, between two of its own: while
+// one blocks its thread, in a function that waits, those that have not begun wait with it.
 //
 // Cancellation: children inherit the awaiting task's stop token and its context, so a cancel of the
 // task reaches all of them. They are part of the same task: its task-locals, its name in dumps.

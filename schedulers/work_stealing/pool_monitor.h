@@ -16,9 +16,11 @@
 //     mode. One that waits for what it has forked (ParallelInvoke) is not blocked. The task is the
 //     innermost: one that was begun eagerly inside of another, while it runs there. (What is only
 //     awaited or forked is a part of the task that does so, and has no name of its own.)
-// What only the stuck worker may run waits until it is back: its timers, its completions,
-// operations on descriptors that are at home there, and what cancels any of these. Its reactor is
-// its thread's own, which nobody can poll in its place. By a virtual clock, which knows no long,
+// What only the stuck worker may run waits until it is back: its timers, its completions (and the
+// coroutines that those let go on, where they were ready already), operations on descriptors that
+// are at home there, and what cancels any of these. Its reactor is its thread's own, which nobody
+// can poll in its place. So do children of its Forks that have not begun: they have no item that
+// could be moved (fork_stack.h). By a virtual clock, which knows no long,
 // there is neither monitor nor spare.
 //
 // A spare is a worker like any other, with a reactor of its own, whose thread begins when it is

@@ -31,16 +31,22 @@ Spinner::Spinner(IdlePolicy policy, Clock& clock, int processors)
     : clock_(clock),
       spin_(HabitsOf(policy).spin),
       soon_(HabitsOf(policy).soon),
+      pays_(policy == IdlePolicy::kLatency ? Found::kResult : Found::kWork),
       full_trust_(processors > 1 && !clock.is_virtual() ? HabitsOf(policy).trust : 0),
       trust_(0) {}
 
-bool Spinner::Spin(Deadline deadline, absl::FunctionRef<bool()> found) {
+bool Spinner::Spin(Deadline deadline, absl::FunctionRef<Found()> look) {
   if (trust_ == 0) return false;
   const Deadline end = std::min(deadline, clock_.Now() + spin_);
   do {
     for (int i = 0; i < 16; ++i) {
-      if (found()) {
+      const Found found = look();
+      if (found >= pays_) {
         trust_ = full_trust_;
+        return true;
+      }
+      if (found != Found::kNothing) {
+        --trust_;
         return true;
       }
       SpinWait(0);
@@ -50,8 +56,8 @@ bool Spinner::Spin(Deadline deadline, absl::FunctionRef<bool()> found) {
   return false;
 }
 
-void Spinner::Slept(absl::Duration asleep, bool by_work) noexcept {
-  if (by_work && asleep <= soon_) trust_ = full_trust_;
+void Spinner::Slept(absl::Duration asleep, Found by) noexcept {
+  if (by >= pays_ && asleep <= soon_) trust_ = full_trust_;
 }
 
 }  // namespace plait::internal

@@ -29,7 +29,9 @@ class BusyClock final : public Clock {
 
 constexpr int kProcessors = 2;
 
-bool Nothing() { return false; }
+using Found = Spinner::Found;
+
+Found Nothing() { return Found::kNothing; }
 
 // Spins in vain until it trusts no more; gives how often.
 int SpinInVain(Spinner& spinner) {
@@ -45,7 +47,7 @@ TEST(SpinnerTest, AWorkerThatNoWorkHasComeToParksAtOnce) {
     EXPECT_FALSE(spinner.trusts());
     EXPECT_FALSE(spinner.Spin(Deadline::Infinite(), [] {
       ADD_FAILURE() << "it looks no more";
-      return true;
+      return Found::kWork;
     }));
     EXPECT_EQ(clock.elapsed(), absl::ZeroDuration()) << "and asks no clock";
   }
@@ -54,11 +56,11 @@ TEST(SpinnerTest, AWorkerThatNoWorkHasComeToParksAtOnce) {
 TEST(SpinnerTest, WorkThatEndsASleepSoonMakesItSpin) {
   BusyClock clock;
   Spinner spinner(IdlePolicy::kBalanced, clock, kProcessors);
-  spinner.Slept(absl::Microseconds(81), /*by_work=*/true);
+  spinner.Slept(absl::Microseconds(81), Found::kWork);
   EXPECT_FALSE(spinner.trusts()) << "that was not soon";
-  spinner.Slept(absl::Microseconds(5), /*by_work=*/false);
+  spinner.Slept(absl::Microseconds(5), Found::kNothing);
   EXPECT_FALSE(spinner.trusts()) << "that was no work";
-  spinner.Slept(absl::Microseconds(80), /*by_work=*/true);
+  spinner.Slept(absl::Microseconds(80), Found::kWork);
   EXPECT_TRUE(spinner.trusts());
 }
 
@@ -67,11 +69,11 @@ TEST(SpinnerTest, ItSpinsForAsLongAsThePolicySays) {
                                      std::pair(IdlePolicy::kBalanced, absl::Microseconds(40))}) {
     BusyClock clock;
     Spinner spinner(policy, clock, kProcessors);
-    spinner.Slept(absl::Microseconds(1), true);
+    spinner.Slept(absl::Microseconds(1), Found::kWork);
     int looks = 0;
     EXPECT_FALSE(spinner.Spin(Deadline::Infinite(), [&] {
       ++looks;
-      return false;
+      return Found::kNothing;
     }));
     EXPECT_EQ(clock.elapsed(), spin + absl::Microseconds(1));
     EXPECT_EQ(looks, 16 * (spin / absl::Microseconds(1)));
@@ -83,11 +85,11 @@ TEST(SpinnerTest, InVainAFewTimesInARowItStopsUntilItPaysAgain) {
        {std::pair(IdlePolicy::kLatency, 16), std::pair(IdlePolicy::kBalanced, 3)}) {
     BusyClock clock;
     Spinner spinner(policy, clock, kProcessors);
-    spinner.Slept(absl::Microseconds(1), true);
+    spinner.Slept(absl::Microseconds(1), Found::kWork);
     EXPECT_EQ(SpinInVain(spinner), times);
-    spinner.Slept(absl::Seconds(1), true);
+    spinner.Slept(absl::Seconds(1), Found::kWork);
     EXPECT_FALSE(spinner.trusts());
-    spinner.Slept(absl::Microseconds(1), true);
+    spinner.Slept(absl::Microseconds(1), Found::kWork);
     EXPECT_EQ(SpinInVain(spinner), times);
   }
 }
@@ -95,20 +97,36 @@ TEST(SpinnerTest, InVainAFewTimesInARowItStopsUntilItPaysAgain) {
 TEST(SpinnerTest, WhatItFindsWhileItSpinsRestoresItsTrust) {
   BusyClock clock;
   Spinner spinner(IdlePolicy::kBalanced, clock, kProcessors);
-  spinner.Slept(absl::Microseconds(1), true);
+  spinner.Slept(absl::Microseconds(1), Found::kWork);
   for (int i = 0; i < 20; ++i) {
     EXPECT_FALSE(spinner.Spin(Deadline::Infinite(), Nothing));
     EXPECT_FALSE(spinner.Spin(Deadline::Infinite(), Nothing));
     int looks = 0;
-    EXPECT_TRUE(spinner.Spin(Deadline::Infinite(), [&] { return ++looks == 100; }));
+    EXPECT_TRUE(spinner.Spin(Deadline::Infinite(),
+                             [&] { return ++looks == 100 ? Found::kWork : Found::kNothing; }));
     EXPECT_EQ(looks, 100) << "it goes on at once";
+  }
+}
+
+TEST(SpinnerTest, ResultsOfItsReactorPayWhereLatencyIsAllThatCounts) {
+  for (const auto& [policy, pay] :
+       {std::pair(IdlePolicy::kLatency, true), std::pair(IdlePolicy::kBalanced, false)}) {
+    BusyClock clock;
+    Spinner spinner(policy, clock, kProcessors);
+    spinner.Slept(absl::Microseconds(1), Found::kResult);
+    EXPECT_EQ(spinner.trusts(), pay);
+    spinner.Slept(absl::Microseconds(1), Found::kWork);
+    int found = 0;
+    while (found < 100 && spinner.Spin(Deadline::Infinite(), [] { return Found::kResult; }))
+      ++found;
+    EXPECT_EQ(found, pay ? 100 : 3) << "it ends the spinning, whether or not it pays";
   }
 }
 
 TEST(SpinnerTest, ADeadlineEndsTheSpinning) {
   BusyClock clock;
   Spinner spinner(IdlePolicy::kLatency, clock, kProcessors);
-  spinner.Slept(absl::Microseconds(1), true);
+  spinner.Slept(absl::Microseconds(1), Found::kWork);
   EXPECT_FALSE(spinner.Spin(clock.Now() + absl::Microseconds(10), Nothing));
   EXPECT_EQ(clock.elapsed(), absl::Microseconds(11));
 }
@@ -116,21 +134,21 @@ TEST(SpinnerTest, ADeadlineEndsTheSpinning) {
 TEST(SpinnerTest, AFrugalWorkerNeverSpins) {
   BusyClock clock;
   Spinner spinner(IdlePolicy::kFrugal, clock, kProcessors);
-  spinner.Slept(absl::ZeroDuration(), true);
+  spinner.Slept(absl::ZeroDuration(), Found::kWork);
   EXPECT_FALSE(spinner.trusts());
 }
 
 TEST(SpinnerTest, OnOneProcessorNobodySpins) {
   BusyClock clock;
   Spinner spinner(IdlePolicy::kLatency, clock, /*processors=*/1);
-  spinner.Slept(absl::ZeroDuration(), true);
+  spinner.Slept(absl::ZeroDuration(), Found::kWork);
   EXPECT_FALSE(spinner.trusts());
 }
 
 TEST(SpinnerTest, NobodySpinsWhileTimeStandsStill) {
   TestClock clock;
   Spinner spinner(IdlePolicy::kLatency, clock, kProcessors);
-  spinner.Slept(absl::ZeroDuration(), true);
+  spinner.Slept(absl::ZeroDuration(), Found::kWork);
   EXPECT_FALSE(spinner.trusts());
 }
 
@@ -140,10 +158,10 @@ TEST(SpinnerTest, SparseWorkIsNotSpunFor) {
   for (IdlePolicy policy : {IdlePolicy::kLatency, IdlePolicy::kBalanced, IdlePolicy::kFrugal}) {
     BusyClock clock;
     Spinner spinner(policy, clock, kProcessors);
-    spinner.Slept(absl::Microseconds(1), true);  // a busy time is just over
+    spinner.Slept(absl::Microseconds(1), Found::kWork);  // a busy time is just over
     for (int i = 0; i < 1000; ++i) {
       EXPECT_FALSE(spinner.Spin(Deadline::Infinite(), Nothing));
-      spinner.Slept(absl::Milliseconds(1), true);
+      spinner.Slept(absl::Milliseconds(1), Found::kWork);
     }
     EXPECT_LT(clock.elapsed(), absl::Milliseconds(10));
   }
