@@ -6,8 +6,14 @@
 // waits (a read of a pipe) also what the kernel's timer does. One operation and 32 at a time, as a
 // turn of the loop submits what there is.
 //
-// What it showed (Linux 6.18): each linked timeout takes more of the processor's time than a timer
-// of ours, whether the operation waits or not.
+// What it showed (Linux 6.18 on a virtual machine of 2.1 GHz, g++ 12; ns of an operation without a
+// limit, and what the limit adds):
+//
+//                            no limit   timer of ours   linked timeout
+//   ends at once, 1 a turn      1,289             +99             +542
+//   ends at once, 32 a turn        81             +46             +226
+//   waits, 1 a turn             4,360            +120             +530
+//   waits, 32 a turn            1,746             +39             +340
 #include <liburing.h>
 
 #include <cstddef>

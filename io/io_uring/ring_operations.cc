@@ -42,7 +42,7 @@ OperationList* ListOf(const IoOperation& operation) noexcept {
 
 // --- descriptors ---
 
-RingReactor::Descriptor* RingReactor::Find(int fd) noexcept {
+RingReactor::Descriptor* RingReactor::Find(int fd) const noexcept {
   const auto number = static_cast<size_t>(fd);
   if (number / kPerBlock >= descriptors_.size()) return nullptr;
   const auto& block = descriptors_[number / kPerBlock];
@@ -162,17 +162,18 @@ bool RingReactor::Start(Descriptor& descriptor, IoOperation& operation) noexcept
     }
   }
   descriptor.in_kernel.PushBack(operation);
-  if (SendsWithoutCopy(descriptor, operation)) SetFlags(operation, kZeroCopy);
+  if (operation.opcode == IoOpcode::kWrite && descriptor.kind == Kind::kSocket &&
+      !descriptor.copies && SendsWithoutCopy(operation.args().size)) {
+    SetFlags(operation, kZeroCopy);
+  }
   Put(&descriptor, operation);
   return true;
 }
 
-bool RingReactor::SendsWithoutCopy(const Descriptor& descriptor,
-                                   const IoOperation& operation) const noexcept {
-  return operation.opcode == IoOpcode::kWrite &&
-         operation.args().size >= options_.zero_copy_bytes && descriptor.kind == Kind::kSocket &&
-         !descriptor.copies && !options_.without.zero_copy_send &&
-         ring_.supports(IORING_OP_SEND_ZC);
+bool RingReactor::sends_without_copy(int fd, size_t bytes) const noexcept {
+  if (!SendsWithoutCopy(bytes)) return false;
+  const Descriptor* const descriptor = Find(fd);
+  return descriptor == nullptr || !descriptor->copies;
 }
 
 // Of a transfer that met an error on its way (a full disk, a limit, a cancel) the kernel tells how

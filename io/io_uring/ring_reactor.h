@@ -58,6 +58,7 @@ class RingReactor final : public Reactor, private MultishotHost {
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept override;
   void Flush() noexcept override;
   void Wake() noexcept override { SignalWake(wake_); }
+  bool sends_without_copy(int fd, size_t bytes) const noexcept override;
   size_t in_flight() const noexcept override { return in_flight_; }
   bool expects_results() const noexcept override { return in_flight_ > 0 || multishots_.any(); }
   const Multishots& multishots() const noexcept { return multishots_; }
@@ -129,7 +130,7 @@ class RingReactor final : public Reactor, private MultishotHost {
   void Handle(const io_uring_cqe& completion) noexcept;
 
   // --- operations ---
-  Descriptor* Find(int fd) noexcept;
+  Descriptor* Find(int fd) const noexcept;
   int SetUp(int fd) noexcept;
   static bool IsStreamSocket(int fd) noexcept;
   // Serialised with those of its kind on its descriptor.
@@ -147,7 +148,11 @@ class RingReactor final : public Reactor, private MultishotHost {
   void PutAgain(IoOperation& operation, uintptr_t flags) noexcept;
   void Ended(IoOperation& operation, const io_uring_cqe& completion) noexcept;
   void Finish(IoOperation& operation, int32_t result) noexcept;
-  bool SendsWithoutCopy(const Descriptor& descriptor, const IoOperation& operation) const noexcept;
+  // Where the socket is not known to be one whose bytes are copied all the same.
+  bool SendsWithoutCopy(size_t bytes) const noexcept {
+    return bytes >= options_.zero_copy_bytes && !options_.without.zero_copy_send &&
+           ring_.supports(IORING_OP_SEND_ZC);
+  }
   static bool MayWaitInOpen(const IoOperation& operation) noexcept;
   static bool RaisesSigpipe(Kind kind, const IoOperation& operation) noexcept;
   void Complete(IoOperation& operation, int64_t result) noexcept;

@@ -12,17 +12,22 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "plait/io/io_uring/io_uring_reactor.h"
 #include "plait/io/io_uring/ring.h"
+#include "plait/io/net/stream.h"
+#include "plait/io/ops/owned_descriptor.h"
 #include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/work_item.h"
+#include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_operation.h"
+#include "plait/schedulers/event_loop/event_loop.h"
 
 namespace plait {
 namespace {
@@ -31,7 +36,12 @@ namespace {
 class RequestSpy final : public sys::SystemCalls {
  public:
   std::function<void(io_uring_sqe&)> look;
+  int sent_itself = 0;  // calls of send
 
+  ssize_t Send(int fd, const void* data, size_t size) noexcept override {
+    ++sent_itself;
+    return SystemCalls::Send(fd, data, size);
+  }
   int IoUringSetup(unsigned entries, io_uring_params* params) noexcept override {
     const int ring = SystemCalls::IoUringSetup(entries, params);
     if (ring < 0) return ring;
@@ -90,9 +100,8 @@ class ZeroCopyTest : public testing::Test {
       ++without_copy_;
       if (change_) change_(entry);
     };
-    IoUringOptions options{.zero_copy_bytes = 1000};
-    options.without.registered_ring = true;  // so that each call names the ring
-    reactor_ = *MakeIoUringReactor(options);
+    options_.without.registered_ring = true;  // so that each call names the ring
+    reactor_ = *MakeIoUringReactor(options_);
   }
 
   // Sends it, and reads it at the other end.
@@ -119,6 +128,7 @@ class ZeroCopyTest : public testing::Test {
     EXPECT_EQ(operation.deliveries, 1);
   }
 
+  IoUringOptions options_{.zero_copy_bytes = 1000};
   RequestSpy spy_;
   sys::ScopedSystemCalls scope_;
   std::unique_ptr<Reactor> reactor_;
@@ -182,6 +192,53 @@ TEST_F(ZeroCopyTest, TheNextConnectionIsAskedAnew) {
     EXPECT_EQ(close.result, 0);
     EXPECT_EQ(without_copy_, i);
   }
+}
+
+// Neither by a send of its own nor by its buffer, which would be copies.
+TEST_F(ZeroCopyTest, AStreamsWriteIsSentFromItsCallersMemory) {
+  change_ = [](io_uring_sqe& entry) {  // as in WhereNothingWasCopiedItGoesOn
+    entry.ioprio = static_cast<uint16_t>(entry.ioprio & ~internal::kSendZeroCopyReportUsage);
+  };
+  FdPair pair = MakeTcpPair();
+  const std::string data = Pattern(10'000);
+  const auto body = [&]() -> Task<absl::Status> {
+    Stream stream(io::OwnedDescriptor(pair.first.Release()));
+    for (int i = 0; i < 10; ++i) {
+      GuardedBuffer buffer{absl::string_view(data)};
+      co_await OrReturn(stream.Write(buffer.text(buffer.size())));
+      buffer.Release();
+      EXPECT_TRUE(ReadExactly(pair.second.get(), data.size()) == data);
+    }
+    EXPECT_EQ(spy_.sent_itself, 0);
+    co_await OrReturn(stream.Write("little"));
+    EXPECT_EQ(spy_.sent_itself, 1);
+    co_return co_await stream.Close();
+  };
+  EventLoop loop(MakeIoUringReactor(options_));
+  const absl::Status status = BlockOn(loop, body());
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_GE(without_copy_, 10);
+  EXPECT_EQ(copied_, 0);
+}
+
+// As over loopback: from then on it sends by itself.
+TEST_F(ZeroCopyTest, AStreamWhoseBytesAreCopiedAllTheSameAsksOnce) {
+  FdPair pair = MakeTcpPair();
+  const std::string data = Pattern(10'000);
+  const auto body = [&]() -> Task<absl::Status> {
+    Stream stream(io::OwnedDescriptor(pair.first.Release()));
+    for (int i = 0; i < 10; ++i) {
+      co_await OrReturn(stream.Write(data));
+      co_await OrReturn(stream.Flush());
+      EXPECT_TRUE(ReadExactly(pair.second.get(), data.size()) == data);
+    }
+    co_return co_await stream.Close();
+  };
+  EventLoop loop(MakeIoUringReactor(options_));
+  const absl::Status status = BlockOn(loop, body());
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(without_copy_, 1);
+  EXPECT_GE(spy_.sent_itself, 9);
 }
 
 TEST_F(ZeroCopyTest, ThatNothingMayBeSentWithoutACopyIsTheRule) {

@@ -36,7 +36,7 @@ bool StreamWrite::IsDone() noexcept {
     return true;
   if (StopRequested()) return false;
   if (kind_ == Kind::kFlush) return state->outgoing_ == nullptr;
-  if (state->outgoing_ == nullptr && !rest().empty()) {
+  if (state->outgoing_ == nullptr && !rest().empty() && !GoesWithoutCopy()) {
     const int64_t sent = state->SendNow(rest());
     if (sent < 0) [[unlikely]] {
       result_ = static_cast<int>(sent);
@@ -48,6 +48,16 @@ bool StreamWrite::IsDone() noexcept {
   return rest().empty() && SpendBudget();
 }
 
+bool StreamWrite::GoesWithoutCopy() const noexcept {
+  // Never worth it, and not worth asking.
+  constexpr size_t kLittle = 4096;
+  if (rest().size() < kLittle || !state_->is_socket()) [[likely]]
+    return false;
+  Worker* const here = Worker::Current();
+  const Reactor* const reactor = here == nullptr ? nullptr : here->reactor();
+  return reactor != nullptr && reactor->sends_without_copy(state_->fd(), rest().size());
+}
+
 bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
   StreamState& state = *state_.get();
   Worker* const home = Worker::Current();
@@ -57,7 +67,8 @@ bool StreamWrite::Wait(PromiseBase& waiter) noexcept {
   }
   refusal_ = state.ComeHome(home);
   if (refusal_ != StreamRefusal::kNone) return false;
-  if (kind_ == Kind::kWrite && state.Fits(rest().size()) && !waiter.context->stop_requested()) {
+  if (kind_ == Kind::kWrite && state.Fits(rest().size()) && !waiter.context->stop_requested() &&
+      !GoesWithoutCopy()) {
     state.Enqueue(rest());
     Accepted(rest().size());
     if (SpendBudget()) return false;

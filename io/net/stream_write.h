@@ -90,6 +90,9 @@ class [[nodiscard]] StreamWrite final {
   // Not at home.
   void Carry(PromiseBase& waiter, Worker& home) noexcept;
   bool IsDone() noexcept;
+  // At home. Whether the kernel is to have the writer's memory as it is: then it is not tried here,
+  // which would be a copy, nor put into a buffer.
+  bool GoesWithoutCopy() const noexcept;
   bool Wait(PromiseBase& waiter) noexcept;
   // See HomeWait.
   bool CancelWait() noexcept;

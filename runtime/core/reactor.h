@@ -60,6 +60,13 @@ class Reactor {
   // Whether to wait by kAwaitInput and then to read is at least as good as kRead.
   virtual bool prefers_await_input() const noexcept { return false; }
 
+  // Owner thread. Whether a write of so many bytes to the socket `fd` had better be submitted than
+  // tried by the caller first, as the reactor would have them sent without a copy.
+  virtual bool sends_without_copy(int fd, size_t bytes) const noexcept {
+    static_cast<void>(fd), static_cast<void>(bytes);
+    return false;
+  }
+
   // Owner thread. Begins to accept connections on `fd`, or to receive from it (kAccept, kRead),
   // over and over; see multishot.h. Null where operations one after another are as good. `owner`
   // lives until it is stopped. No operations of the same kind on `fd` meanwhile.
