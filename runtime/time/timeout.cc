@@ -1,6 +1,8 @@
 #include "plait/runtime/time/timeout.h"
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace plait::internal {
 
@@ -57,10 +59,16 @@ bool DeadlineScope::StartClose(PromiseBase& waiter) noexcept {
   return true;
 }
 
-absl::Status TimeoutError(const DeadlineScope& scope, absl::Duration duration) {
-  if (scope.outer().stop_requested()) return absl::CancelledError("the task was cancelled");
-  return absl::DeadlineExceededError(
-      absl::StrCat("timed out after ", absl::FormatDuration(duration)));
+absl::Status TimeoutError(const DeadlineScope& scope, absl::Duration duration,
+                          const absl::Status& cancelled) {
+  absl::Status error = scope.outer().stop_requested()
+                           ? absl::CancelledError("the task was cancelled")
+                           : absl::DeadlineExceededError(
+                                 absl::StrCat("timed out after ", absl::FormatDuration(duration)));
+  cancelled.ForEachPayload([&error](absl::string_view type, const absl::Cord& payload) {
+    error.SetPayload(type, payload);
+  });
+  return error;
 }
 
 }  // namespace plait::internal

@@ -3,7 +3,8 @@
 //   absl::StatusOr<int> item = co_await plait::Timeout(absl::Seconds(1), queue.Get());
 //
 // At the deadline the awaitable is cancelled; Timeout waits for it to end, as everything here is
-// joined, and gives absl::DeadlineExceededError. There is exactly one outcome: an awaitable of a
+// joined, and gives absl::DeadlineExceededError, with the payloads that the cancelled one's Status
+// has (of a Stream's Write, AcceptedBytes). There is exactly one outcome: an awaitable of a
 // Status or StatusOr that ends with a value (or with an error of its own) in spite of the cancel
 // keeps it, so nothing that arrived is lost. An awaitable of a plain U, which can't say that it was
 // cut short, has to end before the deadline. A cancel of the task around it wins over the deadline
@@ -72,8 +73,10 @@ class DeadlineScope : public Scope, private Timer {
   CloseItem close_;
 };
 
-// What to report for something that was cut short after the deadline had passed.
-absl::Status TimeoutError(const DeadlineScope& scope, absl::Duration duration);
+// What to report for something that was cut short after the deadline had passed, and ended with
+// `cancelled`, whose payloads it has: they tell how far it came.
+absl::Status TimeoutError(const DeadlineScope& scope, absl::Duration duration,
+                          const absl::Status& cancelled = absl::CancelledError());
 
 template <class R>
 Task<WithStatus<R>> RunWithTimeout(absl::Duration duration, Task<R> task) {
@@ -84,7 +87,8 @@ Task<WithStatus<R>> RunWithTimeout(absl::Duration duration, Task<R> task) {
   co_await scope.Close();
   if (result.has_value() && scope.expired()) {
     if constexpr (kCarriesStatus<R>) {
-      if (absl::IsCancelled(StatusOf(result.value()))) co_return TimeoutError(scope, duration);
+      const absl::Status& ended = StatusOf(result.value());
+      if (absl::IsCancelled(ended)) co_return TimeoutError(scope, duration, ended);
     } else {
       co_return TimeoutError(scope, duration);
     }
