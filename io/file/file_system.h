@@ -9,7 +9,9 @@
 // path: NotFound, AlreadyExists, FailedPrecondition (a directory where none may be, or none where
 // one must), PermissionDenied; InvalidArgument for a path that is empty or holds a NUL byte.
 // Cancellation: what has begun is not cancelled, and gives its result; what runs over a whole tree
-// stops between two steps.
+// stops between two steps. Where: io_uring itself asks for a status, renames, removes and makes a
+// directory; what lists or removes a whole tree, and on other reactors all of it, runs on the
+// executor for blocking work.
 #ifndef PLAIT_IO_FILE_FILE_SYSTEM_H_
 #define PLAIT_IO_FILE_FILE_SYSTEM_H_
 

@@ -159,7 +159,8 @@ class File {
   // What was written is on the disk: all of it, or less of the file's properties than its size.
   internal::FileOperation<absl::Status> Sync() const noexcept;
   internal::FileOperation<absl::Status> SyncData() const noexcept;
-  // Cuts it off at `size` bytes, or adds zeros. Once it has begun it is not cancelled.
+  // Cuts it off at `size` bytes, or adds zeros. Once it has begun it is not cancelled. As DropCache
+  // does, it runs on the executor for blocking work under every reactor.
   Task<absl::Status> Truncate(int64_t size) const;
   Task<absl::StatusOr<FileStatus>> Status() const;
   // Asks the system to forget what it keeps of the file in memory, so that it is read from the disk

@@ -7,7 +7,9 @@
 // They are made where TemporaryOptions say, under names that nobody had, for this user only. Close
 // removes them and says how that went; it is not cancelled. A destructor removes them too: inside a
 // task, by one that nobody waits for but Run or EventLoop::Close, and elsewhere at once. Where the
-// program ends without destructors they stay. Threads: one at a time.
+// program ends without destructors they stay. They are made and removed on the executor for
+// blocking work, under every reactor.
+// Threads: one at a time.
 #ifndef PLAIT_IO_FILE_TEMPORARY_H_
 #define PLAIT_IO_FILE_TEMPORARY_H_
 
