@@ -91,7 +91,7 @@ void PoolWorker::ScheduleBehind(WorkItem& item) noexcept {
   WorkItem* const last = slot_open_ ? slot_.Put(item) : &item;
   if (last == nullptr) return;
   Queue(*last);
-  if (!shares_quietly_) WakeForQueue();
+  WakeForQueue();
 }
 
 WorkItem* PoolWorker::TakeOldest() noexcept {
@@ -109,7 +109,7 @@ WorkItem* PoolWorker::NextOfDeque() noexcept {
     return item;
   }
   if (WorkItem* const item = lane_.Pop()) return item;
-  return NextOfReady();
+  return ready_.Pop();
 }
 
 WorkItem* PoolWorker::NextOfShown() noexcept {

@@ -13,9 +13,7 @@
 //            (work_lane.h).
 //   ready    what must run on this very thread: timers that are due, operations that have
 //            completed, what was posted to this worker. Takes turns with the deque. What these
-//            make ready goes to the slot and the deque. A coroutine that waited for one of these
-//            goes on in it, which is fastest; but while somebody has nothing to do, only the first
-//            does, and the rest are queued in the deque, where they can be stolen.
+//            make ready goes to the slot and the deque.
 //   inbox    posts to this worker from other threads, on their way to `ready`.
 //   forks    what was forked and nobody else knows of, and calls that were forked and published
 //            (pool_forks.h). Others ask for the former and steal the latter.
@@ -36,7 +34,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/inbox.h"
@@ -70,12 +67,6 @@ class PoolWorker final : public Worker {
   // The lane is opened when so many items were taken from the deque. What it costs when others come
   // for what is in it, and each that parks, is then less than what they have paid.
   static constexpr int kTakesBeforeLane = 1024;
-  // Where turns take longer others are woken for what waits for their end: twice what that costs.
-  // What is done sooner this worker does itself, and if it gets stuck, the monitor sees to the
-  // rest.
-  static constexpr absl::Duration kLongTurn = absl::Microseconds(50);
-  // How many looks for others' work, while it spins, there are to one at its reactor.
-  static constexpr int kLooksPerPoll = 8;
 
   // `reactor` may be null. `seed` is not 0.
   PoolWorker(PoolShared& shared, int number, uint64_t seed, IdlePolicy idle_policy,
@@ -200,15 +191,6 @@ class PoolWorker final : public Worker {
   WorkItem* NextOfPosted() noexcept;
   WorkItem* NextOfDeque() noexcept;
   WorkItem* NextOfShown() noexcept;
-  // One of what is ready; or null.
-  WorkItem* NextOfReady() noexcept {
-    WorkItem* const item = ready_.Pop();
-    if (!ready_.empty() && shared_.idle.SomebodyIsIdle()) [[unlikely]]
-      ShareReady();
-    return item;
-  }
-  // What waits for what else is ready goes to where others can steal it.
-  void ShareReady() noexcept;
   // One item from the deque, the oldest; or null.
   WorkItem* TakeOldest() noexcept;
   // Schedule, where the slot is taken, or not open.
@@ -288,8 +270,6 @@ class PoolWorker final : public Worker {
   TimerQueue timers_;
   bool slot_open_ = true;
   bool ready_turn_ = false;
-  bool long_turn_ = false;       // the last one
-  bool shares_quietly_ = false;  // in ShareReady, where nobody is woken
   int slot_runs_ = 0;
   int items_to_posted_look_ = kItemsPerPostedLook;
   int takes_before_lane_ = kTakesBeforeLane;

@@ -77,34 +77,14 @@ WorkItem* PoolWorker::NextOfPosted() noexcept {
 inline WorkItem* PoolWorker::NextOfQueues() noexcept {
   ready_turn_ = !ready_turn_;
   if (ready_turn_) {
-    if (WorkItem* const item = NextOfReady()) return item;
+    if (WorkItem* const item = ready_.Pop()) return item;
   }
   if (!deque_.empty()) return NextOfDeque();
   // Who looks for work is to find it where it can be stolen.
   if (lane_.size() > 1 && shared_.idle.SomebodySearches()) [[unlikely]]
     return NextOfShown();
   if (WorkItem* const item = lane_.Pop()) return item;
-  return NextOfReady();
-}
-
-void PoolWorker::ShareReady() noexcept {
-  shares_quietly_ = !long_turn_ && clock().Now().Since(last_look_) < kLongTurn;
-  WorkQueue rest;
-  while (WorkItem* const item = ready_.Pop()) rest.Push(*item);
-  // A wait whose executor is not that of this thread now has its coroutine scheduled, and so queued
-  // here, where others steal.
-  Executor* const executor = std::exchange(thread_state.local_executor, nullptr);
-  const bool slot_was_open = std::exchange(slot_open_, false);  // others do not look there
-  while (WorkItem* const item = rest.Pop()) {
-    if (item->run == &ResumeTask) {
-      ready_.Push(*item);  // it is to go on on this thread
-    } else {
-      RunItem(*item);
-    }
-  }
-  slot_open_ = slot_was_open;
-  thread_state.local_executor = executor;
-  shares_quietly_ = false;
+  return ready_.Pop();
 }
 
 inline void PoolWorker::RunItem(WorkItem& item) noexcept {
@@ -151,7 +131,6 @@ void PoolWorker::AdaptTurn(Deadline now) noexcept {
   constexpr int64_t kShortNs = 20'000;
   constexpr int64_t kLongNs = 100'000;
   const int64_t took = now.nanos() - last_look_.nanos();
-  long_turn_ = took > absl::ToInt64Nanoseconds(kLongTurn);
   if (took > kLongNs) {
     turn_limit_ = std::max(8, turn_limit_ / 2);
   } else if (full_turn_ && took < kShortNs) {
@@ -211,13 +190,14 @@ bool PoolWorker::Spin() noexcept {
   if (shared_.draining()) return false;  // the end would be held up
   NoteTurns();
   const bool expects = reactor_ != nullptr && reactor_->expects_results();
+  // To one at the reactor: a system call costs more than a look at all that others have.
+  constexpr int kLooksPerPoll = 8;
   int looks = 0;
   const auto look = [&]() noexcept {
     if (inbox_.has_items()) {
       inbox_.Drain(ready_);
       return Spinner::Found::kWork;
     }
-    // As a system call costs more than a look at all that others have.
     if (expects && ++looks % kLooksPerPoll == 0) {
       reactor_->Poll(Deadline::Immediate(), clock(), ready_);
       if (!ready_.empty()) return Spinner::Found::kResult;
@@ -225,7 +205,10 @@ bool PoolWorker::Spin() noexcept {
     return TryTake() ? Spinner::Found::kWork : Spinner::Found::kNothing;
   };
   const bool trusted = spinner_.trusts();
-  if (spinner_.Spin(timers_.NextWake(), look)) return true;
+  if (spinner_.Spin(timers_.NextWake(), look)) {
+    last_look_ = clock().Now();  // the time that was spun is no turn's
+    return true;
+  }
   if (!trusted) return false;
   // What has lain in somebody's slot for as long is left lying.
   idle_.store(false, kRelaxed);
