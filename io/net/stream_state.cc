@@ -408,7 +408,7 @@ StreamWrite* StreamState::TakeFinishedWriter(int* result) noexcept {
     *result = -ECANCELED;
   } else if (writer->kind_ == StreamWrite::Kind::kFlush) {
     if (unsent() > 0) return nullptr;
-  } else if (Fits(writer->rest().size())) {
+  } else if (Fits(writer->rest().size()) && !writer->GoesWithoutCopy()) {
     outgoing_->waiting.Append(writer->rest());
     CountUnsent();
     writer->Accepted(writer->rest().size());
