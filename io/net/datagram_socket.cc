@@ -168,10 +168,14 @@ void DatagramSend::SendAtOnce(const PromiseBase& waiter) noexcept {
   // On a pool another thread may close the socket, and a third have its number then.
   const bool duplicates = Worker::Current() != nullptr && Worker::Current()->group() != nullptr;
   const int fd = duplicates ? socket_.descriptor_.Duplicate() : fd_;
+  if (fd < 0) {
+    sent_at_once_ = fd == -EBADF && fd_ >= 0 ? -ECANCELED : fd;
+    return;
+  }
   do {
-    sent_at_once_ = fd < 0 ? -EBADF : sys::Calls().SendMessage(fd, &header_, /*flags=*/0);
+    sent_at_once_ = sys::Calls().SendMessage(fd, &header_, /*flags=*/0);
   } while (sent_at_once_ == -EINTR);
-  if (duplicates && fd >= 0) sys::Calls().Close(fd);
+  if (duplicates) sys::Calls().Close(fd);
 }
 
 absl::Status DatagramSend::await_resume() const {

@@ -86,9 +86,8 @@ absl::Status CheckSend(int socket, size_t bytes, size_t descriptors, const std::
   return CheckUnix(socket, what);
 }
 
-// `owner`, where there is one, may close the socket between two messages, and its number be
-// somebody else's.
-Task<absl::Status> SendAll(int socket, const Stream* owner, absl::string_view data,
+// `owner`, where there is one, may close the socket at any time, and its number be somebody else's.
+Task<absl::Status> SendAll(int socket, internal::StreamRef owner, absl::string_view data,
                            std::vector<int> descriptors) {
   const std::string what =
       absl::StrCat("send ", descriptors.size(), " descriptors (fd ", socket, ")");
@@ -105,11 +104,9 @@ Task<absl::Status> SendAll(int socket, const Stream* owner, absl::string_view da
       control.AttachTo(message);
       PutDescriptors(message, descriptors);
     }
-    absl::StatusOr<size_t> count =
-        absl::CancelledError(absl::StrCat(what, ": the stream was closed"));
-    if (owner == nullptr || owner->descriptor() == socket) {
-      count = co_await io::SendMessage(socket, &message);
-    }
+    auto sending = io::SendMessage(socket, &message);
+    if (owner) sending = std::move(sending).OwnedBy(owner->owned().cell());
+    const absl::StatusOr<size_t> count = co_await sending;
     if (!count.ok()) {
       absl::Status failure = internal::NameError(count.status(), what);
       internal::SetAcceptedBytes(failure, sent);
@@ -120,15 +117,8 @@ Task<absl::Status> SendAll(int socket, const Stream* owner, absl::string_view da
   co_return absl::OkStatus();
 }
 
-}  // namespace
-
-Task<absl::Status> SendDescriptors(int socket, absl::string_view data,
-                                   std::vector<int> descriptors) {
-  return SendAll(socket, nullptr, data, std::move(descriptors));
-}
-
-Task<absl::StatusOr<ReceivedDescriptors>> ReceiveDescriptors(int socket, absl::Span<char> into,
-                                                             size_t most) {
+Task<absl::StatusOr<ReceivedDescriptors>> ReceiveFrom(int socket, internal::StreamRef owner,
+                                                      absl::Span<char> into, size_t most) {
   const std::string what = absl::StrCat("receive descriptors (fd ", socket, ")");
   co_await OrReturn(CheckUnix(socket, what));
   const ControlRoom control(std::min(most, kMaxDescriptors));
@@ -137,7 +127,9 @@ Task<absl::StatusOr<ReceivedDescriptors>> ReceiveDescriptors(int socket, absl::S
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   control.AttachTo(message);
-  const absl::StatusOr<size_t> count = co_await io::ReceiveMessage(socket, &message);
+  auto receiving = io::ReceiveMessage(socket, &message);
+  if (owner) receiving = std::move(receiving).OwnedBy(owner->owned().cell());
+  const absl::StatusOr<size_t> count = co_await receiving;
   if (!count.ok()) co_return internal::NameError(count.status(), what);
   ReceivedDescriptors received;
   received.size = *count;
@@ -150,6 +142,18 @@ Task<absl::StatusOr<ReceivedDescriptors>> ReceiveDescriptors(int socket, absl::S
   co_return failure;
 }
 
+}  // namespace
+
+Task<absl::Status> SendDescriptors(int socket, absl::string_view data,
+                                   std::vector<int> descriptors) {
+  return SendAll(socket, internal::StreamRef(), data, std::move(descriptors));
+}
+
+Task<absl::StatusOr<ReceivedDescriptors>> ReceiveDescriptors(int socket, absl::Span<char> into,
+                                                             size_t most) {
+  return ReceiveFrom(socket, internal::StreamRef(), into, most);
+}
+
 Task<absl::Status> SendDescriptors(Stream& stream, absl::string_view data,
                                    std::vector<int> descriptors) {
   const absl::Status flushed = co_await stream.Flush();
@@ -157,7 +161,8 @@ Task<absl::Status> SendDescriptors(Stream& stream, absl::string_view data,
     co_return absl::Status(flushed.code(), absl::StrCat("send ", descriptors.size(),
                                                         " descriptors: ", flushed.message()));
   }
-  co_return co_await SendAll(stream.descriptor(), &stream, data, std::move(descriptors));
+  co_return co_await SendAll(stream.descriptor(), internal::StateOf(stream), data,
+                             std::move(descriptors));
 }
 
 Task<absl::StatusOr<ReceivedDescriptors>> ReceiveDescriptors(Stream& stream, absl::Span<char> into,
@@ -172,7 +177,7 @@ Task<absl::StatusOr<ReceivedDescriptors>> ReceiveDescriptors(Stream& stream, abs
     stream.Consume(received.size);
     co_return received;
   }
-  co_return co_await ReceiveDescriptors(stream.descriptor(), into, most);
+  co_return co_await ReceiveFrom(stream.descriptor(), internal::StateOf(stream), into, most);
 }
 
 }  // namespace plait

@@ -260,7 +260,8 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
       }
     } else {
       ::sockaddr* const room = peer.room();
-      fd = co_await io::Accept(state->descriptor.get(), room, peer.room_size());
+      fd = co_await io::Accept(state->descriptor.get(), room, peer.room_size())
+               .OwnedBy(state->descriptor.cell());
     }
     // One that came alone says that there is room, and nothing wrong.
     if (shots != nullptr) shots->set_pays(fd.ok());

@@ -61,14 +61,14 @@ class FileTransfer {
 
   // co_await: until all is sent.
   Task<absl::Status> Run() {
-    // At the stream's home, where a Flush goes on and where it is closed: elsewhere the
-    // descriptor's number may be another's by now.
     const absl::Status sent_before = co_await Flush();
     co_await OrReturn(Interrupted());
     co_await OrReturn(sent_before);
+    // This need not be the stream's home, and so it may be closed meanwhile.
+    const Duplicate to(stream_->owned().Duplicate());
+    if (to.get() == -EBADF) co_return absl::CancelledError("the stream was closed");
     // What is no socket may be shared with programs that do not expect it to stop blocking.
-    if (sys::Calls().SocketProtocol(stream_->fd()) < 0) co_return co_await Copy();
-    const Duplicate to(sys::Calls().Duplicate(stream_->fd(), 0));
+    if (to.get() >= 0 && sys::Calls().SocketProtocol(to.get()) < 0) co_return co_await Copy();
     const Duplicate from(internal::DuplicateOf(file_));
     for (const int fd : {to.get(), from.get()}) {
       if (fd < 0) co_return ErrnoToStatus(fd, "duplicate a descriptor");
@@ -94,7 +94,7 @@ class FileTransfer {
         const absl::Status at_home = co_await Flush();
         co_await OrReturn(Interrupted());
         co_await OrReturn(at_home);
-        co_await OrReturn(io::Poll(stream_->fd(), kPollWritable));
+        co_await OrReturn(io::Poll(stream_->fd(), kPollWritable).OwnedBy(stream_->owned().cell()));
       } else if (result < 0) {
         co_return ErrnoToStatus(static_cast<int>(result), "sendfile");
       }

@@ -72,6 +72,9 @@ struct TlsOptions;
 
 namespace internal {
 
+// Null where it is closed.
+const StreamRef& StateOf(const Stream& stream) noexcept;
+
 class [[nodiscard]] SomeBytesRead final : public StreamReadInto {
  public:
   using StreamReadInto::StreamReadInto;
@@ -280,6 +283,7 @@ class Stream {
  private:
   friend class Server;
   friend class Transport;
+  friend const internal::StreamRef& internal::StateOf(const Stream& stream) noexcept;
   friend Task<absl::StatusOr<int64_t>> SendFile(Stream& stream, const File& file, int64_t offset,
                                                 int64_t count);
   friend absl::StatusOr<Stream> internal::OpenStandardStream(int fd, bool input);
@@ -292,6 +296,10 @@ class Stream {
 
   internal::StreamRef state_;
 };
+
+inline const internal::StreamRef& internal::StateOf(const Stream& stream) noexcept {
+  return stream.state_;
+}
 
 }  // namespace plait
 

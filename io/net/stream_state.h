@@ -115,6 +115,8 @@ class StreamState final : private MultishotOwner {
   StreamState& operator=(const StreamState&) = delete;
 
   int fd() const noexcept { return descriptor_.get(); }
+  // Its descriptor, for those who are not at home, where it may be closed at any time.
+  const io::OwnedDescriptor& owned() const noexcept { return descriptor_; }
   // How errors call it: its peer where that is known.
   // Any thread, like the next two.
   std::string Name() const;

@@ -104,6 +104,12 @@ class [[nodiscard]] OperationAwaitable {
  public:
   explicit OperationAwaitable(const Request& request) : request_(request) {}
   ResultAwaiter<R> operator co_await() const { return ResultAwaiter<R>(request_); }
+  // Cancelled, and not begun, where `owner` (OwnedDescriptor::cell) has given the descriptor away
+  // by the time when it would begin. `owner` lives until then.
+  OperationAwaitable OwnedBy(const plait::internal::Atomic<int>& owner) && {
+    request_.owner = &owner;
+    return *this;
+  }
 
  private:
   Request request_;
