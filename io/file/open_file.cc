@@ -218,7 +218,9 @@ Task<absl::Status> File::OffloadCall(const char* what,
   if (!is_open()) co_return internal::RefusalStatus(FileRefusal::kClosed, what, *this);
   const std::string naming = Naming(what, path_);
   const int duplicate = internal::DuplicateOf(*this);
-  if (duplicate == -EBADF) co_return internal::RefusalStatus(FileRefusal::kClosed, what, *this);
+  if (duplicate == -EBADF && !is_open()) {
+    co_return internal::RefusalStatus(FileRefusal::kClosed, what, *this);
+  }
   if (duplicate < 0) co_return ErrnoToStatus(duplicate, naming);
   const auto run = [call, argument, duplicate] {
     const int result = call(duplicate, argument);

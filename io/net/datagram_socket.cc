@@ -169,7 +169,7 @@ void DatagramSend::SendAtOnce(const PromiseBase& waiter) noexcept {
   const bool duplicates = Worker::Current() != nullptr && Worker::Current()->group() != nullptr;
   const int fd = duplicates ? socket_.descriptor_.Duplicate() : fd_;
   if (fd < 0) {
-    sent_at_once_ = fd == -EBADF && fd_ >= 0 ? -ECANCELED : fd;
+    sent_at_once_ = fd == -EBADF && fd_ >= 0 && !socket_.is_open() ? -ECANCELED : fd;
     return;
   }
   do {

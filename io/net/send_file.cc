@@ -66,7 +66,9 @@ class FileTransfer {
     co_await OrReturn(sent_before);
     // This need not be the stream's home, and so it may be closed meanwhile.
     const Duplicate to(stream_->owned().Duplicate());
-    if (to.get() == -EBADF) co_return absl::CancelledError("the stream was closed");
+    if (to.get() == -EBADF && !stream_->owned().valid()) {
+      co_return absl::CancelledError("the stream was closed");
+    }
     // What is no socket may be shared with programs that do not expect it to stop blocking.
     if (to.get() >= 0 && sys::Calls().SocketProtocol(to.get()) < 0) co_return co_await Copy();
     const Duplicate from(internal::DuplicateOf(file_));
