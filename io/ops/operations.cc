@@ -66,7 +66,7 @@ OperationAwaiter::OperationAwaiter(const Request& request) noexcept
   opcode = request.opcode;
   fd = request.fd;
   args = request.args;
-  // In the reactor's scratch, which that does not use before it has the operation.
+  // In the reactor's scratch, void*s that it does not use before it has the operation; only read.
   reactor_slot[0] = const_cast<Atomic<int>*>(request.owner);
 }
 
@@ -84,7 +84,7 @@ bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
   if (group == nullptr) return Start(*this, waiter);
   Worker& home = group->HomeOf(fd, *here);
   if (&home != here) {
-    reactor_slot[0] = reinterpret_cast<void*>(uintptr_t{closes});
+    reactor_slot[0] = reinterpret_cast<void*>(uintptr_t{closes});  // a number, for StartCarried
     StartAt<&StartCarried, &CancelOperation>(waiter, home, kIoNote);
     return true;
   }
