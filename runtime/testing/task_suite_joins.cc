@@ -100,16 +100,17 @@ TEST_P(TaskSuite, TasksThatAwaitEachOtherDeepDownDoNotUseUpTheStack) {
   EXPECT_EQ(depth, deep);
 }
 
-// The callback runs on the thread that ends the task, maybe after those who await it go on.
+// The callback runs on the thread that ends the task, maybe after those who await it go on, and its
+// memory goes after that.
 Task<void> UntilCalled(const Atomic<int>& called, int times) {
-  while (called.load(internal::kRelaxed) < times) co_await Yield();
+  while (called.load(internal::kAcquire) < times) co_await Yield();
 }
 
 // What a handle that was given up to an await leaves to others.
 TEST_P(TaskSuite, OtherHandlesAndCallbacksSeeTheEndOfATaskThatIsAwaitedAtOnce) {
   Await([]() -> Task<void> {
     Atomic<int> called{0};
-    const auto call = [&called] { called.fetch_add(1, internal::kRelaxed); };
+    const auto call = [&called] { called.fetch_add(1, internal::kRelease); };
     JoinHandle<int> handle = Spawn(Give(5));
     JoinHandle<int> other = handle.Share();
     const DoneCallbackHandle on_done = handle.OnDone(call);
