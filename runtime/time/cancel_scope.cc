@@ -1,13 +1,12 @@
 #include "plait/runtime/time/cancel_scope.h"
 
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/check.h"
 #include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/timer.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/time/deadline_error.h"
 
 namespace plait {
 
@@ -187,15 +186,8 @@ StopToken CancelScope::token() const { return StopToken(&state_->stop); }
 
 absl::Status CancelScope::Failure(const absl::Status& ended, bool can_say) const {
   if (!expired() || (can_say && !absl::IsCancelled(ended))) return absl::OkStatus();
-  absl::Status failure =
-      outer_.stop_requested()
-          ? absl::CancelledError("the task was cancelled")
-          : absl::DeadlineExceededError("the deadline of the CancelScope has passed");
-  // They tell how far it came.
-  ended.ForEachPayload([&failure](absl::string_view type, const absl::Cord& payload) {
-    failure.SetPayload(type, payload);
-  });
-  return failure;
+  return internal::DeadlineError(outer_.stop_requested(),
+                                 "the deadline of the CancelScope has passed", ended);
 }
 
 }  // namespace plait

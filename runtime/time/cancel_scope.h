@@ -7,11 +7,11 @@
 //
 // What runs in the scope is told by its stop token, as when its task is cancelled, and Run returns
 // once it has ended. Results as for Timeout: after the deadline, what was cut short gives
-// DeadlineExceeded; after Cancel(), absl::CancelledError; a value that arrived in spite of it is
-// kept; an awaitable of a plain U that ends after the deadline gives DeadlineExceeded. A cancel of
-// the task around it reaches the inside and wins over the deadline. Scopes nest: each reports only
-// its own deadline. A scope that was cancelled or has expired stays so: what is run in it
-// afterwards ends at its first wait.
+// DeadlineExceeded, with the payloads that the cancelled one's Status has; after Cancel(),
+// absl::CancelledError; a value that arrived in spite of it is kept; an awaitable of a plain U that
+// ends after the deadline gives DeadlineExceeded. A cancel of the task around it reaches the inside
+// and wins over the deadline. Scopes nest: each reports only its own deadline. A scope that was
+// cancelled or has expired stays so: what is run in it afterwards ends at its first wait.
 //
 // Lifetime: inside a task only (CHECK), in a coroutine's frame, around every Run (CHECK). Threads:
 // Cancel from any; Reschedule and Run from the task. Cost: one small block per deadline that is

@@ -9,8 +9,8 @@
 // into a duration when it is awaited; the past comes back on the next turn. Results: OK;
 // absl::CancelledError, promptly, when the task is cancelled; InvalidArgument for a negative
 // duration (what Abseil makes of NaN included, where that is negative); FailedPrecondition on an
-// executor without timers. Equal deadlines wake in the order in which they began to wait. Cost: no
-// allocation; see timer_queue.h.
+// executor without timers. Equal deadlines of one worker wake in the order in which they began to
+// wait. Cost: no allocation; see timer_queue.h.
 #ifndef PLAIT_RUNTIME_TIME_SLEEP_H_
 #define PLAIT_RUNTIME_TIME_SLEEP_H_
 

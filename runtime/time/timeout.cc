@@ -1,8 +1,7 @@
 #include "plait/runtime/time/timeout.h"
 
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
+#include "plait/runtime/time/deadline_error.h"
 
 namespace plait::internal {
 
@@ -61,14 +60,8 @@ bool DeadlineScope::StartClose(PromiseBase& waiter) noexcept {
 
 absl::Status TimeoutError(const DeadlineScope& scope, absl::Duration duration,
                           const absl::Status& cancelled) {
-  absl::Status error = scope.outer().stop_requested()
-                           ? absl::CancelledError("the task was cancelled")
-                           : absl::DeadlineExceededError(
-                                 absl::StrCat("timed out after ", absl::FormatDuration(duration)));
-  cancelled.ForEachPayload([&error](absl::string_view type, const absl::Cord& payload) {
-    error.SetPayload(type, payload);
-  });
-  return error;
+  return DeadlineError(scope.outer().stop_requested(),
+                       absl::StrCat("timed out after ", absl::FormatDuration(duration)), cancelled);
 }
 
 }  // namespace plait::internal
