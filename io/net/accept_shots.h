@@ -7,7 +7,7 @@
 // kClose) ends it with -ECANCELED; before anything else does that, the listener says so in `taken`.
 //
 // Threads: any of the listener's executor, one task at a time; where that has several it goes on at
-// the listener's home. Lifetime: Stop is awaited before it goes, unless Next never was.
+// the listener's home as a rule. Lifetime: Stop is awaited before it goes, unless Next never was.
 #ifndef PLAIT_IO_NET_ACCEPT_SHOTS_H_
 #define PLAIT_IO_NET_ACCEPT_SHOTS_H_
 

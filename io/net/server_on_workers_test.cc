@@ -20,6 +20,9 @@
 #include "plait/io/net/server.h"
 #include "plait/io/net/stream.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/core/worker_group.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_pools.h"
 #include "plait/runtime/testing/leftovers.h"
@@ -101,10 +104,10 @@ TEST_P(ServerOnWorkersTest, ConnectionsAreSpreadOverTheWorkers) {
   std::vector<Worker*> seen;
   const auto handle = [&](Stream stream) -> Task<absl::Status> {
     co_await OrReturn(ReadText(stream));
-    // Where the stream is at home: its read was delivered there.
     {
       const internal::SpinLockHolder hold(lock);
-      seen.push_back(Worker::Current());
+      Worker& here = *Worker::Current();
+      seen.push_back(&here.group()->HomeOf(stream.descriptor(), here));
     }
     co_return co_await stream.Close();
   };

@@ -15,9 +15,9 @@
 // a second one of either gets FailedPrecondition. A stream belongs to the executor on which it
 // first had to wait, or, on one of several threads, was first used; on another that is
 // FailedPrecondition too. Of several threads it is at home with one, where all that is asked of it
-// is done: a task that asks from another goes on there, for the price of a post. A task whose reads
-// and writes never have to wait, of one stream or of many, gives the others a turn after 128 of
-// them.
+// is done: a task that asks from another goes on there, mostly, for the price of a post. A task
+// whose reads and writes never have to wait, of one stream or of many, gives the others a turn
+// after 128 of them.
 //
 // Lifetime: an operation's memory (`into`, `data`) lives until its co_await has returned. A Stream
 // may be moved, closed or dropped while others wait on it: they end with absl::CancelledError. Drop

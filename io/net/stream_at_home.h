@@ -1,4 +1,4 @@
-// StreamState::AtHome: calls something where a stream is at home, and goes on there.
+// StreamState::AtHome: calls something where a stream is at home. As a rule it goes on there.
 //
 //   co_await StreamState::AtHome(*state.get(), [&] { state->Abort(); });
 //

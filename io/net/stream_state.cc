@@ -145,7 +145,7 @@ Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
   });
   if (!descriptor.valid()) co_return absl::OkStatus();
   const absl::Status closed = co_await descriptor.Close();
-  state->BlockAgain();
+  co_await AtHome(*state.get(), [&] { state->BlockAgain(); });
   co_return closed;
 }
 
@@ -398,7 +398,8 @@ void StreamState::OnSent(int result) noexcept {
     finished = TakeFinishedWriter(&outcome);
     Pump();
   }
-  if (finished != nullptr) finished->Finish(outcome);  // last: it may use the stream, or drop it
+  // Last: it may use the stream, or drop it. To its owner's write AcceptLast is promised.
+  if (finished != nullptr) finished->Finish(outcome, /*here=*/closing());
 }
 
 StreamWrite* StreamState::TakeFinishedWriter(int* result) noexcept {

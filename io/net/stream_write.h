@@ -97,9 +97,10 @@ class [[nodiscard]] StreamWrite final {
   // See HomeWait.
   bool CancelWait() noexcept;
   absl::Status Failure() const;
-  void Finish(int result) noexcept {
+  // `here`: see HappenedHere.
+  void Finish(int result, bool here) noexcept {
     result_ = result;
-    waiting_->Happened();
+    here ? waiting_->HappenedHere() : waiting_->Happened();
   }
 
   StreamRef state_;

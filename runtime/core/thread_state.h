@@ -58,6 +58,9 @@ struct ThreadState {
   Worker* worker = nullptr;
   // The executor whose work this thread runs now, where what waits here may go on at once; or null.
   Executor* local_executor = nullptr;
+  // Where such goes instead, while the executor runs an event and is to go on with what waited for
+  // it later, or elsewhere; the executor's, for one event. Or null.
+  WorkQueue* continuations = nullptr;
   // The executor whose only thread this is, so that what waits here goes on here; or null. A guess:
   // where another thread stands in for it once, it costs more, and is right.
   Executor* sole_executor = nullptr;

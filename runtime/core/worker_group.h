@@ -9,7 +9,7 @@
 //
 // A home never moves. To move it, both who reads and who writes would have to agree on each use,
 // and its registration be undone; to be carried costs a post, once each time that a task was
-// stolen, as the task then goes on at the descriptor's home.
+// stolen, as the task then mostly goes on at the descriptor's home.
 //
 // What is remembered is where to go, no more: a descriptor that was closed behind the group's back
 // leaves a home to the next of its number, which is as good as any. Threads: any, but for Add. No

@@ -18,11 +18,15 @@
 // Otherwise the event still comes (an operation that was asked to end).
 //
 // A wait for what is at home with another Worker of the coroutine's executor is carried there
-// before it begins (StartAt), and the coroutine goes on there.
+// before it begins (StartAt), and the coroutine goes on there; unless that is busy for long, and
+// another of the executor's threads takes the coroutine.
 #ifndef PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 #define PLAIT_RUNTIME_TASK_HOME_WAIT_H_
 
+#include <utility>
+
 #include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/core/work_item.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/await_note.h"
 #include "plait/runtime/task/promise.h"
@@ -78,7 +82,7 @@ class StoppableWait : private StopNode {
     home.Post(static_cast<StopNode&>(*this));
   }
 
-  // On the home thread, as a work item: the event has happened. Resumes the coroutine, on its own
+  // On the home thread, as a work item: the event has happened. Has the coroutine go on, on its own
   // executor, unless a stop is on its way here, which will.
   void Happened() noexcept {
     happened_ = true;
@@ -86,6 +90,13 @@ class StoppableWait : private StopNode {
       return;  // the stop resumes it
     registered_ = false;
     GoOn();
+  }
+  // The same, for who looks at once at what the coroutine leaves behind: it goes on right here, if
+  // its executor is that of this thread now.
+  void HappenedHere() noexcept {
+    WorkQueue* const continuations = std::exchange(thread_state.continuations, nullptr);
+    Happened();
+    thread_state.continuations = continuations;
   }
 
  protected:
@@ -105,10 +116,13 @@ class StoppableWait : private StopNode {
   bool StopArrived(Worker& home) noexcept;
   bool RunAtHome(bool (*start)(StoppableWait&, PromiseBase&) noexcept) noexcept;
   void GoOn() noexcept {
-    if (waiter_->context->executor == thread_state.local_executor) [[likely]] {
-      waiter_->run(*waiter_);
-    } else {
+    ThreadState& thread = thread_state;
+    if (waiter_->context->executor != thread.local_executor) [[unlikely]] {
       waiter_->Schedule();  // a task of a Strand, say: this thread is not the strand's now
+    } else if (thread.continuations != nullptr) {
+      thread.continuations->Push(*waiter_);
+    } else {
+      waiter_->run(*waiter_);
     }
   }
 

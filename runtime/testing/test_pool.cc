@@ -8,6 +8,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/visit.h"
 #include "plait/runtime/time/timer_queue.h"
 
@@ -78,6 +79,17 @@ class TestPool::Member final : public Worker {
     return ending_;
   }
 
+  // Where the pool is restless, what waited for it goes on later and elsewhere as often as at once.
+  void RunOwn(WorkItem& item) noexcept {
+    WorkQueue waited;
+    // One that was posted here to go on here does so.
+    const bool puts_off = item.run != &internal::ResumeTask && GivesAway();
+    if (puts_off) thread_state.continuations = &waited;
+    item.run(item);
+    thread_state.continuations = nullptr;
+    while (WorkItem* const continuation = waited.Pop()) pool_.Schedule(*continuation);
+  }
+
   void Run() noexcept {
     thread_state.worker = this;
     thread_state.local_executor = &pool_;
@@ -88,7 +100,7 @@ class TestPool::Member final : public Worker {
       // Whatever is here, of both kinds; what it makes ready comes after the next look.
       WorkQueue own;
       own.Append(own_);
-      while (WorkItem* const item = own.Pop()) item->run(*item);
+      while (WorkItem* const item = own.Pop()) RunOwn(*item);
       WorkQueue ready;
       ready.Append(ready_);
       while (WorkItem* const item = ready.Pop()) {

@@ -2,8 +2,8 @@
 // hold wherever a task is.
 //
 // Where `restless`, work that is ready changes hands as often as it stays, as if every worker stole
-// all the time; what was posted to a certain worker stays there. A test that wants to be at a
-// certain place says so:
+// all the time: also what waited for a timer or an operation there. What was posted to a certain
+// worker stays there. A test that wants to be at a certain place says so:
 //
 //   co_await pool.MoveTo(1);      // goes on on worker 1, as if that had stolen it
 //

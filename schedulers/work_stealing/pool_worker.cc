@@ -109,7 +109,7 @@ WorkItem* PoolWorker::NextOfDeque() noexcept {
     return item;
   }
   if (WorkItem* const item = lane_.Pop()) return item;
-  return ready_.Pop();
+  return NextOfReady();
 }
 
 WorkItem* PoolWorker::NextOfShown() noexcept {

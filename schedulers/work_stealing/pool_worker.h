@@ -12,8 +12,10 @@
 //            for as long as nobody else has nothing to do, the same without locked instructions
 //            (work_lane.h).
 //   ready    what must run on this very thread: timers that are due, operations that have
-//            completed, what was posted to this worker. Takes turns with the deque. What these
-//            make ready goes to the slot and the deque.
+//            completed, what was posted to this worker. Takes turns with the deque. A coroutine
+//            that waited for one goes on in it, at once: its next operation is mostly here, too.
+//            But where several are ready, items take long and somebody is idle, it is queued in the
+//            deque. What else these make ready goes to the slot and the deque.
 //   inbox    posts to this worker from other threads, on their way to `ready`.
 //   forks    what was forked and nobody else knows of, and calls that were forked and published
 //            (pool_forks.h). Others ask for the former and steal the latter.
@@ -34,6 +36,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/inbox.h"
@@ -67,6 +70,11 @@ class PoolWorker final : public Worker {
   // The lane is opened when so many items were taken from the deque. What it costs when others come
   // for what is in it, and each that parks, is then less than what they have paid.
   static constexpr int kTakesBeforeLane = 1024;
+  // What takes longer is long. To go on elsewhere costs a wake-up there, and the way back for the
+  // next operation here, some 30 µs together.
+  static constexpr absl::Duration kLongItem = absl::Microseconds(50);
+  // So many of what is ready are done at once then: they have buffers.
+  static constexpr int kReadyAtOnce = 8;
 
   // `reactor` may be null. `seed` is not 0.
   PoolWorker(PoolShared& shared, int number, uint64_t seed, IdlePolicy idle_policy,
@@ -103,7 +111,8 @@ class PoolWorker final : public Worker {
     // What will be the only work here is run here next, soon: nobody is woken for it. (But where
     // something else goes on below, which has begun it, or what it has forked comes first.)
     const bool lone = lane_.empty() && deque_.empty() && ready_.empty() && slot_.empty() &&
-                      thread_state.nested == 0 && forks_.empty();
+                      thread_state.nested == 0 && thread_state.continuations == nullptr &&
+                      forks_.empty();
     if (!lane_.open()) return QueueInDeque(item, lone);
     if (!lane_.Push(item, lone) || (!lone && shared_.idle.SomebodyIsIdle())) [[unlikely]]
       ShowLane();
@@ -191,6 +200,17 @@ class PoolWorker final : public Worker {
   WorkItem* NextOfPosted() noexcept;
   WorkItem* NextOfDeque() noexcept;
   WorkItem* NextOfShown() noexcept;
+  // One of what is ready; or null.
+  WorkItem* NextOfReady() noexcept {
+    WorkItem* const item = ready_.Pop();
+    if (ready_.empty()) return item;
+    return shared_.idle.SomebodyIsIdle() ? NextOfSeveral(*item) : item;
+  }
+  // `item`, behind which more is ready, while somebody is idle; or what it has made ready.
+  WorkItem* NextOfSeveral(WorkItem& item) noexcept;
+  // Runs `first` and some of what is ready behind it. What waited for them goes to the deque, but
+  // for one.
+  WorkItem* ShareReady(WorkItem& first) noexcept;
   // One item from the deque, the oldest; or null.
   WorkItem* TakeOldest() noexcept;
   // Schedule, where the slot is taken, or not open.
@@ -276,6 +296,9 @@ class PoolWorker final : public Worker {
   int turn_limit_ = 64;
   bool full_turn_ = false;
   Deadline last_look_;
+  // When NextOfSeveral has looked at the clock in this turn, and after how many turns; or infinite.
+  Deadline noted_at_;
+  uint64_t noted_after_ = 0;
   WorkItem* found_ = nullptr;  // by FindWork, to be run next
   uint64_t rested_after_ = 0;  // so many turns, when it was noted last
   uint64_t random_;

@@ -77,14 +77,47 @@ WorkItem* PoolWorker::NextOfPosted() noexcept {
 inline WorkItem* PoolWorker::NextOfQueues() noexcept {
   ready_turn_ = !ready_turn_;
   if (ready_turn_) {
-    if (WorkItem* const item = ready_.Pop()) return item;
+    if (WorkItem* const item = NextOfReady()) return item;
   }
   if (!deque_.empty()) return NextOfDeque();
   // Who looks for work is to find it where it can be stolen.
   if (lane_.size() > 1 && shared_.idle.SomebodySearches()) [[unlikely]]
     return NextOfShown();
   if (WorkItem* const item = lane_.Pop()) return item;
-  return ready_.Pop();
+  return NextOfReady();
+}
+
+WorkItem* PoolWorker::NextOfSeveral(WorkItem& item) noexcept {
+  const Deadline now = clock().Now();
+  const Deadline noted_at = std::exchange(noted_at_, now);
+  const uint64_t items = turns() - std::exchange(noted_after_, turns());
+  // Together: which of them it was that took long is not known.
+  const bool long_ones = !noted_at.is_infinite() && items > 0 &&
+                         now.Since(noted_at) >= kLongItem * static_cast<int64_t>(items);
+  return long_ones ? ShareReady(item) : &item;
+}
+
+WorkItem* PoolWorker::ShareReady(WorkItem& first) noexcept {
+  if (first.run == &ResumeTask) return &first;  // it was posted here, to go on here
+  WorkItem* next = nullptr;
+  // What these schedule is not to lie in the slot while that goes on.
+  const bool slot_was_open = std::exchange(slot_open_, false);
+  WorkItem* event = &first;
+  for (int left = kReadyAtOnce;;) {
+    WorkQueue waited;
+    thread_state.continuations = &waited;
+    RunItem(*event);
+    thread_state.continuations = nullptr;
+    if (next == nullptr) next = waited.Pop();
+    if (!waited.empty()) {
+      while (WorkItem* const item = waited.Pop()) Queue(*item);
+      WakeForQueue();
+    }
+    if (--left == 0 || ready_.empty() || ready_.front()->run == &ResumeTask) break;
+    event = ready_.Pop();
+  }
+  slot_open_ = slot_was_open;
+  return next != nullptr ? next : ready_.Pop();
 }
 
 inline void PoolWorker::RunItem(WorkItem& item) noexcept {
@@ -105,6 +138,7 @@ inline void PoolWorker::RunItem(WorkItem& item) noexcept {
 
 bool PoolWorker::RunItems() noexcept {
   full_turn_ = false;
+  noted_at_ = Deadline::Infinite();
   for (int left = turn_limit_; left > 0; --left) {
     WorkItem* const item = Next();
     if (item == nullptr) return false;

@@ -6,8 +6,9 @@
 //
 // For services that use several cores, and for computing: tasks need not be spread by hand. Each
 // thread is a Worker: Sleep and Timeout work everywhere, and with a reactor so does I/O. A wait
-// belongs to the worker where it began, and its task goes on there; what that makes ready may be
-// run by any other. A task resumes on whichever worker is free, two may run at the same time.
+// belongs to the worker where it began, and its task goes on there; what it makes ready may be run
+// by any other, and so may itself where others before it take long (50 microseconds each) and
+// somebody is free. A task resumes on whichever worker is free, two may run at the same time.
 // Functions that block belong into Offload, whose BlockingPool every pool has.
 //
 // Order: none that may be relied on. What a task schedules last (a task that it spawns or wakes)

@@ -1,11 +1,13 @@
 // What operations do when tasks await them, on the work-stealing pool: every reactor, with one
 // thread and with several. And that a pool with reactors leaves nothing behind.
+#include <array>
 #include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
@@ -142,12 +144,18 @@ TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
 }
 
 // Whoever steals the task between its waits: each goes on at the worker that has its timer or its
-// operation, which for a descriptor is the first that used it.
+// operation, which for a descriptor is the first that used it. Whatever else the pool does
+// meanwhile, where nothing else waits there.
 TEST_P(WorkStealingReactorsTest, AWaitGoesOnOnTheWorkerThatSubmittedIt) {
   const auto pool = MakePool(4);
+  FdPair pair = MakeSocketPair();
+  WriteAll(pair.second.get(), "x");
+  const auto yields = [](const Atomic<bool>* end) -> Task<void> {
+    while (!end->load()) co_await Yield();
+  };
   const auto waits = [](int fd) -> Task<void> {
-    const Worker* home = nullptr;
-    for (int i = 0; i < Repeats(100); ++i) {
+    const Worker* home = nullptr;  // of what is waited for at `fd`
+    for (int i = 0; i < Repeats(200); ++i) {
       co_await Yield();
       const Worker* const here = Worker::Current();
       const absl::Status slept = co_await Sleep(absl::Microseconds(10));
@@ -160,18 +168,83 @@ TEST_P(WorkStealingReactorsTest, AWaitGoesOnOnTheWorkerThatSubmittedIt) {
       EXPECT_EQ(Worker::Current(), home);
     }
   };
-  std::vector<FdPair> pairs;
-  for (int i = 0; i < 8; ++i) pairs.push_back(MakeSocketPair());
   const auto body = [&]() -> Task<void> {
-    std::vector<JoinHandle<void>> tasks;
-    for (const FdPair& pair : pairs) tasks.push_back(Spawn(waits(pair.first.get())));
-    for (const FdPair& pair : pairs) {
-      co_await Yield();
-      WriteAll(pair.second.get(), "x");
-    }
-    for (JoinHandle<void>& task : tasks) co_await task;
+    Atomic<bool> end{false};
+    std::vector<JoinHandle<void>> others;
+    for (int i = 0; i < 8; ++i) others.push_back(Spawn(yields(&end)));
+    co_await Spawn(waits(pair.first.get()));
+    end.store(true);
+    for (JoinHandle<void>& other : others) co_await other;
   };
   BlockOn(*pool, body());
+}
+
+using ThreePairs = std::array<FdPair, 3>;
+
+// Three waits that begin on one worker and end there at once. `go_on` is what each does then; it is
+// given how many have gone on before it. The sockets go to `used`, to be closed when no reactor
+// knows them any more.
+Task<void> ThreeThatEndAtOnce(std::vector<ThreePairs>* used, absl::FunctionRef<void(int)> go_on) {
+  used->push_back({MakeSocketPair(), MakeSocketPair(), MakeSocketPair()});
+  const ThreePairs& pairs = used->back();
+  Atomic<int> gone_on{0};
+  const auto wait = [&](int fd) -> Task<void> {
+    const absl::StatusOr<uint32_t> events = co_await io::Poll(fd, kPollReadable);
+    EXPECT_TRUE(events.ok()) << events.status();
+    go_on(gone_on.fetch_add(1));
+  };
+  std::vector<JoinHandle<void>> tasks;
+  for (const FdPair& pair : pairs) {
+    tasks.push_back(Spawn(wait(pair.first.get()), {.eager = true}));
+  }
+  for (const FdPair& pair : pairs) WriteAll(pair.second.get(), "x");
+  for (JoinHandle<void>& task : tasks) co_await task;
+}
+
+// The other worker sleeps, as time has passed by a virtual clock; by which nobody looks after
+// workers that are stuck.
+TEST_P(WorkStealingReactorsTest, WhatWaitsBehindALongContinuationIsGivenToWhoeverIsIdle) {
+  TestClock clock;
+  std::vector<ThreePairs> used;
+  WorkStealingPool pool(
+      {.threads = 2, .reactor = [] { return GetParam().make(nullptr); }, .clock = &clock});
+  Atomic<int> gone_on{0};
+  const auto body = [&]() -> Task<void> {
+    const absl::Status slept = co_await Sleep(absl::Seconds(1));
+    EXPECT_TRUE(slept.ok()) << slept;
+    co_await ThreeThatEndAtOnce(&used, [&](int before) {
+      gone_on.fetch_add(1);
+      if (before == 0) clock.Advance(absl::Milliseconds(1));
+      // One thread alone never does this.
+      if (before == 1) Until([&] { return gone_on.load() == 3; });
+    });
+  };
+  for (int i = 0; i < Repeats(20); ++i) {
+    gone_on.store(0);
+    BlockOn(pool, body());
+  }
+}
+
+TEST_P(WorkStealingReactorsTest, WhatWaitsBehindShortContinuationsStaysAtItsWorker) {
+  TestClock clock;
+  std::vector<ThreePairs> used;
+  WorkStealingPool pool(
+      {.threads = 2, .reactor = [] { return GetParam().make(nullptr); }, .clock = &clock});
+  const auto body = [&]() -> Task<void> {
+    const absl::Status slept = co_await Sleep(absl::Seconds(1));
+    EXPECT_TRUE(slept.ok()) << slept;
+    const Worker* const home = Worker::Current();
+    int in_order = 0;
+    co_await ThreeThatEndAtOnce(&used, [&](int before) {
+      EXPECT_EQ(before, in_order++);
+      EXPECT_EQ(Worker::Current(), home);
+      clock.Advance(absl::Microseconds(40));
+      // Time enough for a thread that was woken to take what it was woken for.
+      for (int spins = 0; spins < 20'000; ++spins) internal::SpinWait(0);
+    });
+  };
+  for (int i = 0; i < Repeats(20); ++i) BlockOn(pool, body());
+  EXPECT_EQ(pool.steals(), 0u);
 }
 
 TEST_P(WorkStealingReactorsTest, WhatACompletionMakesReadyIsStolen) {
