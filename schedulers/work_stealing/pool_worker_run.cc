@@ -117,6 +117,9 @@ WorkItem* PoolWorker::ShareReady(WorkItem& first) noexcept {
     event = ready_.Pop();
   }
   slot_open_ = slot_was_open;
+  noted_after_ = turns();  // these were short, whatever takes long
+  // One that has gone on in place may have queued what it took for the only work here.
+  if (next != nullptr && (!deque_.empty() || !lane_.empty())) WakeForQueue();
   return next != nullptr ? next : ready_.Pop();
 }
 
