@@ -7,8 +7,8 @@
 //
 //   bazel run -c opt //io/file:file_benchmark
 //
-// What it showed (Linux 6.18, a virtual machine with two cores and a disk of the network's; µs a
-// read, medians of three):
+// What it showed (Linux 6.18, a virtual machine with two cores and a virtual disk; µs a read,
+// medians of three):
 //
 //                         in memory,           from the disk,       from the disk,
 //                         anywhere             in order             anywhere

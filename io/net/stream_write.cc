@@ -15,7 +15,7 @@ namespace {
 constexpr AwaitKind kWriteKind{"Stream::Write"};
 constexpr AwaitNote kWriteNote{&kWriteKind};
 
-// W::Start, of a write that was carried home.
+// Start, of a write that was carried home; a template, as Waiting and its refusal are private.
 template <class W, auto kRefusal>
 bool StartCarried(HomeWait& wait, PromiseBase& promise) noexcept {
   if (W::Start(wait, promise)) return true;

@@ -84,7 +84,7 @@ bool OperationAwaiter::Suspend(plait::internal::PromiseBase& waiter) noexcept {
   if (group == nullptr) return Start(*this, waiter);
   Worker& home = group->HomeOf(fd, *here);
   if (&home != here) {
-    reactor_slot[0] = reinterpret_cast<void*>(uintptr_t{closes});  // a number, for StartCarried
+    reactor_slot[0] = reinterpret_cast<void*>(uintptr_t{closes});  // a count; scratch is void*s
     StartAt<&StartCarried, &CancelOperation>(waiter, home, kIoNote);
     return true;
   }

@@ -94,7 +94,6 @@ class TestPool::Member final : public Worker {
     thread_state.worker = this;
     thread_state.local_executor = &pool_;
     thread_state.list_executor = &pool_;
-    thread_state.list_executor = &pool_;
     thread_state.local_ready = &ready_;
     for (;;) {
       // Whatever is here, of both kinds; what it makes ready comes after the next look.
@@ -118,7 +117,6 @@ class TestPool::Member final : public Worker {
     }
     thread_state.worker = nullptr;
     thread_state.local_executor = nullptr;
-    thread_state.list_executor = nullptr;
     thread_state.list_executor = nullptr;
     thread_state.local_ready = nullptr;
   }
