@@ -438,7 +438,8 @@ TEST_P(ResolverTest, AnswersThatAreBrokenInAnyWayEndTheLookup) {
   DnsServer server(broken);
   const auto resolver = Make(Asking(server));
   int found = 0;
-  for (int i = 0; i < Repeats(300); ++i) {
+  const int tries = Repeats(300);
+  for (int i = 0; i < tries; ++i) {
     const std::string name = absl::StrCat("host", i, ".example");
     const auto addresses = Resolve(*resolver, name);
     found += addresses.ok() ? 1 : 0;
@@ -450,8 +451,11 @@ TEST_P(ResolverTest, AnswersThatAreBrokenInAnyWayEndTheLookup) {
       EXPECT_THAT(host.status().ToString(), HasSubstr("10.0.0."));
     }
   }
-  EXPECT_GT(found, 0) << "some damage is harmless";
-  EXPECT_LT(found, 300);
+  // Of a few it may have been all, or none.
+  if (tries >= 300) {
+    EXPECT_GT(found, 0) << "some damage is harmless";
+    EXPECT_LT(found, tries);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(AllExecutors, ResolverTest, testing::ValuesIn(AllExecutors()),
