@@ -2,14 +2,45 @@
 
 #if PLAIT_POOL_FRAMES
 
+#include <stdlib.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <exception>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include "plait/runtime/core/atomic.h"
 
 namespace plait::internal {
 namespace {
+
+#if defined(__APPLE__) && defined(__aarch64__)
+constexpr size_t kLine = 128;
+#else
+constexpr size_t kLine = 64;
+#endif
+
+void* TryNewBlock(size_t list) noexcept {
+  const size_t size = FrameBlockSize(list);
+  int32_t& apart = frame_pool.lists[list].apart;
+  if (apart <= 0) return std::malloc(size);
+  --apart;
+  // Up to the end of a line, or almost: there malloc has its word for the block behind.
+  constexpr size_t kWord = sizeof(size_t);
+  const size_t whole = (size + kWord + kLine - 1) / kLine * kLine - kWord;
+  void* block = nullptr;
+  return ::posix_memalign(&block, kLine, whole) == 0 ? block : nullptr;
+}
+
+[[noreturn]] void OutOfMemory() {
+#if defined(__cpp_exceptions)
+  throw std::bad_alloc();
+#else
+  std::terminate();
+#endif
+}
 
 constexpr int32_t Limit(size_t list) {
   return static_cast<int32_t>(std::max<size_t>(1, kMaxCachedBytes / FrameBlockSize(list)));
@@ -29,28 +60,47 @@ thread_local PoolReturn pool_return;
 // Relaxed: it only says when it is worth while to look for memory that is free.
 constinit Atomic<size_t> bytes_freed{0};
 
-void FreeFor(size_t size, void* frame) noexcept {
-  ::operator delete(frame);
-  frame_pool.freed += size;
+void FreeBlock(size_t list, void* block) noexcept {
+  std::free(block);
+  frame_pool.freed += FrameBlockSize(list);
 }
 
 }  // namespace
 
 constinit thread_local FramePool frame_pool;
+constinit FrameBlockObserver frame_block_observer = nullptr;
+
+void* NewFrameBlock(size_t list) {
+  if (frame_block_observer != nullptr) [[unlikely]]
+    frame_block_observer();
+  for (;;) {
+    if (void* const block = TryNewBlock(list)) [[likely]]
+      return block;
+    const std::new_handler handler = std::get_new_handler();
+    if (handler == nullptr) OutOfMemory();
+    handler();
+  }
+}
 
 void FreeFrameSlow(void* frame, size_t index) noexcept {
   FramePool::List& list = frame_pool.lists[index];
   list.room = 0;
   const bool full = list.first != nullptr;
-  if (full || pool_return.ended) return FreeFor(FrameBlockSize(index), frame);
+  if (full || pool_return.ended) return FreeBlock(index, frame);
   list.room = Limit(index);
   frame_pool.in_use = true;
   FreeFrame(frame, FrameBlockSize(index));
 }
 
 void FreeLargeFrame(void* frame, size_t size) noexcept {
-  FreeFor(size, frame);
+  ::operator delete(frame);
+  frame_pool.freed += size;
   frame_pool.in_use = true;
+}
+
+void KeepFramesApart(bool steals) noexcept {
+  frame_pool.steals = steals;
+  for (FramePool::List& list : frame_pool.lists) list.apart = steals ? kApartBlocks : 0;
 }
 
 size_t KeptFrameBytes() noexcept {
@@ -68,9 +118,10 @@ void GiveBackFrames() noexcept {
     FramePool::List& list = frame_pool.lists[i];
     while (FreeFrameBlock* const block = list.first) {
       list.first = block->next;
-      FreeFor(FrameBlockSize(i), block);
+      FreeBlock(i, block);
     }
     list = FramePool::List();  // not in use: the next free begins it anew
+    if (frame_pool.steals) list.apart = kApartBlocks;
   }
   bytes_freed.fetch_add(std::exchange(frame_pool.freed, 0), kRelaxed);
   frame_pool.in_use = false;

@@ -1,10 +1,14 @@
 #include "plait/runtime/core/frame_allocator.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -69,6 +73,92 @@ TEST(FrameAllocatorTest, AThreadKeepsSoMuchOfASizeAndNoMore) {
     EXPECT_FALSE(KeepsFrames());
   }
 }
+
+constexpr size_t kLine = 64;
+
+TEST(FrameAllocatorTest, WhereThreadsStealTheFirstBlocksShareNoCacheLine) {
+  Thread thread = StartThread("stealing", [] {
+    KeepFramesApart(true);
+    std::set<uintptr_t> lines;
+    std::vector<std::pair<void*, size_t>> blocks;
+    for (int round = 0; round < 3; ++round) {
+      for (size_t size = 1; size <= kMaxPooledFrame; size += 5) {
+        void* const block = AllocateFrame(size);
+        blocks.emplace_back(block, size);
+        const auto begin = reinterpret_cast<uintptr_t>(block);
+        EXPECT_EQ(begin % kLine, 0u) << size;
+        for (uintptr_t line = begin / kLine; line <= (begin + size - 1) / kLine; ++line) {
+          EXPECT_TRUE(lines.insert(line).second) << size;
+        }
+        std::memset(block, 1, size);
+      }
+    }
+    for (const auto& [block, size] : blocks) FreeFrame(block, size);
+    EXPECT_GT(KeptFrameBytes(), 0u);
+  });
+  thread.join();
+}
+
+// Of so many new blocks, how many do not begin with a cache line.
+int BlocksInsideALine(int count) {
+  constexpr size_t kSize = 88;
+  std::vector<void*> blocks;
+  for (int i = 0; i < count; ++i) blocks.push_back(AllocateFrame(kSize));
+  const auto inside = std::count_if(blocks.begin(), blocks.end(), [](const void* block) {
+    return reinterpret_cast<uintptr_t>(block) % kLine != 0;
+  });
+  for (void* const block : blocks) FreeFrame(block, kSize);
+  return static_cast<int>(inside);
+}
+
+TEST(FrameAllocatorTest, TheManyBlocksOfManyTasksLieSideBySide) {
+  Thread thread = StartThread("stealing", [] {
+    KeepFramesApart(true);
+    EXPECT_EQ(BlocksInsideALine(kApartBlocks), 0);
+    GiveBackFrames();  // and begins anew
+    EXPECT_EQ(BlocksInsideALine(kApartBlocks), 0);
+    EXPECT_GT(BlocksInsideALine(3 * kApartBlocks), kApartBlocks);
+    GiveBackFrames();
+    KeepFramesApart(false);
+    EXPECT_GT(BlocksInsideALine(kApartBlocks), kApartBlocks / 4);
+  });
+  thread.join();
+}
+
+#if defined(__linux__)  // others do not keep to the limit
+
+TEST(FrameAllocatorTest, OutOfMemoryTheNewHandlerIsAsked) {
+  static int asked = 0;
+  static void (*before)() = nullptr;
+  asked = 0;
+  GiveBackFrames();
+  // All that this process may have.
+  rlimit limit;
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+  before = std::set_new_handler([] {
+    ++asked;
+    rlimit more;
+    getrlimit(RLIMIT_AS, &more);
+    more.rlim_cur = more.rlim_max;
+    setrlimit(RLIMIT_AS, &more);
+  });
+  rlimit none = limit;
+  none.rlim_cur = 1;
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &none), 0);
+  constexpr size_t kSize = 1000;
+  FreeFrameBlock* all = nullptr;
+  while (asked == 0) {
+    auto* const block = static_cast<FreeFrameBlock*>(AllocateFrame(kSize));
+    block->next = all;
+    all = block;
+  }
+  std::set_new_handler(before);
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+  EXPECT_EQ(asked, 1);
+  while (all != nullptr) FreeFrame(std::exchange(all, all->next), kSize);
+}
+
+#endif
 
 TEST(FrameAllocatorTest, ABlockServesTheThreadThatFreedIt) {
   constexpr size_t kSize = 96;

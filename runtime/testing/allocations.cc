@@ -11,15 +11,24 @@ namespace {
 
 constinit internal::Atomic<int64_t> allocations{0};
 
+void Count() noexcept { allocations.fetch_add(1, internal::kRelaxed); }
+
+#if PLAIT_POOL_FRAMES
+[[maybe_unused]] const bool counts_blocks = [] {
+  internal::frame_block_observer = Count;
+  return true;
+}();
+#endif
+
 void* Allocate(std::size_t size) {
-  allocations.fetch_add(1, internal::kRelaxed);
+  Count();
   void* const memory = std::malloc(size == 0 ? 1 : size);
   if (memory == nullptr) std::abort();
   return memory;
 }
 
 void* AllocateAligned(std::size_t size, std::align_val_t alignment) {
-  allocations.fetch_add(1, internal::kRelaxed);
+  Count();
   const auto align = static_cast<std::size_t>(alignment);
   void* const memory = std::aligned_alloc(align, (size + align - 1) / align * align);
   if (memory == nullptr) std::abort();

@@ -6,7 +6,7 @@
 
 namespace plait {
 
-// Calls of operator new so far, on all threads.
+// Calls of operator new so far, on all threads, and new blocks for frames.
 int64_t AllocationCount() noexcept;
 
 // Whether coroutine frames come from the pool here. Under sanitizers each is an allocation, so a

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/idle_frames.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/task/promise.h"
@@ -23,6 +24,7 @@ class PoolWorker::Running {
     }
     thread_state.forks = &worker.forks_;
     thread_state.shown_task = &worker.resumed_;
+    KeepFramesApart(worker.shared_.threads > 1);
   }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
@@ -32,6 +34,7 @@ class PoolWorker::Running {
     thread_state.sole_executor = nullptr;
     thread_state.forks = nullptr;
     thread_state.shown_task = nullptr;
+    KeepFramesApart(false);
   }
 };
 

@@ -9,6 +9,8 @@
 #endif
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,6 +24,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/parallel/invoke.h"
 #include "plait/runtime/runtime.h"
@@ -323,6 +326,28 @@ std::vector<int> Processors() {
     if (CPU_ISSET(i, &allowed)) processors.push_back(i);
   }
   return processors;
+}
+
+// Of so many new blocks for frames, how many begin in the middle of a cache line.
+Task<int> FramesInsideALine() {
+  constexpr size_t kLine = 64, kFrame = 88;
+  internal::GiveBackFrames();
+  std::vector<void*> frames;
+  int inside = 0;
+  for (int i = 0; i < 16; ++i) {
+    frames.push_back(internal::AllocateFrame(kFrame));
+    if (reinterpret_cast<uintptr_t>(frames.back()) % kLine != 0) ++inside;
+  }
+  for (void* const frame : frames) internal::FreeFrame(frame, kFrame);
+  co_return inside;
+}
+
+TEST(WorkStealingPoolTest, FramesShareNoCacheLineWhereSomebodyMayStealThem) {
+  if (!internal::kFramesArePooled) GTEST_SKIP() << "under a sanitizer each is an allocation";
+  WorkStealingPool two({.threads = 2});
+  EXPECT_EQ(BlockOn(two, FramesInsideALine()), 0);
+  WorkStealingPool one({.threads = 1});
+  EXPECT_GT(BlockOn(one, FramesInsideALine()), 0);
 }
 
 TEST(WorkStealingPoolTest, ThreadsThatArePinnedHaveAProcessorEachAndShareThemWhereTheyAreMore) {
