@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "plait/io/net/partial_bytes.h"
+#include "plait/io/net/stream_at_home.h"
 #include "plait/io/net/stream_state.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/task/select.h"
@@ -19,7 +20,7 @@ constexpr size_t kKeptCapacity = 64 * 1024;
 }  // namespace
 
 Transport::Transport(Stream stream, Protocol& protocol)
-    : stream_(std::move(stream)), protocol_(protocol) {
+    : stream_(std::move(stream)), protocol_(protocol), owner_(stream_.state_.get()) {
   stream_.set_high_water_mark(0);  // what waits, waits here, where it is counted
 }
 
@@ -85,29 +86,25 @@ Task<absl::Status> Transport::ReadLoop() {
 }
 
 Task<absl::Status> Transport::SendAll() {
-  for (absl::string_view rest = sending_; !rest.empty();) {
-    const absl::string_view piece = rest.substr(0, kPiece);
+  while (sent_ < sending_.size()) {
+    const absl::string_view piece = absl::string_view(sending_).substr(sent_, kPiece);
     const absl::Status wrote = co_await stream_.Write(piece);
-    if (!wrote.ok()) {
-      rest.remove_prefix(AcceptedBytes(wrote).value_or(0));
-      LeaveToStream(rest);
-      co_return wrote;
-    }
-    rest.remove_prefix(piece.size());
+    sent_ += wrote.ok() ? piece.size() : AcceptedBytes(wrote).value_or(0);
+    co_await OrReturn(wrote);
     const MutexGuard turn = co_await OrReturn(turn_.Lock());
     internal::Tell(protocol_, limits_.Remove(piece.size()));
   }
+  sent_ = 0;
   sending_.clear();
   if (sending_.capacity() > kKeptCapacity) sending_ = std::string();
   co_return absl::OkStatus();
 }
 
-void Transport::LeaveToStream(absl::string_view rest) {
-  if (!stream_.state_) return;
-  stream_.state_->AcceptLast(rest);
-  // Not while a callback is writing, on another thread.
-  const MutexGuard turn = turn_.TryLock();
-  if (turn.ok()) stream_.state_->AcceptLast(pending_);
+Task<void> Transport::LeaveToStream() {
+  co_await internal::StreamState::AtHome(*stream_.state_.get(), [this] {
+    stream_.state_->AcceptLast(absl::string_view(sending_).substr(sent_));
+    stream_.state_->AcceptLast(pending_);
+  });
 }
 
 // Ends when all was sent and the connection is to be closed, or with an error.
@@ -137,13 +134,21 @@ Task<absl::Status> Transport::WriteLoop() {
 
 Task<absl::Status> Transport::Run() {
   // The losers are cancelled and joined: nothing calls the protocol after this.
-  auto selected = co_await Select(aborted_.Wait(), WriteLoop(), ReadLoop());
-  absl::Status status = selected.index() == 0   ? selected.get<0>()
-                        : selected.index() == 1 ? selected.get<1>()
-                                                : selected.get<2>();
-  if (selected.index() == 0 && status.ok()) {
+  auto selected =
+      co_await Select(aborted_.Wait(), owner_.closing().Wait(), WriteLoop(), ReadLoop());
+  const bool aborted = aborted_.IsSet();
+  if (!aborted && stream_.state_ && stream_.state_->closing()) co_await LeaveToStream();
+  owner_.Leave();
+  if (aborted) {
     stream_.Abort();
     co_return absl::AbortedError("the connection was aborted by this side");
+  }
+  absl::Status status = selected.index() == 0   ? selected.get<0>()
+                        : selected.index() == 1 ? selected.get<1>()
+                        : selected.index() == 2 ? selected.get<2>()
+                                                : selected.get<3>();
+  if (selected.index() == 1 && status.ok()) {
+    status = absl::CancelledError("the connection is being closed, or was, by its server");
   }
   if (!status.ok()) {
     // Dropped, not aborted: where its server is closing it, what it has accepted is sent still.

@@ -37,6 +37,7 @@
 #include "plait/io/net/address.h"
 #include "plait/io/net/socket_options.h"
 #include "plait/io/net/stream.h"
+#include "plait/io/net/stream_owner.h"
 #include "plait/io/net/write_limits.h"
 #include "plait/runtime/sync/event.h"
 #include "plait/runtime/sync/mutex.h"
@@ -59,7 +60,8 @@ class Protocol {
   // Transport::Close does.
   virtual bool OnEnd() { return false; }
   // Last, and once, whatever happened: OK after Close, Aborted after Abort, Cancelled when the task
-  // was, else what went wrong. The connection is closed already.
+  // was or its server closes the connection, else what went wrong. The connection is closed
+  // already, but for what was written before its server closed it, which is sent still.
   virtual void OnClosed(const absl::Status& status) { static_cast<void>(status); }
   virtual void OnPauseWriting() {}
   virtual void OnResumeWriting() {}
@@ -111,8 +113,8 @@ class Transport {
   Task<absl::Status> ReadLoop();
   Task<absl::Status> WriteLoop();
   Task<absl::Status> SendAll();
-  // Where the stream is being closed for its server, what was written is sent still.
-  void LeaveToStream(absl::string_view rest);
+  // Where its server closes the connection, what was written is sent still. Once neither loop runs.
+  Task<void> LeaveToStream();
 
   Stream stream_;
   Protocol& protocol_;
@@ -123,9 +125,11 @@ class Transport {
   bool write_ended_ = false;
   bool closing_ = false;
   std::string sending_;  // before it; WriteLoop's, and the system's, in part, while that waits
+  size_t sent_ = 0;      // of `sending_`
   Event work_;           // WriteLoop has something to do
   Event reading_{true};  // not paused
   Event aborted_;
+  internal::StreamOwner owner_;
 };
 
 // co_await: runs `protocol` on the connection until that is closed, and gives what OnClosed was

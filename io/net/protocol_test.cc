@@ -22,6 +22,7 @@
 #include "plait/io/net/server.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/ops/owned_descriptor.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_pools.h"
 #include "plait/runtime/testing/all_reactors.h"
@@ -588,6 +589,52 @@ TEST_P(ProtocolTest, WhatWasWrittenIsSentAlsoWhereTheServerClosesTheConnection) 
   EXPECT_TRUE(ran.ok()) << ran;
 }
 
+// Neither reads nor writes, so that no operation of its own tells it of anything.
+class Waiter : public Protocol {
+ public:
+  explicit Waiter(Event& connected) : connected_(connected) {}
+  void OnConnected(Transport& transport) override {
+    transport.PauseReading();
+    connected_.Set();
+  }
+  void OnData(absl::string_view) override { ADD_FAILURE() << "it does not read"; }
+  void OnClosed(const absl::Status& status) override { closed = status; }
+
+  absl::Status closed;
+
+ private:
+  Event& connected_;
+};
+
+TEST_P(ProtocolTest, OneThatWaitsForNothingHearsThatItsServerClosesIt) {
+  for (const bool aborts : {false, true}) {
+    SCOPED_TRACE(aborts);
+    Event connected;
+    Event ended;
+    const auto handle = [&](Stream stream) -> Task<absl::Status> {
+      Waiter waiter(connected);
+      const absl::Status status = co_await RunProtocol(std::move(stream), waiter);
+      EXPECT_TRUE(absl::IsCancelled(status)) << status;
+      EXPECT_EQ(waiter.closed, status);
+      ended.Set();
+      co_return status;
+    };
+    const auto body = [&]() -> Task<absl::Status> {
+      Server server(ListenLocally(), handle);
+      JoinHandle<absl::Status> serving = Spawn(server.Serve());
+      OwnedFd fd = Dial(server.local_address());
+      Stream client = MakeStream(fd);
+      co_await OrReturn(connected.Wait());
+      aborts ? server.AbortClients() : server.CloseClients();
+      co_await OrReturn(Timeout(absl::Seconds(20), ended.Wait()));
+      server.Stop();
+      co_return co_await serving;
+    };
+    const absl::Status ran = RunTask(body);
+    EXPECT_TRUE(ran.ok()) << ran;
+  }
+}
+
 class ProtocolOnWorkersTest : public testing::TestWithParam<PoolFactory> {};
 
 INSTANTIATE_TEST_SUITE_P(AllPools, ProtocolOnWorkersTest, testing::ValuesIn(AllPools()),
@@ -616,7 +663,7 @@ class CarefulEcho : public Protocol {
 
 TEST_P(ProtocolOnWorkersTest, CallbacksComeOneAtATimeWhicheverThreadsTheLoopsAreOn) {
   const std::unique_ptr<Executor> pool = GetParam().make(3);
-  const std::string text = Pattern(4 << 20);
+  const std::string text = Pattern(static_cast<size_t>(std::max(512 << 10, Repeats(4 << 20))));
   const auto handle = [&](Stream stream) -> Task<absl::Status> {
     CarefulEcho echo;
     co_return co_await RunProtocol(std::move(stream), echo);
@@ -642,6 +689,57 @@ TEST_P(ProtocolOnWorkersTest, CallbacksComeOneAtATimeWhicheverThreadsTheLoopsAre
       co_return absl::OkStatus();
     };
     co_await OrReturn(WithTaskGroup(all));
+    server.Stop();
+    co_return co_await serving;
+  };
+  const absl::Status ran = BlockOn(*pool, body());
+  EXPECT_TRUE(ran.ok()) << ran;
+}
+
+// However far each of them has come, on whichever worker.
+TEST_P(ProtocolOnWorkersTest, WhatWasWrittenIsSentAlsoWhereTheServerClosesTheConnection) {
+  constexpr int kClients = 8;
+  const std::unique_ptr<Executor> pool = GetParam().make(3);
+  const std::string text = Pattern(512 << 10);
+  // Every other one on a strand of its own.
+  internal::Atomic<int> handled{0};
+  const auto handle = [&](Stream stream) -> Task<absl::Status> {
+    Lecturer lecturer(text);
+    Strand strand(*pool);
+    const bool on_strand = handled.fetch_add(1, internal::kRelaxed) % 2 != 0;
+    co_return co_await Spawn(RunProtocol(std::move(stream), lecturer),
+                             {.executor = on_strand ? &strand : nullptr});
+  };
+  const auto listen = [&](SocketAddress address, Latch& began,
+                          Event& closed) -> Task<absl::Status> {
+    OwnedFd fd = Dial(address);
+    Stream client = MakeStream(fd);
+    const std::string first = co_await OrReturn(client.ReadExactly(1000));
+    began.CountDown();
+    // In every other round it reads on at once, so that the server's writes go on.
+    co_await OrReturn(closed.Wait());
+    const std::string rest = co_await OrReturn(client.ReadAll(size_t{1} << 30));
+    EXPECT_EQ(first.size() + rest.size(), text.size());
+    EXPECT_TRUE(first + rest == text);
+    co_return co_await client.Close();
+  };
+  const auto body = [&]() -> Task<absl::Status> {
+    Server server(ListenLocally(), handle);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    for (int round = 0; round < Repeats(10); ++round) {
+      Latch began(kClients);
+      Event closed(round % 2 != 0);
+      const auto all = [&](TaskGroup& group) -> Task<absl::Status> {
+        for (int i = 0; i < kClients; ++i) {
+          group.Spawn(listen(server.local_address(), began, closed));
+        }
+        co_await OrReturn(began.Wait());
+        server.CloseClients();
+        closed.Set();
+        co_return absl::OkStatus();
+      };
+      co_await OrReturn(WithTaskGroup(all));
+    }
     server.Stop();
     co_return co_await serving;
   };

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "plait/io/net/stream_at_home.h"
+#include "plait/io/net/stream_owner.h"
 #include "plait/io/net/stream_read.h"
 #include "plait/io/net/stream_write.h"
 #include "plait/io/system/errno_status.h"
@@ -152,11 +153,12 @@ Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
 Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
   // Here already: its owner may drop the Stream as soon as this has begun.
   state->SetEnd(kClosing);
-  for (;;) {
+  const absl::Status left = co_await StreamOwner::TellAndAwait(*state.get());
+  while (left.ok()) {
     Event sent;
     bool sends = false;
     co_await AtHome(*state.get(), [&] {
-      sends = state->outgoing_ != nullptr && state->is_home(Worker::Current());
+      sends = state->IsAtHome() && state->outgoing_ != nullptr;
       if (!sends) return;
       state->outgoing_->gone = &sent;
       StreamWrite* const writer = state->outgoing_->writer;
@@ -177,9 +179,13 @@ Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
 }
 
 void StreamState::AcceptLast(absl::string_view data) {
-  const bool can = closing() && !closed() && write_error() == 0 && is_home(Worker::Current());
-  if (can && !data.empty()) Enqueue(absl::MakeConstSpan(data.data(), data.size()));
+  if (data.empty() || closed()) return;
+  // It may not have written before.
+  if (ComeHome(Worker::Current()) != StreamRefusal::kNone || write_error() != 0) return;
+  Enqueue(absl::MakeConstSpan(data.data(), data.size()));
 }
+
+void StreamState::TellOwner() noexcept { StreamOwner::Tell(*this); }
 
 void StreamState::BlockAgain() noexcept {
   if (blocks_again_ < 0) return;
@@ -398,8 +404,8 @@ void StreamState::OnSent(int result) noexcept {
     finished = TakeFinishedWriter(&outcome);
     Pump();
   }
-  // Last: it may use the stream, or drop it. To its owner's write AcceptLast is promised.
-  if (finished != nullptr) finished->Finish(outcome, /*here=*/closing());
+  // Last: it may use the stream, or drop it.
+  if (finished != nullptr) finished->Finish(outcome);
 }
 
 StreamWrite* StreamState::TakeFinishedWriter(int* result) noexcept {

@@ -151,10 +151,10 @@ class StreamState final : private MultishotOwner {
   void Abort() noexcept;
   // The same, waiting for it.
   static Task<absl::Status> CloseDescriptor(StreamRef state);
-  // For whoever closes it though it is somebody else's, once: sends what was accepted before. From
-  // the call's first step on a Write that waits is cancelled, and so is whatever is begun, but for
-  // a Flush; dropping the Stream drops nothing. On a thread where it does not wait it sends
-  // nothing.
+  // For whoever closes it though it is somebody else's, once: tells its StreamOwner and waits for
+  // that, and sends what was accepted before. From the call's first step on a Write that waits is
+  // cancelled, and so is whatever is begun, but for a Flush; dropping the Stream drops nothing. On
+  // a thread where it does not wait it sends nothing.
   static Task<absl::Status> CloseForOwner(StreamRef state);
   // The same at once, dropping what was not sent. At home. `end_connection` is called in between,
   // as a transfer on another thread that sees the connection's end is to know whose doing it was.
@@ -162,12 +162,13 @@ class StreamState final : private MultishotOwner {
   void AbortForOwner(const F& end_connection) noexcept {
     SetEnd(kClosing);
     end_connection(fd());
+    TellOwner();
     Abort();
   }
   bool closing() const noexcept { return HasEnd(kClosing); }
   bool closed() const noexcept { return HasEnd(kClosed); }
-  // At home, and before its owner's write has returned that CloseForOwner has ended: what was
-  // accepted in the owner's own memory, which is sent as well. Nothing otherwise.
+  // At home, by its StreamOwner that was told and has not left: what was accepted in the owner's
+  // own memory, which is sent as well. Dropped where it cannot be.
   void AcceptLast(absl::string_view data);
   // co_await: for a socket, when what was accepted is with the kernel: ends the writing half.
   static Task<absl::Status> ShutDownNow(StreamRef state);
@@ -256,6 +257,7 @@ class StreamState final : private MultishotOwner {
   Worker* FindHome(Worker& here) noexcept;
   void AbortHere() noexcept;
   static Task<void> AbortAtHome(StreamRef state);
+  void TellOwner() noexcept;
   // None on the thread where it waits, which the first wait decides.
   StreamRefusal ComeHome(Worker* worker) noexcept {
     // One that is the home has a reactor.
@@ -265,6 +267,11 @@ class StreamState final : private MultishotOwner {
   }
   StreamRefusal Settle(Worker* worker) noexcept;
   bool is_home(Worker* worker) const noexcept { return home_.load(kRelaxed) == worker; }
+  // Whether it has a home, and that is here.
+  bool IsAtHome() const noexcept {
+    Worker* const here = Worker::Current();
+    return here != nullptr && is_home(here);
+  }
   Worker& home() const noexcept { return *home_.load(kRelaxed); }
   StreamRefusal RefusalToRead() const noexcept {
     const uint8_t ends = ends_.load(kRelaxed);

@@ -15,16 +15,6 @@ namespace {
 constexpr AwaitKind kWriteKind{"Stream::Write"};
 constexpr AwaitNote kWriteNote{&kWriteKind};
 
-// Start, of a write that was carried home; a template, as Waiting and its refusal are private.
-template <class W, auto kRefusal>
-bool StartCarried(HomeWait& wait, PromiseBase& promise) noexcept {
-  if (W::Start(wait, promise)) return true;
-  auto& self = static_cast<W&>(wait);
-  if (self.whole.*kRefusal != StreamRefusal::kClosing) return false;
-  self.HappenedHere();  // AcceptLast is promised; nothing here may be touched any more
-  return true;
-}
-
 }  // namespace
 
 void StreamWrite::Carry(PromiseBase& waiter, Worker& home) noexcept {
@@ -32,8 +22,7 @@ void StreamWrite::Carry(PromiseBase& waiter, Worker& home) noexcept {
 }
 
 void StreamWrite::Waiting::StartAt(PromiseBase& waiter, Worker& home) noexcept {
-  HomeWait::StartAt<&StartCarried<Waiting, &StreamWrite::refusal_>, &Cancel>(waiter, home,
-                                                                             kWriteNote);
+  HomeWait::StartAt<&Start, &Cancel>(waiter, home, kWriteNote);
 }
 
 bool StreamWrite::IsDone() noexcept {

@@ -97,10 +97,9 @@ class [[nodiscard]] StreamWrite final {
   // See HomeWait.
   bool CancelWait() noexcept;
   absl::Status Failure() const;
-  // `here`: see HappenedHere.
-  void Finish(int result, bool here) noexcept {
+  void Finish(int result) noexcept {
     result_ = result;
-    here ? waiting_->HappenedHere() : waiting_->Happened();
+    waiting_->Happened();
   }
 
   StreamRef state_;

@@ -91,13 +91,6 @@ class StoppableWait : private StopNode {
     registered_ = false;
     GoOn();
   }
-  // The same, for who looks at once at what the coroutine leaves behind: it goes on right here, if
-  // its executor is that of this thread now.
-  void HappenedHere() noexcept {
-    WorkQueue* const continuations = std::exchange(thread_state.continuations, nullptr);
-    Happened();
-    thread_state.continuations = continuations;
-  }
 
  protected:
   ~StoppableWait() = default;
