@@ -133,6 +133,8 @@ const std::vector<Entry>& Table() {
       {Call::kIoUringRegister,
        "io_uring_register",
        {EACCES, EBADF, EBADFD, EBUSY, EEXIST, EFAULT, EINVAL, EMFILE, ENOMEM, ENXIO, EOPNOTSUPP}},
+      {Call::kIoUringEnable, "io_uring_register", {EACCES, EBADF, EBADFD, EEXIST, EINVAL}},
+      {Call::kIoUringUnregister, "io_uring_register", {EBADF, EBUSY, EFAULT, EINVAL, ENOMEM}},
       {Call::kSpawn,
        "posix_spawn",
        {EAGAIN, EINVAL, ENOMEM, ENOSYS, E2BIG, EACCES, EIO, EISDIR, ELOOP, EMFILE, ENAMETOOLONG,

@@ -325,7 +325,12 @@ int FaultInjection::IoUringEnter(int ring, unsigned submit, unsigned wait_for, u
 }
 int FaultInjection::IoUringRegister(int ring, unsigned what, const void* argument,
                                     unsigned count) noexcept {
-  const int error = Before(kIoUringRegister, ring);
+  // IORING_REGISTER_ENABLE_RINGS and IORING_UNREGISTER_RING_FDS, which not all systems have names
+  // for.
+  const Call call = what == 12   ? kIoUringEnable
+                    : what == 21 ? kIoUringUnregister
+                                 : kIoUringRegister;
+  const int error = Before(call, ring);
   return error < 0 ? error : SystemCalls::IoUringRegister(ring, what, argument, count);
 }
 int FaultInjection::Spawn(const SpawnRequest& request) noexcept {

@@ -78,7 +78,9 @@ class FaultInjection final : public SystemCalls {
     kAlwaysReady,
     kIoUringSetup,
     kIoUringEnter,
-    kIoUringRegister,
+    kIoUringRegister,    // but for the next two, which nothing that the system has can run out for
+    kIoUringEnable,      // a ring
+    kIoUringUnregister,  // one from its thread's table
     kSpawn,
     kOpenProcess,
     kSignalProcess,

@@ -65,14 +65,13 @@ inline Task<absl::Status> SideBySide(Task<absl::Status> one, Task<absl::Status> 
   co_return co_await group.Join();
 }
 
-// What such an executor does and no system refuses: io_uring takes a loop's ring out of the
-// thread's table at the end; if it were not done, the table would be full some time. Each of a
-// pool's threads does so, and before that, when it first uses its ring, takes it over from who made
-// it.
+// What such an executor does and no system refuses. Each of its threads enables its ring when it
+// first uses it: the same call was made for another one before, and needs nothing. At the end it
+// takes the ring out of the thread's table, which would be full some time.
 inline std::vector<sys::LeftOut> LeftOutOf(const IoExecutor& kind) {
   if (kind.reactor.name != "IoUring") return {};
-  const int64_t place = kind.threads == 0 ? 0 : sys::LeftOut::kEverywhere;
-  return {{.call = sys::FaultInjection::kIoUringRegister, .place = place}};
+  return {{.call = sys::FaultInjection::kIoUringEnable},
+          {.call = sys::FaultInjection::kIoUringUnregister}};
 }
 
 }  // namespace plait
