@@ -36,6 +36,7 @@
 #include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_folder.h"
 #include "plait/runtime/testing/thread_executor.h"
@@ -418,7 +419,7 @@ class Program {
   Program(const TestFolder& folder, unsigned seed) : folder_(folder), random_(seed) {}
 
   Task<std::string> Run() {
-    for (int step = 0; step < 300; ++step) {
+    for (int step = 0; step < std::max(100, Repeats(300)); ++step) {
       absl::StrAppend(&log_, step, " ");
       co_await Step();
       absl::StrAppend(&log_, "\n");

@@ -35,7 +35,7 @@ using testing_programs::Turns;
 // --- transfers. Traps: buffer, park. Lines 26 to 33 ---
 
 TEST_P(ReactorTaskSuite, Line26SixteenMebibytesArriveWholeThroughSmallBuffers) {
-  const std::string data = Pattern(16 << 20);
+  const std::string data = Pattern(static_cast<size_t>(Repeats(16 << 20)));
   for (const bool tcp : {false, true}) {
     SCOPED_TRACE(tcp ? "TCP" : "Unix");
     FdPair pair = tcp ? MakeTcpPair() : MakeSocketPair();
