@@ -1,12 +1,11 @@
-// Traps faced here: a lambda coroutine that outlives its captures, a reference parameter of a lazy
-// coroutine, a cancel that races completion.
+// What an AsyncGenerator gives, where it runs and what it costs. Traps faced here: a lambda
+// coroutine that outlives its captures, a cancel that races completion.
 #include "plait/runtime/task/async_generator.h"
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/task/async_generator_fixture.h"
 #include "plait/runtime/testing/allocations.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/test_clock.h"
@@ -26,43 +26,7 @@ namespace {
 
 using namespace testing_programs;  // NOLINT: they are this file's own words
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-using Log = std::vector<std::string>;
-
-AsyncGenerator<int> Count(int from, int to) {
-  for (int n = from; n < to; ++n) {
-    co_await Yield();
-    co_yield n;
-  }
-}
-
-AsyncGenerator<int> CountWithoutWaiting(int to) {
-  for (int n = 0; n < to; ++n) co_yield n;
-}
-
-// Notes when its frame is destroyed.
-AsyncGenerator<int> CountForever(Log* log) {
-  Leaving leaving(*log, "the generator's local");
-  for (int n = 0;; ++n) {
-    co_await Yield();
-    co_yield n;
-  }
-}
-
-template <class T>
-Task<std::vector<T>> Collect(AsyncGenerator<T> generator) {
-  std::vector<T> items;
-  while (auto item = co_await generator.Next()) items.push_back(*std::move(item));
-  co_return items;
-}
-
-// Runs the coroutine that `body` makes; `body` lives until it has ended.
-template <class Body>
-auto RunBody(Body body) {
-  return plait::Run(body());
-}
 
 // --- items ---
 
@@ -85,11 +49,6 @@ TEST(AsyncGenerator, AfterTheEndEveryNextGivesNothing) {
   });
 }
 
-AsyncGenerator<int> SetFlagThenYield(bool* ran) {
-  *ran = true;
-  co_yield 1;
-}
-
 TEST(AsyncGenerator, NothingRunsBeforeTheFirstNext) {
   RunBody([]() -> Task<void> {
     bool ran = false;
@@ -99,10 +58,6 @@ TEST(AsyncGenerator, NothingRunsBeforeTheFirstNext) {
     static_cast<void>(co_await generator.Next());
     EXPECT_TRUE(ran);
   });
-}
-
-AsyncGenerator<std::unique_ptr<int>> GiveMoveOnly() {
-  for (int n = 0; n < 3; ++n) co_yield std::make_unique<int>(n);
 }
 
 TEST(AsyncGenerator, ItemsMayBeMoveOnly) {
@@ -115,10 +70,6 @@ TEST(AsyncGenerator, ItemsMayBeMoveOnly) {
     }
     EXPECT_EQ(expected, 3);
   });
-}
-
-AsyncGenerator<int&> Each(std::vector<int>* numbers) {
-  for (int& number : *numbers) co_yield number;
 }
 
 TEST(AsyncGenerator, ReferencesAreToTheObjectsThemselves) {
@@ -202,283 +153,6 @@ TEST(AsyncGenerator, AssigningToAGeneratorDestroysWhatItWas) {
     EXPECT_EQ(seven, 7);
   });
 }
-
-// --- leaving early ---
-
-TEST(AsyncGenerator, LeavingTheLoopEarlyDestroysTheFrameWithTheGenerator) {
-  Log log;
-  RunBody([&]() -> Task<void> {
-    {
-      AsyncGenerator<int> generator = CountForever(&log);
-      while (auto item = co_await generator.Next()) {
-        if (*item == 2) break;
-      }
-      log.push_back("left the loop");
-    }
-    log.push_back("after");
-  });
-  EXPECT_THAT(log, ElementsAre("left the loop", "the generator's local", "after"));
-}
-
-TEST(AsyncGenerator, AGeneratorThatIsNeverStartedFreesItsArguments) {
-  auto argument = std::make_shared<int>(1);
-  auto hold = [](std::shared_ptr<int> held) -> AsyncGenerator<int> { co_yield *held; };
-  {
-    AsyncGenerator<int> generator = hold(argument);
-    EXPECT_EQ(argument.use_count(), 2);
-  }
-  EXPECT_EQ(argument.use_count(), 1);
-}
-
-TEST(AsyncGenerator, TheLocalsOfAGeneratorThatEndsAreGoneBeforeItsAwaiterGoesOn) {
-  Log log;
-  auto once = [&log]() -> AsyncGenerator<int> {
-    Leaving leaving(log, "the generator's local");
-    co_yield 1;
-  };
-  RunBody([&]() -> Task<void> {
-    AsyncGenerator<int> generator = once();
-    static_cast<void>(co_await generator.Next());
-    log.push_back("one item");
-    static_cast<void>(co_await generator.Next());
-    log.push_back("the end");
-  });
-  EXPECT_THAT(log, ElementsAre("one item", "the generator's local", "the end"));
-}
-
-// --- Close ---
-
-// Looks at what co_yield gives, and has cleanup that waits.
-AsyncGenerator<int> CountWithCleanup(Log* log) {
-  for (int n = 0;; ++n) {
-    if (!(co_yield n)) break;
-  }
-  const absl::Status cancelled = co_await Sleep(absl::Hours(1));
-  log->push_back(cancelled.ToString());
-  const absl::Status slept = co_await Uncancellable(Sleep(absl::Hours(1)));
-  log->push_back("cleaned up: " + slept.ToString());
-}
-
-TEST(AsyncGenerator, CloseWaitsForTheCleanupOfAGeneratorThatLooksAtItsYield) {
-  Log log;
-  TestClock clock;
-  auto body = [&]() -> Task<void> {
-    AsyncGenerator<int> generator = CountWithCleanup(&log);
-    while (auto item = co_await generator.Next()) {
-      if (*item == 2) break;
-    }
-    const absl::Status closed = co_await generator.Close();
-    EXPECT_TRUE(closed.ok()) << closed;
-    log.push_back("closed");
-    EXPECT_FALSE(generator.valid());
-    const std::optional<int> nothing = co_await generator.Next();
-    EXPECT_EQ(nothing, std::nullopt);
-    const absl::Status again = co_await generator.Close();
-    EXPECT_TRUE(again.ok()) << again;
-  };
-  plait::Run(body(), {.clock = &clock});
-  EXPECT_THAT(log, ElementsAre(HasSubstr("CANCELLED"), "cleaned up: OK", "closed"));
-  EXPECT_EQ(clock.elapsed(), absl::Hours(1));
-}
-
-AsyncGenerator<int> CountStubbornly(Log* log) {
-  Leaving leaving(*log, "the generator's local");
-  for (int n = 0;; ++n) {
-    log->push_back("makes " + std::to_string(n));
-    co_yield n;
-  }
-}
-
-TEST(AsyncGenerator, AGeneratorThatYieldsAgainWhenItIsClosedIsDestroyedThere) {
-  Log log;
-  RunBody([&]() -> Task<void> {
-    AsyncGenerator<int> generator = CountStubbornly(&log);
-    static_cast<void>(co_await generator.Next());
-    const absl::Status closed = co_await generator.Close();
-    EXPECT_TRUE(closed.ok()) << closed;
-    log.push_back("closed");
-  });
-  EXPECT_THAT(log, ElementsAre("makes 0", "makes 1", "the generator's local", "closed"));
-}
-
-TEST(AsyncGenerator, ClosingAGeneratorThatHasNotBegunNeverRunsIt) {
-  bool ran = false;
-  RunBody([&]() -> Task<void> {
-    AsyncGenerator<int> generator = SetFlagThenYield(&ran);
-    const absl::Status closed = co_await generator.Close();
-    EXPECT_TRUE(closed.ok()) << closed;
-    EXPECT_FALSE(generator.valid());
-  });
-  EXPECT_FALSE(ran);
-}
-
-AsyncGenerator<absl::StatusOr<int>> FailWhenClosed(absl::Status error) {
-  for (bool more = true; more;) more = co_yield 1;
-  co_await OrReturn(error);
-}
-
-TEST(AsyncGenerator, CloseGivesTheErrorThatTheGeneratorEndsWithUnlessItIsTheCancelItself) {
-  RunBody([]() -> Task<void> {
-    AsyncGenerator<absl::StatusOr<int>> failing = FailWhenClosed(absl::DataLossError("torn"));
-    static_cast<void>(co_await failing.Next());
-    const absl::Status lost = co_await failing.Close();
-    EXPECT_EQ(lost, absl::DataLossError("torn"));
-    AsyncGenerator<absl::StatusOr<int>> cancelled =
-        FailWhenClosed(absl::CancelledError("as asked"));
-    static_cast<void>(co_await cancelled.Next());
-    const absl::Status fine = co_await cancelled.Close();
-    EXPECT_TRUE(fine.ok()) << fine;
-  });
-}
-
-TEST(AsyncGenerator, CloseWaitsForTheCleanupInACancelledTaskToo) {
-  Log log;
-  TestClock clock;
-  auto use = [](Log* into) -> Task<absl::Status> {
-    AsyncGenerator<int> generator = CountWithCleanup(into);
-    static_cast<void>(co_await generator.Next());
-    const absl::Status waited = co_await Forever();
-    const absl::Status closed = co_await generator.Close();
-    EXPECT_TRUE(closed.ok()) << closed;
-    co_return waited;
-  };
-  auto body = [&]() -> Task<void> {
-    JoinHandle<absl::Status> handle = Spawn(use(&log));
-    co_await Turns(3);
-    handle.Cancel();
-    const absl::Status status = co_await handle;
-    EXPECT_TRUE(absl::IsCancelled(status)) << status;
-  };
-  plait::Run(body(), {.clock = &clock});
-  EXPECT_THAT(log, ElementsAre(HasSubstr("CANCELLED"), "cleaned up: OK"));
-}
-
-// --- errors ---
-
-absl::StatusOr<int> BelowTwo(int n) {
-  if (n < 2) return n;
-  return absl::DataLossError("torn");
-}
-
-AsyncGenerator<absl::StatusOr<int>> FailAfterTwo(Log* log) {
-  Leaving leaving(*log, "the generator's local");
-  for (int n = 0;; ++n) co_yield co_await OrReturn(BelowTwo(n));
-}
-
-TEST(AsyncGenerator, OrReturnGivesItsErrorAsTheLastItem) {
-  Log log;
-  RunBody([&]() -> Task<void> {
-    AsyncGenerator<absl::StatusOr<int>> generator = FailAfterTwo(&log);
-    std::vector<absl::StatusOr<int>> items;
-    while (auto item = co_await generator.Next()) items.push_back(*item);
-    EXPECT_EQ(items.size(), 3u);
-    EXPECT_TRUE(items.at(1).ok());
-    EXPECT_EQ(items.at(2).status(), absl::DataLossError("torn"));
-    EXPECT_FALSE(generator.valid());
-    // Its locals went before the Next that gave the error went on, so before the next Next.
-    EXPECT_THAT(log, ElementsAre("the generator's local"));
-  });
-}
-
-AsyncGenerator<absl::StatusOr<int>> Drain(Queue<int>& queue) {
-  for (;;) co_yield co_await OrReturn(queue.Get());
-}
-
-TEST(AsyncGenerator, AnAwaitInsideOrReturnMayWait) {
-  Queue<int> queue;
-  std::vector<int> got;
-  const absl::Status status = RunBody([&]() -> Task<absl::Status> {
-    auto fill = [](Queue<int>* target) -> Task<void> {
-      for (int n = 0; n < 3; ++n) {
-        co_await Turns(2);
-        static_cast<void>(co_await target->Put(n));
-      }
-      target->Close();
-    };
-    JoinHandle<void> filler = Spawn(fill(&queue));
-    AsyncGenerator<absl::StatusOr<int>> items = Drain(queue);
-    while (auto item = co_await items.Next()) {
-      const int value = co_await OrReturn(*std::move(item));
-      got.push_back(value);
-    }
-    co_return absl::OkStatus();
-  });
-  EXPECT_THAT(got, ElementsAre(0, 1, 2));
-  EXPECT_EQ(status, absl::FailedPreconditionError("the queue is closed"));
-}
-
-#if defined(__cpp_exceptions)
-
-AsyncGenerator<int> ThrowAfterOne(Log* log) {
-  Leaving leaving(*log, "the generator's local");
-  co_yield 1;
-  co_await Yield();
-  throw std::runtime_error("oh");
-}
-
-TEST(AsyncGenerator, AnExceptionComesOutOfTheNextThatMeetsItAndEndsTheGenerator) {
-  Log log;
-  RunBody([&]() -> Task<void> {
-    AsyncGenerator<int> generator = ThrowAfterOne(&log);
-    static_cast<void>(co_await generator.Next());
-    std::string caught;
-    try {
-      static_cast<void>(co_await generator.Next());
-    } catch (const std::runtime_error& error) {
-      caught = error.what();
-      EXPECT_THAT(log, ElementsAre("the generator's local"));
-    }
-    EXPECT_EQ(caught, "oh");
-    const std::optional<int> nothing = co_await generator.Next();
-    EXPECT_EQ(nothing, std::nullopt);
-  });
-}
-
-AsyncGenerator<int> ThrowWhenClosed() {
-  for (bool more = true; more;) more = co_yield 1;
-  throw std::runtime_error("at the end");
-}
-
-TEST(AsyncGenerator, AnExceptionDuringCloseComesOutOfClose) {
-  RunBody([]() -> Task<void> {
-    AsyncGenerator<int> generator = ThrowWhenClosed();
-    static_cast<void>(co_await generator.Next());
-    std::string caught;
-    try {
-      static_cast<void>(co_await generator.Close());
-    } catch (const std::runtime_error& error) {
-      caught = error.what();
-    }
-    EXPECT_EQ(caught, "at the end");
-    EXPECT_FALSE(generator.valid());
-  });
-}
-
-struct ThrowsWhenCopied {
-  ThrowsWhenCopied() = default;
-  ThrowsWhenCopied(const ThrowsWhenCopied&) { throw std::runtime_error("no copies"); }
-};
-
-AsyncGenerator<ThrowsWhenCopied> YieldACopy(bool* caught) {
-  const ThrowsWhenCopied item;
-  try {
-    co_yield item;
-  } catch (const std::runtime_error&) {
-    *caught = true;
-  }
-}
-
-TEST(AsyncGenerator, AnItemThatThrowsWhenItIsCopiedThrowsAtTheYield) {
-  bool caught = false;
-  RunBody([&]() -> Task<void> {
-    AsyncGenerator<ThrowsWhenCopied> generator = YieldACopy(&caught);
-    const bool has_item = (co_await generator.Next()).has_value();
-    EXPECT_FALSE(has_item);
-  });
-  EXPECT_TRUE(caught);
-}
-
-#endif
 
 // --- where it runs, and cancellation ---
 
@@ -618,93 +292,6 @@ TEST(AsyncGeneratorDeathTest, MovingAGeneratorWhoseNextIsInFlightIsAProgrammingE
                  AsyncGenerator<int> moved = std::move(generator);
                }),
                "an AsyncGenerator was moved while a Next of it is in flight");
-}
-
-// --- ForEach ---
-
-TEST(AsyncGenerator, ForEachCallsTheFunctionWithEveryItem) {
-  std::vector<int> seen;
-  const absl::Status status = RunBody([&]() -> Task<absl::Status> {
-    co_await OrReturn(ForEach(Count(0, 3), [&](int n) { seen.push_back(n); }));
-    co_await OrReturn(ForEach(GiveMoveOnly(), [&](std::unique_ptr<int> n) {
-      seen.push_back(*n);
-      return absl::OkStatus();
-    }));
-    co_return co_await ForEach(Count(5, 7), [&](int n) -> Task<void> {
-      co_await Yield();
-      seen.push_back(n);
-    });
-  });
-  EXPECT_TRUE(status.ok()) << status;
-  EXPECT_THAT(seen, ElementsAre(0, 1, 2, 0, 1, 2, 5, 6));
-}
-
-TEST(AsyncGenerator, ForEachUnwrapsItemsAndEndsWithTheFirstErrorAmongThem) {
-  Log log;
-  std::vector<int> seen;
-  const absl::Status status =
-      plait::Run(ForEach(FailAfterTwo(&log), [&](int n) { seen.push_back(n); }));
-  EXPECT_EQ(status, absl::DataLossError("torn"));
-  EXPECT_THAT(seen, ElementsAre(0, 1));
-}
-
-TEST(AsyncGenerator, ForEachEndsAndClosesTheGeneratorWhenTheFunctionFails) {
-  Log log;
-  TestClock clock;
-  const absl::Status status = plait::Run(ForEach(CountWithCleanup(&log),
-                                                 [](int n) -> Task<absl::Status> {
-                                                   co_await Yield();
-                                                   if (n < 2) co_return absl::OkStatus();
-                                                   co_return absl::OutOfRangeError("enough");
-                                                 }),
-                                         {.clock = &clock});
-  EXPECT_EQ(status, absl::OutOfRangeError("enough"));
-  EXPECT_THAT(log, ElementsAre(HasSubstr("CANCELLED"), "cleaned up: OK"));
-}
-
-TEST(AsyncGenerator, ForEachGivesReferencesAsTheyAre) {
-  std::vector<int> numbers = {1, 2};
-  const absl::Status status = plait::Run(ForEach(Each(&numbers), [](int& n) { n += 5; }));
-  EXPECT_TRUE(status.ok()) << status;
-  EXPECT_THAT(numbers, ElementsAre(6, 7));
-}
-
-#if defined(__cpp_exceptions)
-TEST(AsyncGenerator, ForEachClosesTheGeneratorBeforeItRethrows) {
-  for (const bool waits : {false, true}) {
-    Log log;
-    TestClock clock;
-    auto body = [&]() -> Task<absl::Status> {
-      if (!waits) {
-        co_return co_await ForEach(CountWithCleanup(&log),
-                                   [](int) { throw std::runtime_error("oh"); });
-      }
-      co_return co_await ForEach(CountWithCleanup(&log), [](int) -> Task<void> {
-        co_await Yield();
-        throw std::runtime_error("oh");
-      });
-    };
-    EXPECT_THROW(plait::Run(body(), {.clock = &clock}).IgnoreError(), std::runtime_error);
-    EXPECT_THAT(log, ElementsAre(HasSubstr("CANCELLED"), "cleaned up: OK"));
-  }
-}
-#endif
-
-// Trap: a lambda coroutine that outlives its captures. ForEach keeps its function, captures and
-// all, until the end.
-TEST(AsyncGenerator, ForEachKeepsItsFunctionAliveUntilTheEnd) {
-  auto sum = std::make_shared<int>(0);
-  Task<absl::Status> loop = [&] {
-    auto captured = sum;
-    return ForEach(Count(0, 5), [captured](int n) -> Task<void> {
-      co_await Turns(2);
-      *captured += n;
-    });
-  }();
-  const absl::Status status = plait::Run(std::move(loop));
-  EXPECT_TRUE(status.ok()) << status;
-  EXPECT_EQ(*sum, 10);
-  EXPECT_EQ(sum.use_count(), 1);
 }
 
 // --- cost ---
