@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/task/future.h"
@@ -58,6 +59,12 @@ inline Task<absl::Status> Forever() {
   co_return co_await never.future();
 }
 
+// Ends by a cancel, too, with an error of its own.
+inline Task<absl::Status> FailWhenCancelled(std::string what) {
+  static_cast<void>(co_await Forever());
+  co_return absl::DataLossError(what);
+}
+
 // Sets `cancelled` when it was.
 inline Task<absl::Status> ForeverNoting(bool* cancelled) {
   absl::Status status = co_await Forever();
@@ -79,6 +86,14 @@ inline Task<void> Turns(int times) {
     internal::SpinWait(1000);  // gives the processor to the threads that have work
     co_await Yield();
   }
+}
+
+// Ends by a cancel only, then takes its time, and is counted.
+inline Task<absl::Status> CountedForever(internal::Atomic<int>* ended) {
+  absl::Status status = co_await Forever();
+  co_await Turns(3);
+  ended->fetch_add(1, internal::kRelaxed);
+  co_return status;
 }
 
 inline Task<absl::Status> TurnsThenFail(int times, std::string what) {

@@ -1,5 +1,10 @@
-// GatherAll, GatherLimit, and the limit on a group's children.
+// Gather, GatherAll, GatherLimit, and the limit on a group's children. The numbers in the tests'
+// names are those of the list "What any event loop must get right".
+#include <memory>
+#include <string>
+#include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +25,194 @@ namespace {
 using namespace testing_programs;  // NOLINT: they are this file's own words
 
 using internal::Atomic;
+
+// --- Gather ---
+
+TEST_P(TaskSuite, GatherGivesATupleInTheOrderOfTheArguments) {
+  int target = 0;
+  Await([&]() -> Task<void> {
+    auto late = [](int turns, int n) -> Task<int> {
+      co_await Turns(turns);
+      co_return n;
+    };
+    const auto [a, b, c] = co_await Gather(late(5, 1), late(0, 2), Give(std::string("three")));
+    EXPECT_EQ(a, 1);
+    EXPECT_EQ(b, 2);
+    EXPECT_EQ(c, "three");
+    const std::tuple<std::unique_ptr<int>, int> moved = co_await Gather(GiveMoveOnly(4), Give(5));
+    EXPECT_EQ(*std::get<0>(moved), 4);
+    EXPECT_EQ(std::get<1>(moved), 5);
+    const std::tuple<int&, int> with_reference = co_await Gather(GiveReference(target), Give(6));
+    EXPECT_EQ(&std::get<0>(with_reference), &target);
+    const std::tuple<std::monostate, int> with_void = co_await Gather(Nothing(), Give(7));
+    EXPECT_EQ(std::get<1>(with_void), 7);
+    co_await Gather(Nothing(), Nothing());
+    const std::tuple<> none = co_await Gather();
+    static_cast<void>(none);
+  });
+}
+
+TEST_P(TaskSuite, GatherGivesAVectorInOrder) {
+  Await([]() -> Task<void> {
+    auto late = [](int turns, int n) -> Task<int> {
+      co_await Turns(turns);
+      co_return n;
+    };
+    std::vector<Task<int>> tasks;
+    for (int i = 0; i < 20; ++i) tasks.push_back(late((i * 7) % 5, i));
+    const std::vector<int> values = co_await Gather(std::move(tasks));
+    EXPECT_EQ(values.size(), 20u);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(values[static_cast<size_t>(i)], i);
+
+    std::vector<Task<std::unique_ptr<int>>> move_only;
+    move_only.push_back(GiveMoveOnly(1));
+    const std::vector<std::unique_ptr<int>> moved = co_await Gather(std::move(move_only));
+    EXPECT_EQ(*moved[0], 1);
+
+    std::vector<Task<void>> nothings;
+    nothings.push_back(Turns(2));
+    nothings.push_back(Nothing());
+    co_await Gather(std::move(nothings));
+  });
+}
+
+TEST_P(TaskSuite, GatherOfAnEmptyVectorEndsAtOnce) {
+  Await([]() -> Task<void> {
+    const std::vector<int> none = co_await Gather(std::vector<Task<int>>());
+    EXPECT_TRUE(none.empty());
+    co_await Gather(std::vector<Task<void>>());
+    const absl::Status status = co_await Gather(std::vector<Task<absl::Status>>());
+    EXPECT_TRUE(status.ok()) << status;
+    const absl::StatusOr<std::vector<int>> or_none =
+        co_await Gather(std::vector<Task<absl::StatusOr<int>>>());
+    EXPECT_TRUE(or_none.ok() && or_none->empty());
+  });
+}
+
+TEST_P(TaskSuite, GatherOfStatusOrsGivesTheValues) {
+  Await([]() -> Task<void> {
+    const absl::StatusOr<std::tuple<int, int>> both =
+        co_await Gather(GiveOr(1), TurnsThenGive(3, 2));
+    EXPECT_TRUE(both.ok()) << both.status();
+    EXPECT_EQ(*both, std::make_tuple(1, 2));
+    const absl::StatusOr<std::tuple<std::monostate, int, int>> mixed =
+        co_await Gather(Ok(), GiveOr(2), Give(3));
+    EXPECT_TRUE(mixed.ok()) << mixed.status();
+    EXPECT_EQ(std::get<2>(*mixed), 3);
+    std::vector<Task<absl::StatusOr<int>>> tasks;
+    for (int i = 0; i < 5; ++i) tasks.push_back(TurnsThenGive(5 - i, i));
+    const absl::StatusOr<std::vector<int>> all = co_await Gather(std::move(tasks));
+    EXPECT_TRUE(all.ok()) << all.status();
+    EXPECT_EQ(*all, (std::vector<int>{0, 1, 2, 3, 4}));
+    const absl::Status statuses = co_await Gather(Ok(), Ok());
+    EXPECT_TRUE(statuses.ok()) << statuses;
+  });
+}
+
+TEST_P(TaskSuite, Line51TheFirstErrorOfAGatherCancelsTheOthersAndAllAreJoined) {
+  Atomic<int> ended{0};
+  Await([&]() -> Task<void> {
+    const absl::Status of_tuple =
+        co_await Gather(CountedForever(&ended), TurnsThenFail(3, "first"), CountedForever(&ended),
+                        FailWhenCancelled("too late"));
+    EXPECT_EQ(of_tuple, absl::InternalError("first"));
+    EXPECT_EQ(ended.load(internal::kRelaxed), 2);
+    std::vector<Task<absl::Status>> tasks;
+    tasks.push_back(CountedForever(&ended));
+    tasks.push_back(TurnsThenFail(1, "of vector"));
+    const absl::Status of_vector = co_await Gather(std::move(tasks));
+    EXPECT_EQ(of_vector, absl::InternalError("of vector"));
+    EXPECT_EQ(ended.load(internal::kRelaxed), 3);
+    const absl::StatusOr<std::tuple<int, int>> or_tuple = co_await Gather(GiveOr(1), FailOr("or"));
+    EXPECT_EQ(or_tuple.status(), absl::InternalError("or"));
+  });
+}
+
+TEST_P(TaskSuite, Line53AnOuterCancelReachesEveryChildOfAGather) {
+  Await([]() -> Task<void> {
+    auto gather = [](Atomic<int>* ended) -> Task<absl::Status> {
+      co_return co_await Gather(CountedForever(ended), CountedForever(ended));
+    };
+    auto gather_plain = [](bool* a, bool* b) -> Task<void> {
+      auto note = [](bool* cancelled) -> Task<int> {
+        static_cast<void>(co_await ForeverNoting(cancelled));
+        co_return 1;
+      };
+      const std::tuple<int, int> both = co_await Gather(note(a), note(b));
+      EXPECT_EQ(both, std::make_tuple(1, 1));
+    };
+    Atomic<int> ended{0};
+    JoinHandle<absl::Status> handle = Spawn(gather(&ended));
+    bool a = false;
+    bool b = false;
+    JoinHandle<void> plain = Spawn(gather_plain(&a, &b));
+    co_await Turns(5);
+    handle.Cancel();
+    plain.Cancel();
+    const absl::Status status = co_await handle;
+    EXPECT_TRUE(absl::IsCancelled(status)) << status;
+    EXPECT_EQ(ended.load(internal::kRelaxed), 2);
+    co_await plain;
+    EXPECT_TRUE(a && b);
+  });
+}
+
+TEST_P(TaskSuite, AGatheredTaskIsLazyAndChildrenStartInOrder) {
+  Await([&]() -> Task<void> {
+    if (!ordered()) co_return;
+    std::vector<int> started;
+    auto note = [](std::vector<int>* log, int n) -> Task<void> {
+      log->push_back(n);
+      co_return;
+    };
+    Task<void> gather = Gather(note(&started, 0), note(&started, 1), note(&started, 2));
+    co_await Turns(3);
+    EXPECT_TRUE(started.empty());
+    co_await std::move(gather);
+    EXPECT_EQ(started, (std::vector<int>{0, 1, 2}));
+  });
+}
+
+Task<void> GatherMovedFrom() {
+  Task<int> task = Give(1);
+  Task<int> other = std::move(task);
+  static_cast<void>(co_await Gather(std::move(task)));  // NOLINT: the misuse is the test
+}
+
+TEST_P(TaskSuite, GatheringAMovedFromTaskIsAProgrammingError) {
+  EXPECT_DEATH(
+      {
+        std::unique_ptr<Executor> mortal = MakeExecutor();
+        BlockOn(*mortal, GatherMovedFrom());
+      },
+      "gathering a Task that was moved from or awaited before");
+}
+
+#if defined(__cpp_exceptions)
+TEST_P(TaskSuite, AnExceptionOfAGatheredChildCancelsTheOthersAndIsRethrown) {
+  Atomic<int> ended{0};
+  Await([&]() -> Task<void> {
+    bool caught = false;
+    try {
+      static_cast<void>(co_await Gather(CountedForever(&ended), Throw("oh"), Throw("later")));
+    } catch (const std::runtime_error& error) {
+      caught = error.what() == std::string("oh") || !ordered();
+    }
+    EXPECT_TRUE(caught);
+    EXPECT_EQ(ended.load(internal::kRelaxed), 1);
+    caught = false;
+    std::vector<Task<int>> tasks;
+    tasks.push_back(Give(1));
+    tasks.push_back(Throw("of vector"));
+    try {
+      static_cast<void>(co_await Gather(std::move(tasks)));
+    } catch (const std::runtime_error& error) {
+      caught = error.what() == std::string("of vector");
+    }
+    EXPECT_TRUE(caught);
+  });
+}
+#endif
 
 // --- GatherAll, GatherLimit ---
 
