@@ -18,6 +18,7 @@
 #include "plait/io/net/listener.h"
 #include "plait/io/net/net_fixture.h"
 #include "plait/io/net/server.h"
+#include "plait/io/net/server_fixture.h"
 #include "plait/io/net/stream.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/spin_lock.h"
@@ -55,20 +56,6 @@ class ServerOnWorkersTest : public testing::TestWithParam<PoolFactory> {
   const int open_before_ = OpenSockets();
   std::unique_ptr<Executor> pool_ = GetParam().make(kThreads);
 };
-
-Task<absl::Status> Echo(Stream stream) {
-  for (;;) {
-    const std::string text = co_await OrReturn(ReadText(stream));
-    if (text.empty()) co_return co_await stream.Close();
-    co_await OrReturn(stream.Write(text));
-  }
-}
-
-// Until its peer says something or goes, or it is cancelled.
-Task<absl::Status> Hold(Stream stream) {
-  const absl::StatusOr<std::string> text = co_await ReadText(stream);
-  co_return text.status();
-}
 
 Task<absl::Status> AskManyTimes(SocketAddress address, int number) {
   Stream stream = co_await OrReturn(Connect(address));

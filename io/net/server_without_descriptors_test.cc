@@ -17,6 +17,7 @@
 #include "plait/io/net/connect.h"
 #include "plait/io/net/net_fixture.h"
 #include "plait/io/net/server.h"
+#include "plait/io/net/server_fixture.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/runtime/runtime.h"
@@ -36,14 +37,6 @@ class ServerWithoutDescriptorsTest : public IoTest {
 
 INSTANTIATE_TEST_SUITE_P(AllExecutors, ServerWithoutDescriptorsTest,
                          testing::ValuesIn(AllExecutors()), IoExecutor::Name);
-
-Task<absl::Status> Echo(Stream stream) {
-  for (;;) {
-    const std::string text = co_await OrReturn(ReadText(stream));
-    if (text.empty()) co_return co_await stream.Close();
-    co_await OrReturn(stream.Write(text));
-  }
-}
 
 // Where it takes whatever comes, and where it has a limit.
 TEST_P(ServerWithoutDescriptorsTest, Line41ItSaysSoOnceTriesTenTimesASecondAndRecovers) {
