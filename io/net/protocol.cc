@@ -46,7 +46,8 @@ void Transport::Close() {
 
 void Transport::Abort() {
   reading_.Clear();
-  aborted_.Set();
+  aborted_ = true;
+  owner_.end().Set();
 }
 
 void Transport::ResumeReading() {
@@ -101,9 +102,13 @@ Task<absl::Status> Transport::SendAll() {
 }
 
 Task<void> Transport::LeaveToStream() {
-  co_await internal::StreamState::AtHome(*stream_.state_.get(), [this] {
-    stream_.state_->AcceptLast(absl::string_view(sending_).substr(sent_));
-    stream_.state_->AcceptLast(pending_);
+  // Not read elsewhere than on this executor.
+  const std::string sending = std::move(sending_);
+  const std::string pending = std::move(pending_);
+  internal::StreamState& state = *stream_.state_.get();
+  co_await internal::StreamState::AtHome(state, [&] {
+    state.AcceptLast(absl::string_view(sending).substr(sent_));
+    state.AcceptLast(pending);
   });
 }
 
@@ -134,21 +139,26 @@ Task<absl::Status> Transport::WriteLoop() {
 
 Task<absl::Status> Transport::Run() {
   // The losers are cancelled and joined: nothing calls the protocol after this.
-  auto selected =
-      co_await Select(aborted_.Wait(), owner_.closing().Wait(), WriteLoop(), ReadLoop());
-  const bool aborted = aborted_.IsSet();
-  if (!aborted && stream_.state_ && stream_.state_->closing()) co_await LeaveToStream();
+  auto selected = co_await Select(owner_.end().Wait(), WriteLoop(), ReadLoop());
+  closing_ = true;
+  if (!aborted_ && owner_.IsAwaited()) co_await LeaveToStream();
   owner_.Leave();
-  if (aborted) {
+  absl::Status status = selected.get<0>();
+  // Both, as what a callback has thrown comes out of here, whatever else there is.
+  if (selected.has<1>()) {
+    const absl::Status wrote = selected.get<1>();
+    if (selected.index() == 1) status = wrote;
+  }
+  if (selected.has<2>()) {
+    const absl::Status read = selected.get<2>();
+    if (selected.index() == 2) status = read;
+  }
+  if (selected.index() == 0 && status.ok()) {
+    status = absl::CancelledError("the connection is being closed, or was, by its server");
+  }
+  if (aborted_) {
     stream_.Abort();
     co_return absl::AbortedError("the connection was aborted by this side");
-  }
-  absl::Status status = selected.index() == 0   ? selected.get<0>()
-                        : selected.index() == 1 ? selected.get<1>()
-                        : selected.index() == 2 ? selected.get<2>()
-                                                : selected.get<3>();
-  if (selected.index() == 1 && status.ok()) {
-    status = absl::CancelledError("the connection is being closed, or was, by its server");
   }
   if (!status.ok()) {
     // Dropped, not aborted: where its server is closing it, what it has accepted is sent still.

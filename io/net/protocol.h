@@ -84,7 +84,7 @@ class Transport {
   // Ends it at once, dropping what was not sent.
   void Abort();
   // Close or Abort was called, or OnEnd has said so.
-  bool is_closing() const noexcept { return closing_ || aborted_.IsSet(); }
+  bool is_closing() const noexcept { return closing_ || aborted_; }
 
   // From now on there is no OnData and no OnEnd, until ResumeReading: the peer has to wait. Again
   // does nothing.
@@ -113,7 +113,8 @@ class Transport {
   Task<absl::Status> ReadLoop();
   Task<absl::Status> WriteLoop();
   Task<absl::Status> SendAll();
-  // Where its server closes the connection, what was written is sent still. Once neither loop runs.
+  // Where its server closes the connection, what was written is sent still. When neither loop runs
+  // any more.
   Task<void> LeaveToStream();
 
   Stream stream_;
@@ -128,7 +129,7 @@ class Transport {
   size_t sent_ = 0;      // of `sending_`
   Event work_;           // WriteLoop has something to do
   Event reading_{true};  // not paused
-  Event aborted_;
+  bool aborted_ = false;
   internal::StreamOwner owner_;
 };
 

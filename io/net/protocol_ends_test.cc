@@ -1,6 +1,7 @@
 // How a protocol's connection ends. Traps: a cancel that races completion (an end of the connection
 // against reads, writes and each other).
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -20,6 +21,7 @@
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/schedulers/inline/inline_executor.h"
 
 namespace plait {
 namespace {
@@ -300,6 +302,61 @@ TEST_P(ProtocolTest, OneThatWaitsForNothingHearsThatItsServerClosesIt) {
     EXPECT_TRUE(ran.ok()) << ran;
   }
 }
+
+// Which runs what waits there inside of what lets it go on.
+TEST_P(ProtocolTest, SoDoesOneOnAnInlineExecutor) {
+  InlineExecutor at_once;
+  Event connected;
+  const auto handle = [&](Stream stream) -> Task<absl::Status> {
+    Waiter waiter(connected);
+    const absl::Status status =
+        co_await Spawn(RunProtocol(std::move(stream), waiter), {.executor = &at_once});
+    EXPECT_TRUE(absl::IsCancelled(status)) << status;
+    EXPECT_EQ(waiter.closed, status);
+    co_return status;
+  };
+  const auto body = [&]() -> Task<absl::Status> {
+    Server server(ListenLocally(), handle);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    OwnedFd fd = Dial(server.local_address());
+    Stream client = MakeStream(fd);
+    co_await OrReturn(connected.Wait());
+    server.CloseClients();
+    server.Stop();
+    co_return co_await serving;
+  };
+  const absl::Status ran = RunTask(body);
+  EXPECT_TRUE(ran.ok()) << ran;
+}
+
+#if defined(__cpp_exceptions)
+
+TEST_P(ProtocolTest, WhatACallbackThrowsComesOutThoughItHasAborted) {
+  class Thrower : public Recorder {
+   public:
+    void OnData(absl::string_view) override {
+      transport->Abort();
+      throw std::runtime_error("in a callback");
+    }
+  };
+  Thrower thrower;
+  FdPair pair = MakeTcpPair();
+  Stream near = MakeStream(pair.first);
+  Stream far = MakeStream(pair.second);
+  const auto body = [&]() -> Task<absl::Status> {
+    co_await OrReturn(far.Write("hello"));
+    try {
+      co_return co_await RunProtocol(std::move(near), thrower);
+    } catch (const std::runtime_error& error) {
+      co_return absl::UnknownError(error.what());
+    }
+  };
+  EXPECT_EQ(RunTask(body), absl::UnknownError("in a callback"));
+  EXPECT_FALSE(thrower.closed.has_value());
+  EXPECT_NE(thrower.events.back(), "closed");
+}
+
+#endif
 
 }  // namespace
 }  // namespace plait

@@ -2,15 +2,18 @@
 // anything there; so it is told when somebody else closes the Stream (its server, say), and waited
 // for. Internal; Transport is one.
 //
-//   StreamOwner owner(*state);
-//   ... owner.closing().Wait() ...    // then AcceptLast, of what is to be sent yet
+//   StreamOwner owner(state);                        // a StreamState*
+//   co_await owner.end().Wait();
+//   if (owner.IsAwaited()) state->AcceptLast(...);   // at home: what is to be sent yet
 //   owner.Leave();
 //
-// Threads: any. Lifetime: of the state it needs but the address, until it leaves. Cost: a lock and
-// a hash table, at the beginning and at the end, and when a Stream is closed for its owner: a
-// pointer in each Stream would make every idle connection larger.
+// Threads: any. Lifetime: the state outlives it, up to Leave. Cost: an allocation, and twice a lock
+// and a hash table; the same lock when a Stream is closed for its owner. (A pointer in each Stream
+// would make all those larger that have no owner.)
 #ifndef PLAIT_IO_NET_STREAM_OWNER_H_
 #define PLAIT_IO_NET_STREAM_OWNER_H_
+
+#include <memory>
 
 #include "absl/status/status.h"
 #include "plait/runtime/sync/event.h"
@@ -23,25 +26,32 @@ class StreamState;
 class StreamOwner {
  public:
   // Null: nobody will close it. A state has one owner at a time (CHECK).
-  explicit StreamOwner(const StreamState* state);
+  explicit StreamOwner(StreamState* state);
   StreamOwner(const StreamOwner&) = delete;
   StreamOwner& operator=(const StreamOwner&) = delete;
   ~StreamOwner() { Leave(); }
 
-  // Set when the stream is being closed by somebody else, or was before.
-  Event& closing() noexcept { return closing_; }
+  // Set when the stream is being closed by somebody else, or was before. The owner may set it, too.
+  Event& end() noexcept;
+  // Whether who closes the stream waits until the owner has left, and then sends what the stream
+  // has accepted; to be asked on the owner's executor.
+  bool IsAwaited() const;
   // It needs nothing of the stream any more. Again does nothing.
   void Leave() noexcept;
 
-  // Once the state says that it is closing. Nothing where it has no owner.
-  static void Tell(const StreamState& state) noexcept;
-  // The same, and waits until that has left. An error only if it is cancelled.
-  static Task<absl::Status> TellAndAwait(const StreamState& state);
+  // For StreamState: marks it as closing and tells its owner, if it has one. The second waits until
+  // that has left, to send then; an error only if the wait is cancelled.
+  static void Tell(StreamState& state);
+  static Task<absl::Status> TellAndAwait(StreamState& state);
 
  private:
-  const StreamState* state_;
-  Event closing_;
-  Event* left_ = nullptr;  // of who waits; guarded by the table's lock
+  struct Link;
+
+  static std::shared_ptr<Link> BeginClosing(StreamState& state, const void* sender);
+
+  StreamState* state_;
+  // Who tells, or leaves, does so without a lock: an executor may run what waits there and then.
+  const std::shared_ptr<Link> link_;
 };
 
 }  // namespace plait::internal

@@ -151,8 +151,7 @@ Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
 }
 
 Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
-  // Here already: its owner may drop the Stream as soon as this has begun.
-  state->SetEnd(kClosing);
+  // The Stream's holder may drop it as soon as this has begun.
   const absl::Status left = co_await StreamOwner::TellAndAwait(*state.get());
   while (left.ok()) {
     Event sent;

@@ -160,15 +160,18 @@ class StreamState final : private MultishotOwner {
   // as a transfer on another thread that sees the connection's end is to know whose doing it was.
   template <class F>
   void AbortForOwner(const F& end_connection) noexcept {
+    const StreamRef self(this);
     SetEnd(kClosing);
     end_connection(fd());
-    TellOwner();
     Abort();
+    TellOwner();
   }
   bool closing() const noexcept { return HasEnd(kClosing); }
   bool closed() const noexcept { return HasEnd(kClosed); }
-  // At home, by its StreamOwner that was told and has not left: what was accepted in the owner's
-  // own memory, which is sent as well. Dropped where it cannot be.
+  // By a StreamOwner.
+  void BeginClosing() noexcept { SetEnd(kClosing); }
+  // At home, by its StreamOwner that is awaited: what was accepted in the owner's own memory, which
+  // is sent as well. Dropped where it cannot be.
   void AcceptLast(absl::string_view data);
   // co_await: for a socket, when what was accepted is with the kernel: ends the writing half.
   static Task<absl::Status> ShutDownNow(StreamRef state);
@@ -216,7 +219,7 @@ class StreamState final : private MultishotOwner {
   // Bits of ends_.
   enum End : uint8_t {
     kClosed = 1,
-    kClosing = 2,  // by CloseForOwner
+    kClosing = 2,  // by CloseForOwner or AbortForOwner
     kShutDown = 4,
   };
 
