@@ -193,7 +193,10 @@ WorkItem* ThreadPool::Next(PoolWorker& self) {
       return item;
     }
     if (closed_) return nullptr;
-    const bool slept_in_vain = !Spin(lock, self) && Park(lock, self);
+    const bool found = Spin(lock, self);
+    // Meanwhile: another thread could not be started, say.
+    if (closed_ && !found) return nullptr;
+    const bool slept_in_vain = !found && Park(lock, self);
     lock.unlock();
     self.AdvanceTimers();
     if (slept_in_vain && self.ready_.empty()) internal::GiveBackIdleFrames(clock_);
