@@ -486,7 +486,10 @@ absl::Status EventLoop::CancelTasks() {
   while (tasks().size() > 0) {
     internal::CancelAll(tasks());
     RunTurn();
-    if (tasks().size() > 0) FetchReady(/*wait=*/true);
+    if (tasks().size() == 0) break;
+    // Also what they have started, and what waits already.
+    internal::CancelAll(tasks());
+    FetchReady(/*wait=*/true);
   }
   return absl::OkStatus();
 }

@@ -77,6 +77,23 @@ TEST_P(EventLoopDeathTest, WorkForAClosedLoopIsAProgrammingError) {
   EXPECT_DEATH(Spawn(YieldThenGive(1), {.executor = &loop}), message);
 }
 
+// Where threads keep frames, as without a sanitizer, one would be woken in the end for their sake.
+TEST_P(EventLoopTest, CancelTasksEndsAlsoWhatTheTasksStartMeanwhile) {
+  Event never;
+  const auto wait = [&]() -> Task<absl::Status> { co_return co_await never.Wait(); };
+  JoinHandle<absl::Status> started;
+  const auto start = [&]() -> Task<absl::Status> {
+    const absl::Status waited = co_await never.Wait();
+    started = Spawn(wait(), {.eager = true});
+    co_return waited;
+  };
+  JoinHandle<absl::Status> first = Spawn(start(), {.executor = &real_loop_});
+  EXPECT_TRUE(real_loop_.RunOnce().ok());
+  EXPECT_TRUE(real_loop_.CancelTasks().ok());
+  EXPECT_TRUE(absl::IsCancelled(first.result()));
+  EXPECT_TRUE(absl::IsCancelled(started.result()));
+}
+
 TEST_P(EventLoopTest, CancelTasksEndsTheTasksAndLeavesTheLoopOpen) {
   JoinHandle<absl::Status> sleeper = Spawn(SleepTask(absl::Hours(9)), {.executor = &loop_});
   EXPECT_TRUE(loop_.RunReady().ok());
