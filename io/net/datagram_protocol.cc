@@ -95,9 +95,17 @@ Task<absl::Status> DatagramTransport::SendLoop() {
 
 Task<absl::Status> DatagramTransport::Run() {
   auto selected = co_await Select(aborted_.Wait(), SendLoop(), ReceiveLoop());
-  absl::Status status = selected.index() == 0   ? selected.get<0>()
-                        : selected.index() == 1 ? selected.get<1>()
-                                                : selected.get<2>();
+  closing_ = true;
+  absl::Status status = selected.get<0>();
+  // Both, as what a callback has thrown comes out of here, whatever else there is.
+  if (selected.has<1>()) {
+    const absl::Status sent = selected.get<1>();
+    if (selected.index() == 1) status = sent;
+  }
+  if (selected.has<2>()) {
+    const absl::Status received = selected.get<2>();
+    if (selected.index() == 2) status = received;
+  }
   if (selected.index() == 0 && status.ok()) {
     status = absl::AbortedError("the socket was aborted by this side");
   }

@@ -2,6 +2,9 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -26,6 +29,9 @@ namespace plait {
 namespace {
 
 constexpr TaskName kConnection{"connection"};
+
+// A Semaphore's; whoever asks for more means that there is no limit.
+constexpr size_t kMostPlaces = size_t{1} << 60;
 
 // Ends the connection itself, which another descriptor of it (a SendFile's, say) would keep: by a
 // reset, or, where the system sends one only when the last of them is closed, by both.
@@ -173,7 +179,7 @@ Server::Server(Listener listener, internal::ConnectionHandler handler, ServerOpt
     : listener_(std::move(listener)),
       handler_(std::move(handler)),
       options_(std::move(options)),
-      places_(static_cast<int64_t>(options_.max_connections)) {}
+      places_(static_cast<int64_t>(std::min(options_.max_connections, kMostPlaces))) {}
 
 Server::~Server() { PLAIT_CHECK(serving_ == nullptr, "a Server was destroyed while it served"); }
 

@@ -2,6 +2,8 @@
 // lazy task (what Serve is given may be gone when it is awaited).
 #include "plait/io/net/server.h"
 
+#include <cstddef>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -115,6 +117,24 @@ TEST_P(ServerTest, ConnectionsThatEndedLeaveNothingBehind) {
     co_await YieldUntil([&] { return server.connections() == 0; });
     co_await YieldUntil([&] { return OpenDescriptors() == descriptors; });
     EXPECT_EQ(AllTasks().size(), tasks);
+    server.Stop();
+    co_return co_await serving;
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_P(ServerTest, ALimitBeyondAllBoundsIsNone) {
+  const auto body = [&]() -> Task<absl::Status> {
+    ServerOptions options;
+    options.max_connections = std::numeric_limits<size_t>::max();
+    Server server(ListenLocally(), Echo, options);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    Stream client = co_await OrReturn(Connect(server.local_address()));
+    co_await OrReturn(client.Write("x"));
+    const std::string answer = co_await OrReturn(client.ReadExactly(1));
+    EXPECT_EQ(answer, "x");
+    co_await OrReturn(client.Close());
     server.Stop();
     co_return co_await serving;
   };
