@@ -10,6 +10,7 @@
 #include "plait/io/file/path.h"
 #include "plait/io/system/errno_status.h"
 #include "plait/io/system/system_calls.h"
+#include "plait/runtime/sync/strand_base.h"
 #include "plait/runtime/task/offload.h"
 #include "plait/runtime/task/or_return.h"
 #include "plait/runtime/task/spawn.h"
@@ -44,13 +45,15 @@ Task<void> RemoveUnheard(std::string path, bool is_tree) {
 
 RemovedPath::~RemovedPath() {
   if (removed_) return;
-  if (TaskContext::Current() == nullptr) {
+  const TaskContext* const context = TaskContext::Current();
+  if (context == nullptr) {
     const absl::Status removed = RemoveNow(path_, is_tree_);
     static_cast<void>(removed);  // there is nobody to tell
     return;
   }
   const TaskLocals none;
-  Spawn(RemoveUnheard(std::move(path_), is_tree_), {.name = "remove", .context = &none});
+  Spawn(RemoveUnheard(std::move(path_), is_tree_),
+        {.name = "remove", .executor = BaseOf(context->executor), .context = &none});
 }
 
 Task<absl::Status> RemovedPath::Remove() {

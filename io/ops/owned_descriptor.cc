@@ -9,6 +9,7 @@
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/core/worker_group.h"
+#include "plait/runtime/sync/strand_base.h"
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task_local.h"
 
@@ -29,7 +30,7 @@ bool HasReactor() noexcept {
 // Whose thread this is; null where tasks cannot simply be started.
 Executor* ExecutorHere() noexcept {
   Executor* const executor = plait::internal::thread_state.local_executor;
-  if (executor != nullptr) return executor;
+  if (executor != nullptr) return plait::internal::BaseOf(executor);
   const WorkerGroup* const group = Worker::Current()->group();
   return group == nullptr ? nullptr : &group->executor();
 }

@@ -20,7 +20,9 @@
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/sync/strand_base.h"
 #include "plait/runtime/task/spawn.h"
+#include "plait/runtime/task/task_context.h"
 #include "plait/runtime/task/task_local.h"
 #include "plait/runtime/task/uncancellable.h"
 #include "plait/runtime/time/sleep.h"
@@ -174,7 +176,12 @@ Task<void> KillAndReap(std::shared_ptr<ProcessState> state) {
 void Abandon(std::shared_ptr<ProcessState> state, bool kill) {
   if (state->TakeExit().has_value()) return;
   const bool killed = kill && state->Kill().ok();
-  Executor* const executor = thread_state.local_executor;
+  Executor* executor = BaseOf(thread_state.local_executor);
+  if (executor == nullptr) {
+    // A pool's, which do not say so.
+    const TaskContext* const context = TaskContext::Current();
+    if (context != nullptr) executor = BaseOf(context->executor);
+  }
   if (executor != nullptr && Worker::Current() != nullptr) {
     const TaskLocals none;
     Spawn(ReapInBackground(std::move(state), killed),

@@ -30,6 +30,7 @@
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
+#include "plait/schedulers/thread_pool/thread_pool.h"
 
 namespace plait {
 namespace {
@@ -253,6 +254,21 @@ TEST_P(ProcessTest, DroppingAProcessKillsItAndReapsItInTheBackground) {
   RunTask(body);
 }
 
+TEST_P(ProcessTest, ADropInATaskOfAStrandIsReapedWhereTheStrandIs) {
+  const auto drop = []() -> Task<void> {
+    const Process dropped = StartScript("read line");
+    co_return;
+  };
+  const auto body = [&]() -> Task<void> {
+    {
+      Strand strand(*TaskContext::Current()->executor);
+      co_await Spawn(drop(), {.executor = &strand});
+    }
+    co_await UntilNoChildren();
+  };
+  RunTask(body);
+}
+
 TEST_P(ProcessTest, DroppingAProcessWithAGroupKillsTheGroup) {
   const auto body = [&]() -> Task<void> {
     io::OwnedDescriptor output;
@@ -331,6 +347,19 @@ TEST_P(ProcessTest, ALoopThatEndsKillsAndReapsWhatItsTasksHold) {
   EXPECT_TRUE(HasChildren());
   EndExecutor();
   EXPECT_FALSE(HasChildren());
+}
+
+TEST(ProcessOnThreadPoolTest, OneThatIsLeftToRunIsReapedInTheBackground) {
+  ThreadPool pool({.threads = 2});
+  const auto body = []() -> Task<void> {
+    FdPair input = MakePipe();
+    const FdPair output = MakePipe();
+    const absl::Status started = StartAndLeave(input, output);
+    EXPECT_TRUE(started.ok()) << started;
+    input.second.Reset();
+    co_await UntilNoChildren();
+  };
+  BlockOn(pool, body());
 }
 
 TEST_P(ProcessTest, OutsideOfALoopTheDropReapsWhatItKilled) {

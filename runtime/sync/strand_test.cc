@@ -1,5 +1,8 @@
 #include "plait/runtime/sync/strand.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -10,6 +13,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
+#include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/heavy_barrier.h"
 #include "plait/runtime/core/thread_state.h"
@@ -103,6 +107,33 @@ TEST(StrandTest, AStrandOfAStrandWorks) {
   };
   BlockOn(inner, check(&inner));
   BlockOn(outer, check(&outer));
+}
+
+// What the library does in the background is not the strand's, whose user does not know of it.
+TEST(StrandTest, WhatIsDroppedInATaskOfItDoesNotKeepIt) {
+  const auto drop = [](int fd) -> Task<void> {
+    const io::OwnedDescriptor dropped(fd);
+    co_return;
+  };
+  int fd = -1;
+  {
+    EventLoop loop(MakeReactor());
+    Strand outer(loop);
+    {
+      Executor& base = outer;
+      Strand inner(base);
+      fd = ::dup(0);
+      ASSERT_GE(fd, 0);
+      BlockOn(inner, drop(fd));
+    }
+    EXPECT_TRUE(loop.Run().ok());
+    EXPECT_EQ(::fcntl(fd, F_GETFD), -1) << "it was not closed";
+  }
+  WorkStealingPool pool({.threads = 2, .reactor = [] { return MakeReactor(); }});
+  for (int i = 0; i < 20; ++i) {
+    Strand strand(pool);
+    BlockOn(strand, drop(::dup(0)));
+  }
 }
 
 TEST(StrandTest, ABusyStrandLetsTheOtherWorkOfItsBaseHaveATurn) {

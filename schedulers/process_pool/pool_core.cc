@@ -10,6 +10,7 @@
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/sync/strand_base.h"
 #include "plait/runtime/task/task_context.h"
 #include "plait/schedulers/process_pool/codec.h"
 #include "plait/schedulers/process_pool/worker_main.h"
@@ -19,9 +20,9 @@ namespace {
 
 // Where a keeper of this thread is to run; null where nothing says it.
 Executor* KeepersExecutor() {
-  if (thread_state.local_executor != nullptr) return thread_state.local_executor;
+  if (thread_state.local_executor != nullptr) return BaseOf(thread_state.local_executor);
   const TaskContext* const context = TaskContext::Current();
-  return context != nullptr ? context->executor : nullptr;
+  return context != nullptr ? BaseOf(context->executor) : nullptr;
 }
 
 bool CanDrive(Worker* worker, Executor* executor) {
