@@ -26,16 +26,25 @@ class EpollReactor final : public ReadinessReactor {
   void Wake() noexcept override { internal::SignalWake(wake_); }
 
  private:
-  int Watch(int fd, bool /*socket*/, uint16_t generation) noexcept override {
+  int Control(int what, int fd, uint16_t generation) noexcept {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
     event.data.u64 = (uint64_t{generation} << 32) | static_cast<uint32_t>(fd);
-    return sys::Calls().EpollControl(epoll_, EPOLL_CTL_ADD, fd, &event);
+    return sys::Calls().EpollControl(epoll_, what, fd, &event);
+  }
+
+  int Watch(int fd, bool /*socket*/, uint16_t generation) noexcept override {
+    return Control(EPOLL_CTL_ADD, fd, generation);
   }
 
   void Unwatch(int fd) noexcept override {
     epoll_event event{};
     sys::Calls().EpollControl(epoll_, EPOLL_CTL_DEL, fd, &event);
+  }
+
+  // The system knows it by the number and the file behind that.
+  bool StillWatched(int fd, uint16_t generation) noexcept override {
+    return Control(EPOLL_CTL_MOD, fd, generation) == 0;
   }
 
   int WaitForEvents(const timespec* timeout) noexcept override {

@@ -64,6 +64,7 @@ int RingReactor::SetUp(int fd) noexcept {
   descriptor.kind = protocol >= 0 ? Kind::kSocket : has_position ? Kind::kFile : Kind::kStream;
   descriptor.is_unix = protocol == 0;
   descriptor.unix_datagrams = descriptor.is_unix && !IsStreamSocket(fd);
+  descriptor.stale = false;
   return 0;
 }
 
@@ -106,6 +107,11 @@ void RingReactor::Submit(IoOperation& operation) noexcept {
   if (operation.fd < 0) return Complete(operation, -EBADF);
   if (operation.opcode == IoOpcode::kClose) return SubmitClose(operation);
   Descriptor* descriptor = Find(operation.fd);
+  if (descriptor != nullptr && descriptor->stale) [[unlikely]] {
+    descriptor->stale = false;
+    if (!descriptor->InUse()) *descriptor = Descriptor();
+    descriptor = Find(operation.fd);
+  }
   if (descriptor == nullptr) {
     const int set_up = SetUp(operation.fd);
     if (set_up < 0) return Complete(operation, set_up);

@@ -160,6 +160,9 @@ void RingReactor::Flush() noexcept {
   // Another thread may go on, or destroy it, while this one does something else.
   ring_.Unregister();
   turns_before_registered_ = kTurnsBeforeRegistered;
+  for (const auto& block : descriptors_) {
+    for (size_t i = 0; block != nullptr && i < kPerBlock; ++i) block[i].stale = true;
+  }
 }
 
 // --- multishots ---

@@ -106,9 +106,15 @@ class RingReactor final : public Reactor, private MultishotHost {
     bool copies = false;  // zero-copy sending was found to copy all the same
     bool is_unix = false;
     bool unix_datagrams = false;
+    bool stale = false;  // not used since the last Flush: the number may be another's
 
     bool IsBusy(Side side) const noexcept { return (busy & side) != 0; }
     bool closing() const noexcept { return rare != nullptr && rare->close != nullptr; }
+    // By operations, which hold their descriptors.
+    bool InUse() const noexcept {
+      return !in_kernel.empty() || closing() ||
+             (rare != nullptr && (!rare->queued_input.empty() || !rare->queued_output.empty()));
+    }
     Rare& MakeRare() {
       if (rare == nullptr) rare = std::make_unique<Rare>();
       return *rare;

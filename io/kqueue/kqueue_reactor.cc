@@ -66,6 +66,9 @@ class KqueueReactor final : public ReadinessReactor {
     if (ChangeBoth(fd, EV_DELETE, 0) == -ENOMEM) ChangeBoth(fd, EV_DELETE, 0);
   }
 
+  // The system does not say: it is added again.
+  bool StillWatched(int /*fd*/, uint16_t /*generation*/) noexcept override { return false; }
+
   // In both filters, also if the first does not want it. The first error, or 0.
   int ChangeBoth(int fd, int flags, uint16_t generation) noexcept {
     const auto ident = static_cast<uintptr_t>(fd);

@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -13,11 +14,14 @@
 #include "gtest/gtest.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/net/stream_shots_fixture.h"
+#include "plait/io/ops/operations.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
 #include "plait/runtime/testing/sockets.h"
+#include "plait/runtime/testing/thread_executor.h"
 #include "plait/runtime/testing/thread_that_stays.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
@@ -171,6 +175,39 @@ TEST_P(StreamShotsTest, NorWhereAnotherThreadRunsTheLoopThen) {
 
 INSTANTIATE_TEST_SUITE_P(Reactors, StreamShotsTest, testing::ValuesIn(AllReactors()),
                          ReactorFactory::Name);
+
+// Which nobody has told the reactor of.
+TEST_P(StreamShotsTest, ANumberThatIsUsedAgainAfterADropBetweenRunsIsAnothers) {
+  ThreadExecutor blocking;
+  EventLoop own(GetParam().make(&blocking));
+  std::set<int> used;
+  int used_again = 0;
+  for (int round = 0; round < 6; ++round) {
+    SCOPED_TRACE(round);
+    FdPair pair = round % 3 == 0 ? MakeSocketPair() : MakeTcpPair();
+    if (!used.insert(pair.first.get()).second) ++used_again;
+    Stream stream = MakeStream(pair.first);
+    const auto converse = [&]() -> Task<absl::Status> {
+      co_await WaitOften(&stream, pair.second.get());
+      co_return absl::OkStatus();
+    };
+    const auto bounded = [&]() -> Task<absl::Status> {
+      co_return co_await Timeout(absl::Seconds(20), converse());
+    };
+    const absl::Status conversed = BlockOn(own, bounded());
+    EXPECT_TRUE(conversed.ok()) << conversed;
+  }
+  const OwnedFd file = MakeFile("0123456789");
+  EXPECT_EQ(used.count(file.get()), 1u) << "this says nothing";
+  EXPECT_GE(used_again, 3) << "this says little";
+  GuardedBuffer buffer(3);
+  const auto read = [&]() -> Task<absl::StatusOr<size_t>> {
+    co_return co_await io::ReadAt(file.get(), buffer.span(), 4);
+  };
+  const absl::StatusOr<size_t> size = BlockOn(own, read());
+  ASSERT_TRUE(size.ok()) << size.status();
+  EXPECT_EQ(buffer.text(*size), "456");
+}
 
 }  // namespace
 }  // namespace plait

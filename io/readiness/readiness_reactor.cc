@@ -69,6 +69,7 @@ int ReadinessReactor::SetUp(int fd) {
   const int watched = Watch(fd, protocol >= 0, descriptor.generation);
   if (watched == -EPERM) {
     descriptor.kind = Kind::kFile;
+    descriptor.stale = false;
     return 0;
   }
   if (watched < 0) return watched;
@@ -83,7 +84,29 @@ int ReadinessReactor::SetUp(int fd) {
   // read from at all (the writing end of a pipe, a listener) says so only then, and no event would
   // come.
   descriptor.maybe_ready = kInput | kOutput;
+  descriptor.stale = false;
   return 0;
+}
+
+void ReadinessReactor::Flush() noexcept {
+  for (const auto& block : descriptors_) {
+    for (size_t i = 0; block != nullptr && i < kPerBlock; ++i) block[i].stale = true;
+  }
+}
+
+void ReadinessReactor::LookAgain(int fd, Descriptor& descriptor) noexcept {
+  descriptor.stale = false;
+  if (!descriptor.InUse() && !StillWatched(fd, descriptor.generation)) Forget(fd, descriptor);
+}
+
+void ReadinessReactor::Forget(int fd, Descriptor& descriptor) noexcept {
+  // Also for descriptors that live on elsewhere as a duplicate, whose registration the system would
+  // keep.
+  if (descriptor.kind != Kind::kFile) Unwatch(fd);
+  const auto generation = static_cast<uint16_t>(descriptor.generation + 1);
+  descriptor = Descriptor();
+  // Events that were fetched already carry the old one.
+  descriptor.generation = generation;
 }
 
 ReadinessReactor::Side ReadinessReactor::SideOf(const IoOperation& operation) noexcept {
@@ -138,7 +161,9 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
   // Each request of a stream's comes by here, the other kinds of operations seldom.
   if (operation.opcode == IoOpcode::kAwaitInput) {
     Descriptor* const known = Find(operation.fd);
-    if (known != nullptr && !known->closing()) return SubmitAwaitInput(*known, operation);
+    if (known != nullptr && !known->stale && !known->closing()) {
+      return SubmitAwaitInput(*known, operation);
+    }
   }
   SubmitOther(operation);
 }
@@ -153,6 +178,10 @@ void ReadinessReactor::SubmitOther(IoOperation& operation) noexcept {
   const bool transfer = IsTransfer(operation);
   if (transfer) operation.args().size = std::min(operation.args().size, kMaxTransfer);
   Descriptor* found = Find(operation.fd);
+  if (found != nullptr && found->stale) [[unlikely]] {
+    LookAgain(operation.fd, *found);
+    found = Find(operation.fd);
+  }
   if (found == nullptr) {
     const int set_up = SetUp(operation.fd);
     if (set_up < 0) return Complete(operation, set_up);
@@ -291,13 +320,7 @@ void ReadinessReactor::SubmitClose(IoOperation& operation) noexcept {
 
 void ReadinessReactor::FinishClose(IoOperation& operation) noexcept {
   if (Descriptor* const descriptor = Find(operation.fd); descriptor != nullptr) {
-    // Also for descriptors that live on elsewhere as a duplicate, whose registration the system
-    // would keep.
-    if (descriptor->kind != Kind::kFile) Unwatch(operation.fd);
-    const auto generation = static_cast<uint16_t>(descriptor->generation + 1);
-    *descriptor = Descriptor();
-    // Events that were fetched already carry the old one.
-    descriptor->generation = generation;
+    Forget(operation.fd, *descriptor);
   }
   const int result = sys::Calls().Close(operation.fd);
   // Linux has closed it when close is interrupted; to try again would hit another's descriptor.

@@ -10,7 +10,9 @@
 // be more; whether there is he finds out, and waits again for what comes then.
 //
 // A descriptor that was used here must be closed through kClose and not behind the reactor's back:
-// the number would be used again and the registration be another's. The reactor makes descriptors
+// the number would be used again and the registration be another's. But for one that is closed
+// while its loop does not run: after each Flush a descriptor is looked at again, at its first
+// operation. The reactor makes descriptors
 // non-blocking. Regular files are always "ready", and would block: their reads and writes, and all
 // that names a file, go to an injected executor. Those at a position run side by side there; of
 // those that go on where the last one ended, one per direction at a time.
@@ -49,6 +51,7 @@ class ReadinessReactor : public Reactor {
   void Submit(IoOperation& operation) noexcept final;
   void Cancel(IoOperation& operation) noexcept final;
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept final;
+  void Flush() noexcept final;
   size_t in_flight() const noexcept final { return in_flight_; }
   bool prefers_await_input() const noexcept final { return true; }
 
@@ -66,6 +69,8 @@ class ReadinessReactor : public Reactor {
   // -EPERM for what is always ready (a regular file).
   virtual int Watch(int fd, bool socket, uint16_t generation) noexcept = 0;
   virtual void Unwatch(int fd) noexcept = 0;
+  // Whether what is `fd` now was given to Watch. Where it was, what it is ready for is told again.
+  virtual bool StillWatched(int fd, uint16_t generation) noexcept = 0;
   // Waits up to `timeout` (null: for ever), and calls Handle for each event. 0 or -errno.
   virtual int WaitForEvents(const timespec* timeout) noexcept = 0;
   void Handle(const ReadinessEvent& event) noexcept;
@@ -94,12 +99,18 @@ class ReadinessReactor : public Reactor {
     bool told : 1 = false;  // who reads by himself, and he may have left some
     bool broken : 1 = false;
     bool urgent : 1 = false;
+    bool stale : 1 = false;  // not used since the last Flush
 
     OperationList& Parked(Side side) noexcept { return side == kInput ? input : output; }
     bool MayBeReady(Side side) const noexcept { return (maybe_ready & side) != 0; }
     void SetReady(Side side) noexcept { maybe_ready |= side; }
     void SetNotReady(Side side) noexcept { maybe_ready &= static_cast<uint8_t>(~side); }
     bool closing() const noexcept { return rare != nullptr && rare->close != nullptr; }
+    // By operations, which hold their descriptors.
+    bool InUse() const noexcept {
+      return !input.empty() || !output.empty() ||
+             (rare != nullptr && (!rare->polls.empty() || rare->blocking_operations > 0));
+    }
     Rare& MakeRare() {
       if (rare == nullptr) rare = std::make_unique<Rare>();
       return *rare;
@@ -111,6 +122,9 @@ class ReadinessReactor : public Reactor {
   Descriptor* Find(int fd) noexcept;
   // Finds out what `fd` is and registers it. 0 or -errno.
   int SetUp(int fd);
+  // Stale: forgets it if the number is another's now.
+  void LookAgain(int fd, Descriptor& descriptor) noexcept;
+  void Forget(int fd, Descriptor& descriptor) noexcept;
   static Side SideOf(const IoOperation& operation) noexcept;
   static OperationList& ListOf(Descriptor& descriptor, const IoOperation& operation) noexcept;
 
