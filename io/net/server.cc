@@ -300,6 +300,7 @@ Task<void> Server::AcceptInto(TaskGroup& connections, internal::AcceptShots* sho
   const Listener::ErrorHandler on_error = [this](const absl::Status& error) {
     Report(error, SocketAddress());
   };
+  const bool was_open = listener_.is_open();
   for (;;) {
     SemaphoreGuard place;
     if (options_.max_connections > 0) {
@@ -309,8 +310,9 @@ Task<void> Server::AcceptInto(TaskGroup& connections, internal::AcceptShots* sho
     absl::StatusOr<Stream> stream = co_await Listener::AcceptOn(listener_.state_, &on_error, shots);
     if (!stream.ok()) {
       if (ending_.load(internal::kSeqCst)) co_return;
-      // Cancelled: somebody has closed the listener.
-      if (absl::IsCancelled(stream.status())) co_return Ask(kStop);
+      // Somebody has closed the listener: in the midst of this, or before it began.
+      const bool closed = was_open && !listener_.is_open();
+      if (closed || absl::IsCancelled(stream.status())) co_return Ask(kStop);
       accept_error_ = stream.status();
       co_return Ask(kFailed);
     }

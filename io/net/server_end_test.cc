@@ -320,6 +320,25 @@ TEST_P(ServerTest, ClosingTheListenerIsAStop) {
   EXPECT_THAT(status.message(), HasSubstr("the listener is closed"));
 }
 
+// Where it waits for a place, and not for a connection.
+TEST_P(ServerTest, ClosingTheListenerIsAStopAtTheLimitToo) {
+  const auto body = [&]() -> Task<absl::Status> {
+    Listener listener = ListenLocally();
+    ServerOptions options;
+    options.max_connections = 1;
+    JoinHandle<absl::Status> serving = Spawn(Serve(listener, Echo, options));
+    Stream client = co_await OrReturn(Connect(listener.local_address()));
+    co_await OrReturn(client.Write("x"));
+    const std::string answer = co_await OrReturn(client.ReadExactly(1));
+    EXPECT_EQ(answer, "x");
+    co_await OrReturn(listener.Close());
+    co_await OrReturn(client.Close());
+    co_return co_await serving;
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 TEST_P(ServerTest, AStopThatCameBeforeEndsItAtOnce) {
   const auto body = [&]() -> Task<absl::Status> {
     Server server(ListenLocally(), Echo);
