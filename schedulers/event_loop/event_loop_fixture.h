@@ -3,9 +3,6 @@
 #ifndef PLAIT_SCHEDULERS_EVENT_LOOP_EVENT_LOOP_FIXTURE_H_
 #define PLAIT_SCHEDULERS_EVENT_LOOP_EVENT_LOOP_FIXTURE_H_
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -14,6 +11,7 @@
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_factory.h"
+#include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_clock.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 
@@ -21,17 +19,12 @@ namespace plait {
 
 class Pipe {
  public:
-  Pipe() { EXPECT_EQ(::pipe2(fds_, O_NONBLOCK | O_CLOEXEC), 0); }
-  ~Pipe() {
-    ::close(fds_[0]);
-    ::close(fds_[1]);
-  }
-  int reading() const { return fds_[0]; }
-  int writing() const { return fds_[1]; }
-  void Write() { EXPECT_EQ(::write(fds_[1], "x", 1), 1); }
+  int reading() const { return ends_.first.get(); }
+  int writing() const { return ends_.second.get(); }
+  void Write() { WriteAll(writing(), "x"); }
 
  private:
-  int fds_[2];
+  FdPair ends_ = MakePipe();
 };
 
 inline Task<absl::StatusOr<size_t>> ReadOne(int fd) {

@@ -133,7 +133,8 @@ TEST_P(ProcessPoolTest, ALargeArgumentIsOnceInSharedMemoryAndNotInBetween) {
   const int64_t before = MemoryOfThis("VmHWM");
   EXPECT_EQ(*Run(fresh.Call(Length, absl::string_view(large))), int64_t{64} << 20);
   const int64_t taken = MemoryOfThis("VmHWM") - before;
-  EXPECT_GE(taken, 64 << 10) << "this does not see it";
+  // Less what this process has given back meanwhile.
+  EXPECT_GE(taken, 60 << 10) << "this does not see it";
   EXPECT_LT(taken, 96 << 10) << "there was a copy of it in between";
 }
 
