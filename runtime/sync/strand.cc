@@ -18,7 +18,8 @@ constinit WorkItem idle;
 
 }  // namespace
 
-Strand::Strand(Executor& base) : posted_(&idle), base_(base), turn_(&RunTurn) {
+Strand::Strand(Executor& base)
+    : Executor(base.hooks()), posted_(&idle), base_(base), turn_(&RunTurn) {
   turn_.strand = this;
 }
 

@@ -34,6 +34,8 @@ class Strand final : public Executor {
 
   // Any thread.
   void Schedule(WorkItem& item) noexcept override;
+  // What blocks must not hold up the base either.
+  Executor& blocking() noexcept override { return base_.blocking(); }
   // Runs the base, where that has no threads of its own.
   bool RunUntil(const internal::Atomic<bool>& done) noexcept override;
 

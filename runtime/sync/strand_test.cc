@@ -175,6 +175,23 @@ TEST(StrandTest, ATaskOfItThatIsAwaitedAtOnceIsCalledOnAPoolOfThreadsToo) {
   BlockOn(**pool, run(joins(&was_called, &strand), &strand));
 }
 
+TEST(StrandTest, WhatBlocksRunsWhereItsBaseHasItRun) {
+  plait::Run(
+      []() -> Task<void> {
+        Strand strand(ThisExecutor());
+        EXPECT_EQ(&strand.blocking(), &ThisExecutor().blocking());
+        EXPECT_TRUE(strand.hooks().debug);
+        auto block = []() -> Task<bool> {
+          const void* const here = &internal::thread_state;
+          auto elsewhere = [here] { return &internal::thread_state != here; };
+          co_return co_await Offload(elsewhere);
+        };
+        JoinHandle<bool> task = Spawn(block(), {.executor = &strand});
+        EXPECT_TRUE(co_await task);
+      }(),
+      {.debug = true});
+}
+
 TEST(StrandTest, ATaskOfItIsCancelledLikeAnyOther) {
   plait::Run([]() -> Task<void> {
     auto wait = [](Mutex* mutex) -> Task<absl::Status> {
