@@ -8,6 +8,8 @@
 #include "plait/runtime/task/spawn.h"
 #include "plait/runtime/task/task.h"
 #include "plait/runtime/task/task_context.h"
+#include "plait/runtime/task/task_group.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_programs.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/runtime/time/cancel_scope.h"
@@ -42,6 +44,25 @@ TEST_P(TimerSuite, ACancelScopeThatEndsInTimeGivesTheResult) {
     const absl::Status nothing = co_await scope.Run(Nothing());
     EXPECT_TRUE(nothing.ok());
     EXPECT_FALSE(scope.expired());
+  });
+}
+
+TEST_P(TimerSuite, SeveralRunAtOnceInACancelScope) {
+  Await([&]() -> Task<void> {
+    auto run = [](CancelScope* scope) -> Task<absl::Status> {
+      for (int i = 0; i < Repeats(500); ++i) {
+        const absl::StatusOr<int> value = co_await scope->Run(TurnsThenGive(1, i));
+        if (!value.ok()) co_return value.status();
+      }
+      co_return absl::OkStatus();
+    };
+    CancelScope scope(absl::Hours(1000));
+    const absl::Status all = co_await WithTaskGroup([&](TaskGroup& group) -> Task<absl::Status> {
+      for (int i = 0; i < 4; ++i) group.Spawn(run(&scope));
+      co_return absl::OkStatus();
+    });
+    EXPECT_TRUE(all.ok()) << all;
+    // It is destroyed here, and checks that none is left.
   });
 }
 

@@ -114,7 +114,8 @@ CancelScope::CancelScope(absl::Duration timeout)
 CancelScope::CancelScope(absl::Time deadline) : CancelScope() { opened_ = Reschedule(deadline); }
 
 CancelScope::~CancelScope() {
-  PLAIT_CHECK(running_ == 0, "a CancelScope was destroyed while something runs in it");
+  PLAIT_CHECK(running_.load(internal::kRelaxed) == 0,
+              "a CancelScope was destroyed while something runs in it");
   if (outer_.stop != nullptr) outer_.stop->Unregister(link_);
   DropAlarm();
   state_->Unref();

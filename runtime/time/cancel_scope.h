@@ -24,6 +24,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/awaitable.h"
 #include "plait/runtime/task/result.h"
 #include "plait/runtime/task/status_traits.h"
@@ -85,10 +86,10 @@ class CancelScope {
   template <class R>
   static Task<internal::WithStatus<R>> RunIn(CancelScope& scope, Task<R> task) {
     if (!scope.opened_.ok()) co_return scope.opened_;
-    ++scope.running_;
+    scope.running_.fetch_add(1, internal::kRelaxed);
     internal::Result<R> result;
     co_await internal::AwaitInto<R>(std::move(task), &scope.context_, result);
-    --scope.running_;
+    scope.running_.fetch_sub(1, internal::kRelaxed);
     if (result.has_value()) {
       absl::Status ended;
       if constexpr (internal::kCarriesStatus<R>) ended = internal::StatusOf(result.value());
@@ -110,7 +111,9 @@ class CancelScope {
   Link link_;
   absl::Time deadline_ = absl::InfiniteFuture();
   absl::Status opened_;
-  int running_ = 0;
+  // Several may run at once, on several threads of a pool. Relaxed: it is for the check at the end,
+  // which whoever destroys the scope comes to after them.
+  internal::Atomic<int> running_{0};
 };
 
 }  // namespace plait
