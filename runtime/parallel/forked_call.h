@@ -26,11 +26,13 @@
 #include <utility>
 #include <variant>
 
+#include "absl/status/status.h"
 #include "plait/runtime/core/fork_stack.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/parallel/job_end.h"
 #include "plait/runtime/task/result.h"
+#include "plait/runtime/task/status_traits.h"
 
 namespace plait::internal {
 
@@ -119,14 +121,25 @@ class ForkedCall : public ForkedCallBase {
   };
 };
 
+// For ForkTwo: an error, for both.
+template <class F, class G>
+std::pair<ForkResult<F>, ForkResult<G>> SettledBy(ForkResult<F> error) {
+  absl::Status status = StatusOf(error);
+  return {std::move(error), std::move(status)};
+}
+
 // Calls f and then g; or g on another thread, at the same time, where one asks for work. Once both
 // have ended, gives what they gave. What f throws wins over what g throws; g is not called then,
-// unless it has begun.
-template <class F, class G>
+// unless it has begun. `kErrorSettles`: likewise where f gives a Status or a StatusOr that is an
+// error; what g gives or throws is dropped.
+template <bool kErrorSettles = false, class F, class G>
 std::pair<ForkResult<F>, ForkResult<G>> ForkTwo(F& f, G& g) {
   ForkStack* const forks = thread_state.forks;
   if (forks == nullptr) [[unlikely]] {  // nobody steals here
     ForkResult<F> first = CallForked(f);
+    if constexpr (kErrorSettles) {
+      if (!first.ok()) return SettledBy<F, G>(std::move(first));
+    }
     return {std::forward<ForkResult<F>>(first), CallForked(g)};
   }
   ForkedCall<G> call(g);
@@ -145,6 +158,12 @@ std::pair<ForkResult<F>, ForkResult<G>> ForkTwo(F& f, G& g) {
 #else
   ForkResult<F> first = CallForked(f);
 #endif
+  if constexpr (kErrorSettles) {
+    if (!first.ok()) {
+      call.Abandon(*forks);
+      return SettledBy<F, G>(std::move(first));
+    }
+  }
   return {std::forward<ForkResult<F>>(first), call.Join(*forks)};
 }
 

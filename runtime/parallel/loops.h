@@ -122,7 +122,9 @@ struct GrainLoop {
     const uint64_t middle = first + (last - first) / 2;
     auto left = [this, first, middle] { return Run(first, middle); };
     auto right = [this, middle, last] { return Run(middle, last); };
-    auto [a, b] = ForkTwo(left, right);
+    // Of one that can fail: also what the right half throws is behind the left one's error.
+    constexpr bool kErrorSettles = !std::is_same_v<Wanted, std::true_type>;
+    auto [a, b] = ForkTwo<kErrorSettles>(left, right);
     return join(std::move(a), std::move(b));
   }
 

@@ -258,6 +258,42 @@ TEST(LoopsTest, TheExceptionOfTheLowestIndexComesOutAndAllBeforeItIsDone) {
   });
 }
 
+TEST(LoopsTest, AnErrorIsBeforeTheExceptionOfAHigherIndex) {
+  ForkingThreads threads(2);
+  threads.Run([] {
+    Atomic<bool> throws{false};
+    // The other thread takes the right half, and has thrown, or is about to, when this one fails.
+    const absl::Status whole = ParallelFor(0, 2, [&](int64_t i) -> absl::Status {
+      if (i == 1) {
+        throws.store(true, internal::kRelease);
+        throw std::runtime_error("behind the error");
+      }
+      for (int round = 0; !throws.load(internal::kAcquire); ++round) {
+        ParallelInvoke([] {}, [] {});  // so that it can be asked
+        internal::SpinWait(round);
+      }
+      return absl::DataLossError("the lowest");
+    });
+    EXPECT_EQ(whole, absl::DataLossError("the lowest"));
+    throws.store(false, internal::kRelaxed);
+    const absl::StatusOr<int> fold = ParallelReduce(
+        0, 2, 0,
+        [&](int, int64_t i) -> absl::StatusOr<int> {
+          if (i == 1) {
+            throws.store(true, internal::kRelease);
+            throw std::runtime_error("behind the error");
+          }
+          for (int round = 0; !throws.load(internal::kAcquire); ++round) {
+            ParallelInvoke([] {}, [] {});
+            internal::SpinWait(round);
+          }
+          return absl::DataLossError("the lowest");
+        },
+        [](int left, int right) { return left + right; });
+    EXPECT_EQ(fold.status(), absl::DataLossError("the lowest"));
+  });
+}
+
 #endif  // __cpp_exceptions
 
 }  // namespace
