@@ -6,25 +6,47 @@
 namespace plait::internal {
 
 struct CallOn::Ticket : WorkItem {
-  explicit Ticket(CallOn& of) noexcept : WorkItem(&RunTicket), call(&of) {}
+  // Set once each. kStopped only before kTaken.
+  static constexpr int kPosted = 1;   // Schedule has returned
+  static constexpr int kStopped = 2;  // the function is not to be called
+  static constexpr int kTaken = 4;    // the executor has come to the ticket
+  static constexpr int kLeft = 8;     // the co_await is over
+
+  explicit Ticket(CallOn& of) noexcept : WorkItem(&RunTicket), call(of) {}
 
   static void* operator new(size_t size) { return AllocateFrame(size); }
   static void operator delete(void* ticket, size_t size) noexcept { FreeFrame(ticket, size); }
 
-  // True for the one who decides. Acquire: what was written before the ticket was queued is
-  // visible.
-  CallOn* Take() noexcept { return call.exchange(nullptr, kAcqRel); }
+  // Acquire and release throughout: who calls the function sees what came before the co_await, and
+  // who frees the ticket that the others are through with it.
+  int Set(int bit) noexcept { return state.fetch_or(bit, kAcqRel); }
 
   static void RunTicket(WorkItem& item) noexcept {
     auto& self = static_cast<Ticket&>(item);
-    if (CallOn* taken = self.Take()) {
-      taken->RunCall();
-    } else {
+    const int before = self.Set(kTaken);
+    if ((before & kStopped) == 0) {
+      self.call.RunCall();
+    } else if ((before & kPosted) != 0) {
       delete &self;
     }
   }
 
-  Atomic<CallOn*> call;
+  // True for a stop that came before the executor.
+  bool TryStop(int& before) noexcept {
+    before = state.load(kRelaxed);
+    do {
+      if ((before & kTaken) != 0) return false;
+    } while (!state.compare_exchange_weak(before, before | kStopped, kAcqRel, kRelaxed));
+    return true;
+  }
+
+  // The co_await is over, which has had its function called.
+  void Leave() noexcept {
+    if ((Set(kLeft) & kPosted) != 0) delete this;
+  }
+
+  CallOn& call;  // there while neither stopped nor left
+  Atomic<int> state{0};
 };
 
 CallOn::CallOn(Executor& executor, Call call, void* argument, bool cancellable) noexcept
@@ -48,7 +70,8 @@ void CallOn::Suspend(PromiseBase& waiter) noexcept {
   Ticket* const ticket = new Ticket(*this);
   ticket_ = ticket;
   // From Register on a stop, and from Schedule on the call, may free this on another thread. A stop
-  // that comes in between takes the call out of the ticket, which is then queued empty.
+  // that comes before Schedule has returned leaves it to us to let the co_await go on, which may
+  // end the executor.
   Executor& executor = executor_;
   if (!stop->Register(stop_)) {
     cancellable_ = false;
@@ -59,6 +82,14 @@ void CallOn::Suspend(PromiseBase& waiter) noexcept {
     return;
   }
   executor.Schedule(*ticket);
+  const int before = ticket->Set(Ticket::kPosted);
+  if ((before & Ticket::kStopped) != 0) {
+    // Whoever of us and the executor is the later one frees the ticket.
+    if ((before & Ticket::kTaken) != 0) delete ticket;
+    waiter.Schedule();
+  } else if ((before & Ticket::kLeft) != 0) {
+    delete ticket;
+  }
 }
 
 void CallOn::RunCall() noexcept {
@@ -67,15 +98,16 @@ void CallOn::RunCall() noexcept {
 }
 
 void CallOn::OnStop() noexcept {
-  if (ticket_->Take() == nullptr) return;  // it runs or has run
+  int before = 0;
+  if (!ticket_->TryStop(before)) return;  // it runs or has run
   called_ = false;
-  waiter_->Schedule();
+  if ((before & Ticket::kPosted) != 0) waiter_->Schedule();
 }
 
 bool CallOn::await_resume() noexcept {
   // Waits for OnStop where that runs on another thread.
   if (cancellable_) waiter_->context->stop->Unregister(stop_);
-  if (called_) delete ticket_;
+  if (called_ && ticket_ != nullptr) ticket_->Leave();
   return called_;
 }
 

@@ -51,11 +51,13 @@ namespace internal {
 // called; false if a cancel came first.
 //
 // What the executor gets is this object itself or, where a cancel may come first, a Ticket on the
-// heap that stays in the executor's queue when the co_await has long ended. Whoever takes `call`
-// out of the ticket decides:
+// heap that stays in the executor's queue when the co_await has long ended. Who is first decides:
 //
-//   ticket queued --the executor takes the call--> it runs; the co_await frees the ticket
-//                \--a stop takes the call--------> the co_await ends; the executor frees the ticket
+//   ticket --the executor comes to it--> the function runs, and the co_await ends
+//         \--a stop-------------------> the co_await ends, once Schedule has returned: the executor
+//                                       may end with it
+//
+// The last frees the ticket: of Schedule, and of the co_await or, after a stop, the executor.
 class [[nodiscard]] CallOn : private WorkItem {
  public:
   using Call = void (*)(void* argument) noexcept;
@@ -87,7 +89,7 @@ class [[nodiscard]] CallOn : private WorkItem {
   bool cancellable_;
   bool called_ = true;
   PromiseBase* waiter_ = nullptr;
-  Ticket* ticket_ = nullptr;  // ours to free, unless a stop won
+  Ticket* ticket_ = nullptr;  // null where no stop may come first
   Stop stop_;
 };
 
