@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "plait/runtime/task/child_visit.h"
 #include "plait/runtime/task/describe_exception.h"
 #include "plait/runtime/task/task_group.h"
 #include "plait/runtime/task/task_local.h"
@@ -37,6 +38,8 @@ inline void TaskState::AdoptAs(Owner owner, Executor& executor, TaskGroup* group
                                     : executor.tasks().Add(*this, owner == kOwnExecutor);
   if (!open) [[unlikely]]
     stop_.RequestStop();
+  if (owner == kGroup && group->context().executor != &executor) [[unlikely]]
+    extras().visit = ChildVisit::Begin(executor, *this);
   if (TaskObserver* observer = executor.hooks().observer) [[unlikely]] {
     const TaskContext* parent = TaskContext::Current();
     observer->OnStart({.id = id_, .name = name()}, parent == nullptr ? 0 : parent->task->id());
@@ -114,6 +117,10 @@ void TaskState::Finish() noexcept {
   MarkDone(NoteEnding());
   const Owner owned_by = owner();
   if (owned_by == kGroup) {
+    // First, as the group may go away with this one: its executor waits for the group.
+    TaskExtras* const extras = ExtrasIn(context_.rarities.load(kAcquire));
+    if (extras != nullptr && extras->visit != nullptr) [[unlikely]]
+      extras->visit->End(*context_.executor);
     TaskGroup::ChildDone(*siblings(), *this);
   } else {
     context_.executor->tasks().Remove(*this, owned_by == kOwnExecutor);

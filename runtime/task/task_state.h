@@ -49,11 +49,14 @@ struct alignas(8) TaskName {
 
 namespace internal {
 
+class ChildVisit;
+
 struct TaskExtras : TaskExtrasBase {
   std::string name;
   SpinLock lock;  // guards what follows
   std::string cancel_reason;
-  TaskLink groups;  // the groups that the task has open: a ring with this as its anchor
+  ChildVisit* visit = nullptr;  // of a group's child on another executor; its own
+  TaskLink groups;              // the groups that the task has open: a ring with this as its anchor
 
   TaskExtras() noexcept { groups.previous = groups.next_task = &groups; }
 };

@@ -23,6 +23,8 @@
 
 namespace plait::internal {
 
+struct VisitState;
+
 class Visit {
  public:
   // Inside the context of the coroutine that runs on this thread now (CHECK: there is one).
@@ -40,9 +42,6 @@ class Visit {
   void Leave() noexcept;
 
  private:
-  friend void StopVisits(Executor& executor);
-
-  struct State;
   struct Link : StopNode {
     using StopNode::StopNode;
     Visit* self = nullptr;
@@ -51,7 +50,7 @@ class Visit {
   StopState* const outer_;
   TaskContext context_;
   Link link_;
-  State* const state_;
+  VisitState* const state_;
 };
 
 // For an executor's Close, with its tasks' registry (CancelAll). Asks the visits that are there to

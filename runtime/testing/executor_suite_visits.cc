@@ -10,6 +10,7 @@
 #include "plait/runtime/parallel/parallel.h"
 #include "plait/runtime/task/future.h"
 #include "plait/runtime/task/offload.h"
+#include "plait/runtime/task/task_group.h"
 #include "plait/runtime/task/uncancellable.h"
 #include "plait/runtime/testing/executor_suite.h"
 #include "plait/runtime/testing/repeats.h"
@@ -67,6 +68,57 @@ TEST_P(ExecutorSuite, ClosingCancelsAndJoinsTheJobsOfAnotherExecutorsParallelFor
   ReplaceExecutor();
   const absl::Status whole = BlockOn(home.executor(), Joined(&task));  // or never
   EXPECT_TRUE(absl::IsCancelled(whole)) << whole;
+}
+
+TEST_P(ExecutorSuite, ClosingCancelsAndJoinsAChildOfAnotherExecutorsGroup) {
+  RunningExecutor home(MakeExecutor());
+  Finish began;
+  Promise<int> never;
+  JoinHandle<absl::Status> child;
+  auto visit = [](Executor* here, Finish* finish, Future<int> future,
+                  JoinHandle<absl::Status>* handle) -> Task<absl::Status> {
+    co_return co_await WithTaskGroup([&](TaskGroup& group) -> Task<absl::Status> {
+      *handle = group.Spawn(WaitHere(finish, future), {.executor = here});
+      co_return absl::OkStatus();
+    });
+  };
+  JoinHandle<absl::Status> task =
+      Spawn(visit(&executor(), &began, never.future(), &child), {.executor = &home.executor()});
+  began.Await(executor());
+  ReplaceExecutor();
+  const absl::Status group = BlockOn(home.executor(), Joined(&task));  // or never
+  EXPECT_TRUE(group.ok()) << group;  // a child that ends cancelled is no failure of its group
+  const absl::Status ended = BlockOn(home.executor(), Joined(&child));
+  EXPECT_TRUE(absl::IsCancelled(ended)) << ended;
+}
+
+TEST_P(ExecutorSuite, ClosingWaitsForAChildOfAnotherExecutorsGroupWhereverItIs) {
+  RunningExecutor home(MakeExecutor());
+  for (int i = 0; i < Repeats(200); ++i) {
+    Atomic<int> runs{0};
+    auto visit = [](Executor* here, Finish* finish, Atomic<int>* count) -> Task<absl::Status> {
+      auto part = [](Finish* begun, Atomic<int>* counted) -> Task<void> {
+        if (begun != nullptr) begun->Set();
+        for (int turn = 0; turn < 3; ++turn) co_await Yield();
+        counted->fetch_add(1, kAcqRel);
+      };
+      // The second waits for the first one's place.
+      co_return co_await WithTaskGroup({.max_in_flight = 1},
+                                       [&](TaskGroup& group) -> Task<absl::Status> {
+                                         group.Spawn(part(nullptr, count), {.executor = here});
+                                         group.Spawn(part(finish, count), {.executor = here});
+                                         co_return absl::OkStatus();
+                                       });
+    };
+    Finish began;
+    JoinHandle<absl::Status> task =
+        Spawn(visit(&executor(), &began, &runs), {.executor = &home.executor()});
+    began.Await(executor());
+    ReplaceExecutor();
+    const absl::Status group = BlockOn(home.executor(), Joined(&task));  // or never
+    EXPECT_TRUE(group.ok()) << group;
+    EXPECT_EQ(runs.load(internal::kAcquire), 2);
+  }
 }
 
 // The close finds it anywhere: on its way, running, or done.
