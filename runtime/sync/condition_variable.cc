@@ -57,14 +57,12 @@ void ConditionVariable::NotifyOne() noexcept {
 }
 
 void ConditionVariable::NotifyAll() noexcept {
-  internal::WaiterList leaving;
-  bool alone = true;
+  internal::LeavingList leaving;
   {
     SpinLockHolder hold(lock_);
-    leaving.Append(waiters_);
-    alone = leaving.empty();  // here, as a cancel may still take one out
+    leaving.Take(waiters_);
   }
-  if (!alone) internal::WakeEveryone(lock_, leaving);
+  leaving.WakeAll(lock_);
 }
 
 }  // namespace plait

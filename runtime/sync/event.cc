@@ -14,21 +14,19 @@ Event::~Event() {
 }
 
 void Event::Set() noexcept {
-  internal::WaiterList leaving;
-  bool alone = true;
+  internal::LeavingList leaving;
   {
     SpinLockHolder hold(lock_);
     if (state_.load(kRelaxed) != kClear) return;  // those who waited are on their way
     // Release: for IsSet. Who waits looks again under lock_, so none is overlooked.
     state_.store(kSetting, kRelease);
-    leaving.Append(waiters_);
-    alone = leaving.empty();  // here, as a cancel may still take one out
+    leaving.Take(waiters_);
   }
   State setting = kSetting;
   // Release: for a Wait that need not wait. A Clear that came between is left alone.
   state_.compare_exchange_strong(setting, kSet, kRelease, kRelaxed);
   // From here on the event may be gone, unless there is somebody to wake: it outlives them.
-  if (!alone) internal::WakeEveryone(lock_, leaving);
+  leaving.WakeAll(lock_);
 }
 
 void Event::Clear() noexcept {

@@ -16,16 +16,16 @@ QueueBase::~QueueBase() {
 absl::Status QueueBase::Closed() { return absl::FailedPreconditionError("the queue is closed"); }
 
 absl::Status QueueBase::TaskDone() {
-  WaiterList leaving;
+  LeavingList leaving;
   {
     BiasedLockHolder hold(lock_);
     if (unfinished_ == 0) {
       return absl::FailedPreconditionError("TaskDone was called more often than items were put");
     }
     if (--unfinished_ > 0 || joiners_.empty()) return absl::OkStatus();
-    leaving.Append(joiners_);
+    leaving.Take(joiners_);
   }
-  WakeEveryone(lock_, leaving);
+  leaving.WakeAll(lock_);
   return absl::OkStatus();
 }
 

@@ -61,17 +61,17 @@ class QueueBase {
   // for. `drop` runs under the lock and returns their number.
   template <class Drop>
   void CloseAnd(Drop drop) {
-    WaiterList leaving;
+    LeavingList leaving;
     {
       BiasedLockHolder hold(lock_);
       closed_ = true;
       const size_t dropped = drop();
       unfinished_ -= dropped < unfinished_ ? dropped : unfinished_;
-      leaving.Append(getters_);
-      leaving.Append(putters_);
-      if (unfinished_ == 0) leaving.Append(joiners_);
+      leaving.Take(getters_);
+      leaving.Take(putters_);
+      if (unfinished_ == 0) leaving.Take(joiners_);
     }
-    WakeEveryone(lock_, leaving);
+    leaving.WakeAll(lock_);
   }
 
   mutable BiasedLock lock_;  // guards what follows

@@ -85,15 +85,16 @@ class FutureState : public FutureStateBase {
  public:
   using Value = WithStatus<T>;
 
-  bool Settle(Value value, bool cancelled = false) {
+  // With a reference of its own, as who goes on may drop both ends before this returns.
+  static bool Settle(std::shared_ptr<FutureState> self, Value value, bool cancelled = false) {
     {
-      SpinLockHolder hold(lock_);
-      if (stage_ != Stage::kEmpty) return false;
-      value_.emplace(std::move(value));
-      cancelled_ = cancelled;
-      stage_ = Stage::kSettling;
+      SpinLockHolder hold(self->lock_);
+      if (self->stage_ != Stage::kEmpty) return false;
+      self->value_.emplace(std::move(value));
+      self->cancelled_ = cancelled;
+      self->stage_ = Stage::kSettling;
     }
-    Settled();
+    self->Settled();
     return true;
   }
 
@@ -168,7 +169,9 @@ class Future {
   // Gives it up: it ends with absl::CancelledError and whoever waits goes on. False, and nothing
   // happens, when a value or an error is there.
   bool Cancel() {
-    return state().Settle(absl::CancelledError("the future was cancelled"), /*cancelled=*/true);
+    state();
+    return State::Settle(state_, absl::CancelledError("the future was cancelled"),
+                         /*cancelled=*/true);
   }
 
   // The value or error, taken; FailedPrecondition while there is none.
@@ -199,7 +202,7 @@ class Future {
         f();
       }
     };
-    using Owner = std::shared_ptr<internal::FutureState<T>>;
+    using Owner = std::shared_ptr<State>;
     auto* callback = new internal::DoneFunction<decltype(call), Owner>(std::move(call), state_);
     DoneCallbackHandle handle(callback);
     if (!state_->AddWaiter(*callback)) callback->run(*callback);
@@ -213,27 +216,30 @@ class Future {
  private:
   template <class>
   friend class Promise;
-  explicit Future(std::shared_ptr<internal::FutureState<T>> state) : state_(std::move(state)) {}
+  using State = internal::FutureState<T>;
+  explicit Future(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
-  internal::FutureState<T>& state() const {
+  State& state() const {
     PLAIT_CHECK(state_ != nullptr, "a Future was used that is empty or was moved from");
     return *state_;
   }
 
-  std::shared_ptr<internal::FutureState<T>> state_;
+  std::shared_ptr<State> state_;
 };
 
 template <class T>
 class Promise {
  public:
-  Promise() : state_(std::make_shared<internal::FutureState<T>>()) {}
+  Promise() : state_(std::make_shared<State>()) {}
   Promise(Promise&&) noexcept = default;
   Promise& operator=(Promise&& other) noexcept {
     Promise(std::move(other)).state_.swap(state_);
     return *this;
   }
   ~Promise() {
-    if (state_ != nullptr) state_->Settle(absl::AbortedError("the promise was dropped unset"));
+    if (state_ != nullptr) {
+      State::Settle(std::move(state_), absl::AbortedError("the promise was dropped unset"));
+    }
   }
 
   // The other end. There is one future (a second call is a CHECK).
@@ -255,31 +261,33 @@ class Promise {
   bool Set(U&& value) {
     CheckValid();
     if constexpr (internal::kCarriesStatus<T>) {
-      return state_->Settle(T(std::forward<U>(value)));
+      return State::Settle(state_, T(std::forward<U>(value)));
     } else {
-      return state_->Settle(internal::WithStatus<T>(T(std::forward<U>(value))));
+      return State::Settle(state_, internal::WithStatus<T>(T(std::forward<U>(value))));
     }
   }
   bool Set()
     requires(std::is_void_v<T>)
   {
     CheckValid();
-    return state_->Settle(absl::OkStatus());
+    return State::Settle(state_, absl::OkStatus());
   }
 
   // `error` is not OK (CHECK).
   bool SetError(absl::Status error) {
     CheckValid();
     PLAIT_CHECK(!error.ok(), "Promise::SetError needs an error");
-    return state_->Settle(std::move(error));
+    return State::Settle(state_, std::move(error));
   }
 
  private:
+  using State = internal::FutureState<T>;
+
   void CheckValid() const {
     PLAIT_CHECK(state_ != nullptr, "a Promise was used that was moved from");
   }
 
-  std::shared_ptr<internal::FutureState<T>> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace plait

@@ -184,6 +184,15 @@ class WaiterList {
     return waiter;
   }
 
+  // The same for the newest.
+  Waiter* PopBack() noexcept {
+    if (empty()) return nullptr;
+    auto* waiter = static_cast<Waiter*>(ends_.before);
+    Unlink(*waiter);
+    waiter->Grant();
+    return waiter;
+  }
+
   // Moves all of `other` behind those that are here, in order.
   void Append(WaiterList& other) noexcept {
     if (other.empty()) return;
@@ -235,24 +244,46 @@ class WakeList {
   WaiterLink** last_ = &first_;
 };
 
-// Grants and wakes all in `leaving`, a list of the caller's to which they were moved under `lock`.
-// The lock, which is not held, is taken for a few of them at a time, so that thousands of waiters
-// do not make others spin; a stop request may still take one out.
-template <class Lock>
-void WakeEveryone(Lock& lock, WaiterList& leaving) noexcept {
-  constexpr int kAtATime = 32;
-  for (;;) {
-    WakeList woken;
-    bool last = false;
-    {
-      LockHolder<Lock> hold(lock);
-      for (int i = 0; i < kAtATime && !leaving.empty(); ++i) woken.Add(*leaving.PopFront());
-      last = leaving.empty();
-    }
-    woken.WakeAll();
-    if (last) return;  // without another look: the lock may be gone once the last one is woken
+// Everyone who waits, to be granted and woken. The lock is taken for a few of them at a time, so
+// that thousands do not make others spin; a stop request may still take one out meanwhile.
+//
+// The primitive is there until the last of those who wait goes on, and so one of them, which no
+// stop request can take any more, is kept back to the end.
+class LeavingList {
+ public:
+  LeavingList() = default;
+  LeavingList(const LeavingList&) = delete;
+  LeavingList& operator=(const LeavingList&) = delete;
+
+  // Under the lock: moves all of `waiting` here, behind those that are here.
+  void Take(WaiterList& waiting) noexcept {
+    if (last_ == nullptr) last_ = waiting.PopBack();
+    waiting_.Append(waiting);
+    more_ = !waiting_.empty();
   }
-}
+
+  // Without the lock, once: wakes them, in order, but for the first list's newest, which is last.
+  // The primitive may be gone after this, or before where there is nobody.
+  template <class Lock>
+  void WakeAll(Lock& lock) noexcept {
+    constexpr int kAtATime = 32;
+    while (more_) {
+      WakeList woken;
+      {
+        LockHolder<Lock> hold(lock);
+        for (int i = 0; i < kAtATime && !waiting_.empty(); ++i) woken.Add(*waiting_.PopFront());
+        more_ = !waiting_.empty();
+      }
+      woken.WakeAll();
+    }
+    if (last_ != nullptr) last_->Wake();
+  }
+
+ private:
+  WaiterList waiting_;      // guarded by the primitive's lock
+  Waiter* last_ = nullptr;  // granted
+  bool more_ = false;       // waiting_ was not empty when it was looked at last
+};
 
 template <Waiter::CancelHook kOnCancel, class Lock, class Ready>
 bool Waiter::Park(PromiseBase& promise, Lock& lock, WaiterList& list, const AwaitNote& note,

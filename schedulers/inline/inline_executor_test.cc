@@ -6,16 +6,22 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/sync/condition_variable.h"
+#include "plait/runtime/sync/event.h"
+#include "plait/runtime/sync/mutex.h"
 #include "plait/runtime/testing/executor_fixture.h"
 #include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/task_suite.h"
 #include "plait/schedulers/run.h"
+#include "plait/schedulers/thread_pool/thread_pool.h"
+#include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
 namespace plait {
 namespace {
@@ -285,6 +291,122 @@ TEST(InlineExecutorDeathTest, SchedulingAfterCloseIsAProgrammingError) {
   EXPECT_TRUE(executor.Close().ok());
   FunctionItem item([] {});
   EXPECT_DEATH(executor.Schedule(item), "an InlineExecutor that was closed");
+}
+
+// Work that is run where it is scheduled may destroy what has scheduled it.
+
+template <class T>
+Task<T> Joined(JoinHandle<T>* handle) {
+  co_return co_await *handle;
+}
+
+TEST(InlineExecutorTest, WhoGetsThePromisedValueMayDestroyThePromise) {
+  InlineExecutor executor;
+  Promise<int>* there = nullptr;
+  auto wait = [](Promise<int>** out) -> Task<int> {
+    Promise<int> promise;
+    *out = &promise;
+    Future<int> future = promise.future();
+    const absl::StatusOr<int> value = co_await future;
+    co_return value.ok() ? *value : -1;
+  };
+  for (const bool set : {true, false}) {
+    JoinHandle<int> task = Spawn(wait(&there), {.executor = &executor});
+    EXPECT_TRUE(set ? there->Set(7) : there->SetError(absl::DataLossError("none")));
+    EXPECT_EQ(BlockOn(executor, Joined(&task)), set ? 7 : -1);
+  }
+}
+
+TEST(InlineExecutorTest, WhoHearsThatTheFutureWasGivenUpMayDestroyBothEnds) {
+  InlineExecutor executor;
+  Future<int>* there = nullptr;
+  auto wait = [](Future<int>** out) -> Task<absl::Status> {
+    Promise<int> promise;
+    Future<int> future = promise.future();
+    *out = &future;
+    co_return (co_await future).status();
+  };
+  JoinHandle<absl::Status> task = Spawn(wait(&there), {.executor = &executor});
+  EXPECT_TRUE(there->Cancel());
+  EXPECT_TRUE(absl::IsCancelled(BlockOn(executor, Joined(&task))));
+}
+
+// More than are woken under one hold of the lock. The last of the first hold asks the last of all
+// to end, which would destroy the primitive: it has been granted, and is woken last.
+constexpr int kWaiters = 33;
+
+TEST(InlineExecutorTest, TheLastToGoOnMayDestroyTheEvent) {
+  InlineExecutor executor;
+  struct Shared {
+    std::unique_ptr<Event> event = std::make_unique<Event>();
+    int waiting = 0;
+    JoinHandle<absl::Status> last;
+  } shared;
+  auto wait = [](Shared* all, int number) -> Task<absl::Status> {
+    ++all->waiting;
+    absl::Status status = co_await all->event->Wait();
+    --all->waiting;
+    if (number == kWaiters - 2) all->last.Cancel();
+    if (all->waiting == 0) all->event.reset();
+    co_return status;
+  };
+  for (int i = 0; i < kWaiters; ++i) {
+    shared.last = Spawn(wait(&shared, i), {.executor = &executor});
+  }
+  shared.event->Set();
+  EXPECT_EQ(shared.event, nullptr);
+  const absl::Status last = BlockOn(executor, Joined(&shared.last));
+  EXPECT_TRUE(last.ok()) << last;
+}
+
+TEST(InlineExecutorTest, TheLastToGoOnMayDestroyTheConditionVariable) {
+  InlineExecutor executor;
+  struct Shared {
+    Mutex mutex;
+    std::unique_ptr<ConditionVariable> changed = std::make_unique<ConditionVariable>();
+    int waiting = 0;
+    JoinHandle<absl::Status> last;
+  } shared;
+  auto wait = [](Shared* all, int number) -> Task<absl::Status> {
+    MutexGuard guard = co_await all->mutex.Lock();
+    ++all->waiting;
+    absl::Status status = co_await all->changed->Wait(guard);
+    --all->waiting;
+    if (number == kWaiters - 2) all->last.Cancel();
+    if (all->waiting == 0) all->changed.reset();
+    co_return status;
+  };
+  for (int i = 0; i < kWaiters; ++i) {
+    shared.last = Spawn(wait(&shared, i), {.executor = &executor});
+  }
+  shared.changed->NotifyAll();
+  EXPECT_EQ(shared.changed, nullptr);
+  const absl::Status last = BlockOn(executor, Joined(&shared.last));
+  EXPECT_TRUE(last.ok()) << last;
+}
+
+// The work of an InlineExecutor goes on on the thread that wakes it, and that may be a pool's.
+template <class Pool>
+absl::Status CloseOnItsThread(Pool& pool) {
+  InlineExecutor executor;
+  auto close = [](Pool* closing) -> Task<absl::Status> {
+    const void* const there =
+        co_await RunIn(*closing, [] { return static_cast<const void*>(&internal::thread_state); });
+    EXPECT_EQ(ThisThread(), there);
+    co_return closing->Close();
+  };
+  return BlockOn(executor, close(&pool));
+}
+
+TEST(InlineExecutorTest, APoolThatIsClosedOnItsOwnThreadSaysSo) {
+  {
+    ThreadPool pool({.threads = 1});
+    const absl::Status closed = CloseOnItsThread(pool);  // or never
+    EXPECT_TRUE(absl::IsFailedPrecondition(closed)) << closed;
+  }
+  WorkStealingPool pool({.threads = 1});
+  const absl::Status closed = CloseOnItsThread(pool);
+  EXPECT_TRUE(absl::IsFailedPrecondition(closed)) << closed;
 }
 
 }  // namespace

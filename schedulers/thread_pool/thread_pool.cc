@@ -22,6 +22,13 @@ namespace plait {
 using internal::kRelaxed;
 using internal::thread_state;
 
+namespace {
+
+// Not a part of thread_state, which an InlineExecutor hides from what it runs.
+constinit thread_local const ThreadPool* this_threads_pool = nullptr;
+
+}  // namespace
+
 class ThreadPool::PoolWorker final : public Worker {
  public:
   explicit PoolWorker(ThreadPool& pool) : pool_(pool) {}
@@ -179,7 +186,9 @@ void ThreadPool::PostTo(PoolWorker& worker, WorkItem& item) {
 
 void ThreadPool::RunWorker(PoolWorker& self) {
   thread_state.worker = &self;
+  this_threads_pool = this;
   while (WorkItem* item = Next(self)) item->run(*item);
+  this_threads_pool = nullptr;
   thread_state.worker = nullptr;
 }
 
@@ -300,10 +309,7 @@ size_t ThreadPool::queued() const {
 
 // --- ending ---
 
-bool ThreadPool::OnOwnThread() const {
-  return std::any_of(workers_.begin(), workers_.end(),
-                     [](const auto& worker) { return worker.get() == Worker::Current(); });
-}
+bool ThreadPool::OnOwnThread() const { return this_threads_pool == this; }
 
 absl::Status ThreadPool::Refusal(const char* what) const {
   const char* why = nullptr;

@@ -76,6 +76,9 @@ class PoolWorker final : public Worker {
   // So many of what is ready are done at once then: they have buffers.
   static constexpr int kReadyAtOnce = 8;
 
+  // Whether this thread is a worker of that pool, whoever's items it runs now.
+  static bool RunsThisThread(const PoolShared& shared) noexcept;
+
   // `reactor` may be null. `seed` is not 0.
   PoolWorker(PoolShared& shared, int number, uint64_t seed, IdlePolicy idle_policy,
              std::unique_ptr<Reactor> reactor);

@@ -12,11 +12,23 @@
 
 namespace plait::internal {
 
+namespace {
+
+// Not a part of thread_state, which an InlineExecutor hides from what it runs.
+constinit thread_local const PoolShared* this_threads_pool = nullptr;
+
+}  // namespace
+
+bool PoolWorker::RunsThisThread(const PoolShared& shared) noexcept {
+  return this_threads_pool == &shared;
+}
+
 class PoolWorker::Running {
  public:
   explicit Running(PoolWorker& worker) {
     worker.thread_number_.store(ThreadNumber(), kRelaxed);
     thread_state.worker = &worker;
+    this_threads_pool = &worker.shared_;
     thread_state.local_executor = &worker.shared_.executor;
     // But for spares.
     if (worker.shared_.threads == 1 && worker.number_ == 0) {
@@ -30,6 +42,7 @@ class PoolWorker::Running {
   Running& operator=(const Running&) = delete;
   ~Running() {
     thread_state.worker = nullptr;
+    this_threads_pool = nullptr;
     thread_state.local_executor = nullptr;
     thread_state.sole_executor = nullptr;
     thread_state.forks = nullptr;

@@ -151,7 +151,7 @@ absl::Status WorkStealingPool::Refusal(const char* what) const {
   const char* why = nullptr;
   if (shared_->generation != internal::ProcessGeneration()) {
     why = "it belongs to the parent process; make a new one after fork";
-  } else if (OnOwnThread()) {
+  } else if (internal::PoolWorker::RunsThisThread(*shared_)) {
     why = "it cannot be called on one of the pool's own threads, for which it waits";
   }
   if (why == nullptr) return absl::OkStatus();
