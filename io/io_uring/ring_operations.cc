@@ -355,24 +355,40 @@ void RingReactor::AskToCancel(uintptr_t user_data) noexcept {
   ++with_kernel_;
 }
 
-void RingReactor::SubmitClose(IoOperation& operation) noexcept {
-  Descriptor* const descriptor = Find(operation.fd);
-  if (descriptor == nullptr) return FinishClose(operation);
-  if (descriptor->closing()) return Complete(operation, -EBADF);
+void RingReactor::AskAllToEnd(const OperationList& in_kernel) noexcept {
+  for (IoOperation* each = in_kernel.first; each != nullptr;
+       each = static_cast<IoOperation*>(each->next)) {
+    AskToEnd(*each);
+  }
+}
+
+void RingReactor::CancelAllOf(Descriptor& descriptor) noexcept {
   for (const Side side : {kInput, kOutput}) {
-    while (descriptor->rare != nullptr && !descriptor->rare->Queued(side).empty()) {
-      OperationList& queued = descriptor->rare->Queued(side);
+    while (descriptor.rare != nullptr && !descriptor.rare->Queued(side).empty()) {
+      OperationList& queued = descriptor.rare->Queued(side);
       IoOperation& waiting = *queued.first;
       queued.Remove(waiting);
       Complete(waiting, -ECANCELED);
     }
   }
+  AskAllToEnd(descriptor.in_kernel);
+}
+
+void RingReactor::CancelAll() noexcept {
+  Own();
+  for (const auto& block : descriptors_) {
+    for (size_t i = 0; block != nullptr && i < kPerBlock; ++i) CancelAllOf(block[i]);
+  }
+  AskAllToEnd(named_);
+}
+
+void RingReactor::SubmitClose(IoOperation& operation) noexcept {
+  Descriptor* const descriptor = Find(operation.fd);
+  if (descriptor == nullptr) return FinishClose(operation);
+  if (descriptor->closing()) return Complete(operation, -EBADF);
+  CancelAllOf(*descriptor);
   if (descriptor->in_kernel.empty()) return FinishClose(operation);
   descriptor->MakeRare().close = &operation;
-  for (IoOperation* each = descriptor->in_kernel.first; each != nullptr;
-       each = static_cast<IoOperation*>(each->next)) {
-    AskToEnd(*each);
-  }
 }
 
 void RingReactor::FinishClose(IoOperation& operation) noexcept {

@@ -55,6 +55,7 @@ class RingReactor final : public Reactor, private MultishotHost {
   absl::string_view name() const override { return "io_uring"; }
   void Submit(IoOperation& operation) noexcept override;
   void Cancel(IoOperation& operation) noexcept override;
+  void CancelAll() noexcept override;
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept override;
   void Flush() noexcept override;
   void Wake() noexcept override { SignalWake(wake_); }
@@ -163,6 +164,9 @@ class RingReactor final : public Reactor, private MultishotHost {
   static bool RaisesSigpipe(Kind kind, const IoOperation& operation) noexcept;
   void Complete(IoOperation& operation, int64_t result) noexcept;
   void AskToEnd(IoOperation& operation) noexcept;
+  void AskAllToEnd(const OperationList& in_kernel) noexcept;
+  // What the kernel has not, and asks it to end what it has.
+  void CancelAllOf(Descriptor& descriptor) noexcept;
   void AskToCancel(uintptr_t user_data) noexcept;
   void ServeBlocking() noexcept;
   void PutStalled() noexcept;

@@ -35,6 +35,7 @@
 #include "plait/io/net/stream_fixture.h"
 #include "plait/io/net/stream_talk.h"
 #include "plait/io/system/fault_injection.h"
+#include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
@@ -75,6 +76,59 @@ SocketAddress Of(const TcpListener& listener) {
 }
 
 // --- streams ---
+
+// Has `stream` accept more than its peer's kernel takes.
+Task<absl::Status> WriteInTheBackground(Stream& stream, const std::string& text) {
+  stream.set_high_water_mark(text.size());
+  const absl::Status wrote = co_await stream.Write(text);
+  EXPECT_GT(stream.unsent(), 0u) << "this says nothing";
+  co_return wrote;
+}
+
+TEST_P(NetOnExecutorsTest, AStreamThatStillSendsInTheBackgroundOutlivesItsExecutor) {
+  const std::string text = Pattern(kALot);
+  FdPair pair = MakeSmallTcpPair();
+  Stream stream = MakeStream(pair.first);
+  const auto body = [&]() -> Task<absl::Status> {
+    co_return co_await WriteInTheBackground(stream, text);
+  };
+  const absl::Status wrote = RunTask(body);
+  EXPECT_TRUE(wrote.ok()) << wrote;
+  EndExecutor();
+  EXPECT_EQ(stream.unsent(), 0u) << "nobody sends it any more";
+  stream.Abort();
+  const std::string got = ReadExactly(pair.second.get(), text.size());
+  EXPECT_LT(got.size(), text.size());
+  EXPECT_TRUE(got == text.substr(0, got.size()));
+}
+
+TEST_P(NetOnExecutorsTest, WhatATaskWaitsForWhenItsExecutorIsClosedIsSentToTheEnd) {
+  const std::string text = Pattern(kALot);
+  FdPair pair = MakeSmallTcpPair();
+  absl::Status closed = absl::UnknownError("never");
+  const auto send = [&](Stream stream, Event& begun) -> Task<void> {
+    const absl::Status wrote = co_await WriteInTheBackground(stream, text);
+    EXPECT_TRUE(wrote.ok()) << wrote;
+    begun.Set();
+    Event never;
+    const absl::Status cancelled = co_await never.Wait();
+    EXPECT_TRUE(absl::IsCancelled(cancelled)) << cancelled;
+    closed = co_await Uncancellable(stream.Close());
+  };
+  const auto body = [&]() -> Task<void> {
+    Event begun;
+    JoinHandle<void> sending = Spawn(send(MakeStream(pair.first), begun));
+    const absl::Status waited = co_await begun.Wait();
+    EXPECT_TRUE(waited.ok()) << waited;
+  };
+  RunTask(body);
+  std::string got;
+  Thread peer = StartThread("peer", [&] { got = ReadExactly(pair.second.get(), text.size()); });
+  EndExecutor();
+  EXPECT_TRUE(closed.ok()) << closed;
+  peer.join();
+  EXPECT_TRUE(got == text) << got.size() << " bytes";
+}
 
 TEST_P(NetOnExecutorsTest, Line29EveryKindOfReadGetsItsPartOfWhatComesByteByByteAndThenTheEnd) {
   std::vector<Stream> streams;

@@ -21,7 +21,9 @@
 //
 // Lifetime: an operation's memory (`into`, `data`) lives until its co_await has returned. A Stream
 // may be moved, closed or dropped while others wait on it: they end with absl::CancelledError. Drop
-// it on a thread of the executor that used it, or when that is gone; see io::OwnedDescriptor.
+// it on a thread of the executor that used it, or when that is gone; see io::OwnedDescriptor. It
+// may outlive its executor: what still waits to be sent when that is closed is dropped, as no task
+// waits for it.
 //
 // Cancellation: an operation that is cancelled gives absl::CancelledError, and loses no bytes: what
 // a read had got is there for the next one; AcceptedBytes (partial_bytes.h) says how much of a

@@ -19,9 +19,11 @@ namespace plait {
 class StreamTest : public testing::TestWithParam<ReactorFactory> {
  protected:
   ~StreamTest() override {
+    // Before the close, which ends what is no task's.
+    loop_.CancelTasks().IgnoreError();  // a test may have closed it
+    EXPECT_EQ(loop_.io().in_flight(), 0u) << "an operation was left behind";
     const absl::Status closed = loop_.Close();
     EXPECT_TRUE(closed.ok()) << closed;
-    EXPECT_EQ(loop_.io().in_flight(), 0u) << "an operation was left behind";
   }
 
   // Runs the coroutine that `body` makes to its end and gives its result. `body` lives until then,

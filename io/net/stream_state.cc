@@ -387,12 +387,13 @@ void StreamState::OnSent(int result) noexcept {
       CountUnsent();
     }
   }
-  const bool writer_cancelled = pump.from_writer && pump.writer->waiting_->cancelled();
-  // By CloseForOwner, so that the writer is ended now.
-  const bool interrupted = closing() && result == -ECANCELED;
+  // Its own memory was in flight, or CloseForOwner has interrupted what is the stream's. A cancel
+  // that came without a writer is the end of the loop.
+  const bool for_writer = pump.writer != nullptr && pump.writer->waiting_->cancelled() &&
+                          (pump.from_writer || result == -ECANCELED);
   int outcome = 0;
   StreamWrite* finished = nullptr;
-  if (closed() || (result < 0 && !writer_cancelled && !interrupted)) {
+  if (closed() || (result < 0 && !for_writer)) {
     outcome = closed() ? -ECANCELED : result;
     if (!closed()) set_write_error(result);
     finished = pump.writer;

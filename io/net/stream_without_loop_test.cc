@@ -45,6 +45,29 @@ TEST_P(StreamShotsTest, AStreamOutlivesItsLoop) {
   EXPECT_EQ(OpenDescriptors(), before);
 }
 
+TEST_P(StreamShotsTest, WhatIsDroppedBetweenRunsWhileItSendsEndsWithItsLoop) {
+  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
+  const int before = OpenDescriptors();
+  {
+    const std::string text = Pattern(2 << 20);
+    FdPair pair = MakeSmallTcpPair();
+    EventLoop own(GetParam().make(nullptr));
+    {
+      Stream stream = MakeStream(pair.first);
+      stream.set_high_water_mark(text.size());
+      const auto write = [&]() -> Task<absl::Status> { co_return co_await stream.Write(text); };
+      const absl::Status wrote = BlockOn(own, write());
+      EXPECT_TRUE(wrote.ok()) << wrote;
+      EXPECT_GT(stream.unsent(), 0u) << "this says nothing";
+    }
+    const absl::Status closed = own.Close();
+    EXPECT_TRUE(closed.ok()) << closed;
+    EXPECT_EQ(own.io().in_flight(), 0u);
+    EXPECT_LT(ReadExactly(pair.second.get(), text.size()).size(), text.size());
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
 TEST_P(StreamShotsTest, WhatHasEndedAndIsKeptOutlivesItsLoopToo) {
   FdPair pair = MakeTcpPair();
   Stream stream = MakeStream(pair.first);

@@ -303,6 +303,16 @@ void ReadinessReactor::SubmitClose(IoOperation& operation) noexcept {
   Descriptor& descriptor = *known;
   Rare* const rare = descriptor.rare.get();
   if (descriptor.closing()) return Complete(operation, -EBADF);
+  CancelParked(descriptor);
+  if (rare != nullptr && rare->blocking_operations > 0) {
+    rare->close = &operation;  // the number must not be used again while they run
+    return;
+  }
+  FinishClose(operation);
+}
+
+void ReadinessReactor::CancelParked(Descriptor& descriptor) noexcept {
+  Rare* const rare = descriptor.rare.get();
   for (OperationList* list :
        {&descriptor.input, &descriptor.output, rare == nullptr ? nullptr : &rare->polls}) {
     while (list != nullptr && !list->empty()) {
@@ -311,11 +321,6 @@ void ReadinessReactor::SubmitClose(IoOperation& operation) noexcept {
       Complete(*parked, -ECANCELED);
     }
   }
-  if (rare != nullptr && rare->blocking_operations > 0) {
-    rare->close = &operation;  // the number must not be used again while they run
-    return;
-  }
-  FinishClose(operation);
 }
 
 void ReadinessReactor::FinishClose(IoOperation& operation) noexcept {
@@ -331,6 +336,12 @@ void ReadinessReactor::Cancel(IoOperation& operation) noexcept {
   if (operation.reactor_slot[0] == nullptr || internal::BlockingOperations::Runs(operation)) return;
   ListOf(*Find(operation.fd), operation).Remove(operation);
   Complete(operation, -ECANCELED);
+}
+
+void ReadinessReactor::CancelAll() noexcept {
+  for (const auto& block : descriptors_) {
+    for (size_t i = 0; block != nullptr && i < kPerBlock; ++i) CancelParked(block[i]);
+  }
 }
 
 // --- regular files ---

@@ -50,6 +50,7 @@ class ReadinessReactor : public Reactor {
 
   void Submit(IoOperation& operation) noexcept final;
   void Cancel(IoOperation& operation) noexcept final;
+  void CancelAll() noexcept final;
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept final;
   void Flush() noexcept final;
   size_t in_flight() const noexcept final { return in_flight_; }
@@ -134,6 +135,7 @@ class ReadinessReactor : public Reactor {
   void DeliverInput(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitConnect(Descriptor& descriptor, IoOperation& operation) noexcept;
   void SubmitClose(IoOperation& operation) noexcept;
+  void CancelParked(Descriptor& descriptor) noexcept;
   void SubmitBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
   void StartBlocking(Descriptor& descriptor, IoOperation& operation) noexcept;
 

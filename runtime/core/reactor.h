@@ -42,6 +42,9 @@ class Reactor {
   // that has been delivered and has not run yet is left alone: a task may be cancelled between the
   // two.
   virtual void Cancel(IoOperation& operation) noexcept = 0;
+  // Owner thread. The same for all that are in flight: of an executor that is closed, for those
+  // that no task waits for. O(the highest number of a descriptor that was used).
+  virtual void CancelAll() noexcept = 0;
 
   // Owner thread. Waits until an operation has completed, Wake was called or `deadline` has come,
   // whichever is first, and appends the completed operations to `ready` in the order of completion.

@@ -79,8 +79,8 @@ class IoTest : public testing::TestWithParam<IoExecutor> {
   int spare_descriptors() const { return is_loop() ? 0 : 4 * 5; }
   // Until no task is left of it.
   void Settle() { GetParam().Settle(executor()); }
-  // Cancels and joins its tasks, and ends it and its reactors, which CHECK that nothing is in
-  // flight. The next one that is asked for is new.
+  // Cancels and joins its tasks, and ends it, what is in flight there and no task's, and its
+  // reactors. The next one that is asked for is new.
   void EndExecutor();
 
   // Runs the coroutine that `body` makes to its end and gives its result. `body` lives until then,

@@ -66,6 +66,38 @@ TEST_P(ReactorSuite, EveryKindOfWaitingOperationCanBeCancelled) {
   ExpectNothingMore();
 }
 
+TEST_P(ReactorSuite, AllThatIsInFlightIsCancelledAtOnceWhatQueuesBehindOthersToo) {
+  FdPair pair = MakeSocketPair();
+  FdPair other = MakeSocketPair();
+  TcpListener listener = MakeTcpListener();
+  FillUp(pair.first.get());
+  GuardedBuffer buffer(5);
+  ReadOperation read(pair.first.get(), buffer.span());
+  ReadOperation next_read(pair.first.get(), buffer.span());
+  WriteOperation write(pair.first.get(), buffer.text(5));
+  WriteOperation next_write(pair.first.get(), buffer.text(5));
+  PollOperation poll(other.first.get(), kPollReadable);
+  AcceptOperation accept(listener.fd.get());
+  const std::vector<TestOperation*> all = {&read, &next_read, &write, &next_write, &poll, &accept};
+  reactor().CancelAll();  // there is none
+  for (TestOperation* operation : all) Submit(*operation);
+  ExpectNothingMore();
+  reactor().CancelAll();
+  reactor().CancelAll();  // again does nothing
+  EXPECT_EQ(reactor().in_flight(), all.size()) << "they still arrive";
+  for (TestOperation* operation : all) {
+    Await(*operation);
+    EXPECT_EQ(operation->result, -ECANCELED) << static_cast<int>(operation->opcode);
+  }
+  EXPECT_EQ(reactor().in_flight(), 0u);
+  buffer.Release();
+  WriteAll(pair.second.get(), "hello");
+  ExpectNothingMore();
+  GuardedBuffer second(5);
+  ReadOperation last(pair.first.get(), second.span());
+  EXPECT_EQ(Do(last), 5) << "its descriptors are as good as before";
+}
+
 TEST_P(ReactorSuite, ACancelAfterTheDataLosesNothing) {
   FdPair pair = MakeSocketPair();
   for (int i = 0; i < Repeats(100); ++i) {

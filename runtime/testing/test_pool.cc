@@ -115,6 +115,11 @@ class TestPool::Member final : public Worker {
       Fetch(/*sleeps=*/false);
       timers_.Advance(clock().Now(), own_);
     }
+    while (reactor_->in_flight() > 0) {
+      reactor_->CancelAll();
+      reactor_->Poll(Deadline::Infinite(), clock(), own_);
+      while (WorkItem* const item = own_.Pop()) RunOwn(*item);
+    }
     thread_state.worker = nullptr;
     thread_state.local_executor = nullptr;
     thread_state.list_executor = nullptr;

@@ -520,7 +520,12 @@ absl::Status EventLoop::Close() {
   for (;;) {
     inbox_.Drain(ready_);
     AwaitTasks();
-    if (ready_.empty()) break;
+    if (ready_.empty()) {
+      if (reactor_->in_flight() == 0) break;
+      // No task's: what a Stream sends in the background, say.
+      reactor_->CancelAll();
+      reactor_->Poll(Deadline::Infinite(), clock_, ready_);
+    }
     RunTurn();
   }
   blocking_.Close();

@@ -117,8 +117,9 @@ class EventLoop final : public Executor, private Worker {
 
   // Cancels the tasks that are left, and the parts of others' tasks that run here (On), and runs
   // until they have ended, joins the blocking threads of its own, drops the callbacks that have not
-  // run, and refuses work; what other work is queued by then is run. FailedPrecondition when called
-  // from inside the loop. Closing again does nothing.
+  // run, and refuses work; what other work is queued by then is run, and operations that are no
+  // task's are cancelled. FailedPrecondition when called from inside the loop. Closing again does
+  // nothing.
   absl::Status Close();
 
   // Cancels the tasks that were spawned on the loop and have not ended, and runs until they have.

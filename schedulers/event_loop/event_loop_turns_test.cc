@@ -38,6 +38,7 @@ class BurstReactor final : public Reactor {
   absl::string_view name() const override { return "burst"; }
   void Submit(IoOperation&) noexcept override {}
   void Cancel(IoOperation&) noexcept override {}
+  void CancelAll() noexcept override {}
   void Poll(Deadline deadline, Clock&, WorkQueue& ready) noexcept override {
     if (deadline == Deadline::Immediate()) {
       ++looks_;

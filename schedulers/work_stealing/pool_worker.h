@@ -271,6 +271,9 @@ class PoolWorker final : public Worker {
   }
   // False when there was nothing left.
   bool RunItems() noexcept;
+  // When the pool is closed: what is in flight here and no task's, as what a Stream sends in the
+  // background.
+  void EndOperations() noexcept;
   // Asks inbox, reactor and timers what has become ready, without waiting.
   void Look() noexcept;
   void AdaptTurn(Deadline now) noexcept;

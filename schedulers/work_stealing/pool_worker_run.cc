@@ -63,7 +63,7 @@ void PoolWorker::Run() noexcept {
     if (!helps()) [[unlikely]]
       GiveBack();
     if (HasLocalWork()) continue;
-    if (!FindWork()) return;
+    if (!FindWork()) return EndOperations();
     if (WorkItem* const item = std::exchange(found_, nullptr)) RunItem(*item);
   }
 }
@@ -165,6 +165,15 @@ bool PoolWorker::RunItems() noexcept {
   }
   full_turn_ = true;
   return true;
+}
+
+void PoolWorker::EndOperations() noexcept {
+  while (reactor_ != nullptr && reactor_->in_flight() > 0) {
+    reactor_->CancelAll();
+    reactor_->Poll(Deadline::Infinite(), clock(), ready_);
+    while (RunItems()) {
+    }
+  }
 }
 
 void PoolWorker::Look() noexcept {

@@ -28,10 +28,11 @@
 // Threads: Schedule may be called from any thread, Close and the destructor from one thread that is
 // not the pool's own. Lifetime: Close cancels the tasks that were spawned on the pool, and the
 // parts of others' tasks that run on it (On, ParallelFor), waits until they have ended and nothing
-// is left to run, and joins the threads, wherever they wait. Scheduling on a closed pool is a
-// programming error (CHECK); a Spawn or an On that races Close either comes before it, and its task
-// is cancelled and joined, or is that error. A pool does not survive fork: in the child, work is
-// refused (CHECK) and the destructor leaves the parent's state alone.
+// is left to run, cancels the operations that are no task's, and joins the threads, wherever they
+// wait. Scheduling on a closed pool is a programming error (CHECK); a Spawn or an On that races
+// Close either comes before it, and its task is cancelled and joined, or is that error. A pool does
+// not survive fork: in the child, work is refused (CHECK) and the destructor leaves the parent's
+// state alone.
 //
 // Clock: with a virtual clock, time jumps to the next deadline of any of the workers when all of
 // them are idle, and what the system has ready has been taken. What other threads do outside of the

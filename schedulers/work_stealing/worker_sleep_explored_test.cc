@@ -40,6 +40,7 @@ class SleepyReactor final : public Reactor {
   absl::string_view name() const override { return "sleepy"; }
   void Submit(IoOperation&) noexcept override {}
   void Cancel(IoOperation&) noexcept override {}
+  void CancelAll() noexcept override {}
   void Poll(Deadline, Clock&, WorkQueue&) noexcept override { woken_.Wait(); }
   void Wake() noexcept override { woken_.Set(); }
   size_t in_flight() const noexcept override { return in_flight_; }
