@@ -258,6 +258,11 @@ void ExpectEachOutcomeHasItsReason(const World& world) {
     static const std::regex kHow(
         "its worker process ([0-9]+) (was killed by (SIG[A-Z]+)|exited with status ([0-9]+))");
     const std::string message(result.status().message());
+    if (absl::StrContains(message, "one worker process after another ended before it had")) {
+      // On a busy machine several in a row may be hit while they still have it before them.
+      ASSERT_TRUE(ran_on == journal.ran_on.end()) << number << " has run: " << message;
+      continue;
+    }
     std::smatch how;
     ASSERT_TRUE(std::regex_search(message, how, kHow)) << message;
     const int pid = std::stoi(how[1]);
