@@ -112,6 +112,9 @@ void TaskGroup::BodyDone(const absl::Status& status, std::exception_ptr exceptio
 
 void TaskGroup::ChildDone(TaskRegistry& children, TaskState& child) noexcept {
   TaskGroup& group = *static_cast<Children&>(children).group;
+  // First, and not when the group may be gone.
+  if (child.context().executor != group.context().executor) [[unlikely]]
+    child.EndVisit();
   const std::exception_ptr exception = child.exception();
   const absl::Status error = child.error();
   if (exception != nullptr || (!error.ok() && !absl::IsCancelled(error))) {

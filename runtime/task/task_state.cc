@@ -117,10 +117,6 @@ void TaskState::Finish() noexcept {
   MarkDone(NoteEnding());
   const Owner owned_by = owner();
   if (owned_by == kGroup) {
-    // First, as the group may go away with this one: its executor waits for the group.
-    TaskExtras* const extras = ExtrasIn(context_.rarities.load(kAcquire));
-    if (extras != nullptr && extras->visit != nullptr) [[unlikely]]
-      extras->visit->End(*context_.executor);
     TaskGroup::ChildDone(*siblings(), *this);
   } else {
     context_.executor->tasks().Remove(*this, owned_by == kOwnExecutor);
@@ -179,6 +175,11 @@ TaskExtras& TaskState::extras() {
     return *fresh.release();
   }
   return *ExtrasIn(present);
+}
+
+void TaskState::EndVisit() noexcept {
+  // Relaxed: they were made before it was started.
+  ExtrasIn(context_.rarities.load(kRelaxed))->visit->End(*context_.executor);
 }
 
 void TaskState::AddGroup(TaskLink& group) noexcept {

@@ -155,6 +155,9 @@ class TaskState : public WorkItem, public TaskLink {
   virtual const PromiseBase* coroutine() const noexcept = 0;
   bool started() const noexcept { return run == &RunDone; }
 
+  // Of a group's child on another executor, which has ended: that is told.
+  void EndVisit() noexcept;
+
   // The task's own thread: a group that it opens, until it closes it.
   void AddGroup(TaskLink& group) noexcept;
   void RemoveGroup(TaskLink& group) noexcept;
