@@ -109,10 +109,21 @@ int AskForPeer(int fd, SocketAddress& peer) noexcept {
   return sys::Calls().PeerName(fd, room, peer.room_size());
 }
 
-// Nothing that will pass by itself: closed, no listener, no reactor, cancelled.
-bool IsFinal(const absl::Status& error) {
-  return absl::IsFailedPrecondition(error) || absl::IsInvalidArgument(error) ||
-         absl::IsCancelled(error);
+// Nothing that will pass by itself: cancelled, closed, no listener, no reactor (0). By its number,
+// as an accept also tells of what is wrong with the network, or with that connection, in the words
+// of what is wrong with the call (ENOPROTOOPT; see accept(2)).
+bool IsFinal(int error) {
+  switch (error) {
+    case 0:
+    case ECANCELED:
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+    case EFAULT:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -242,11 +253,16 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
       co_await OrReturn(state->AwaitTurn());
     }
     SocketAddress peer;
-    absl::StatusOr<int> fd = -1;
+    io::internal::Outcome<int> accepted = {-1};
+    absl::StatusOr<int>& fd = accepted.result;
     if (shots != nullptr && shots->pays()) {
       const int next = co_await shots->Next();
       if (!shots->pays()) continue;  // the reactor has none
-      fd = next < 0 ? absl::StatusOr<int>(ErrnoToStatus(next, "accept")) : next;
+      if (next < 0) {
+        accepted = {ErrnoToStatus(next, "accept"), -next};
+      } else {
+        fd = next;
+      }
       const int asked = next < 0 ? 0 : AskForPeer(next, peer);
       if (asked < 0) {
         // No reactor knows it yet.
@@ -260,8 +276,9 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
       }
     } else {
       ::sockaddr* const room = peer.room();
-      fd = co_await io::Accept(state->descriptor.get(), room, peer.room_size())
-               .OwnedBy(state->descriptor.cell());
+      accepted = co_await io::Accept(state->descriptor.get(), room, peer.room_size())
+                     .OwnedBy(state->descriptor.cell())
+                     .WithErrorNumber();
     }
     // One that came alone says that there is room, and nothing wrong.
     if (shots != nullptr) shots->set_pays(fd.ok());
@@ -272,7 +289,7 @@ Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandl
     }
     const absl::Status error =
         internal::NameError(fd.status(), absl::StrCat("accept on ", state->local.ToString()));
-    if (IsFinal(error)) co_return error;
+    if (IsFinal(accepted.error)) co_return error;
     if (!absl::IsResourceExhausted(error) && ++passed_over % kMostPassedOver != 0) continue;
     if (state->RunShort() && on_error != nullptr && *on_error) (*on_error)(error);
   }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -289,7 +290,8 @@ TEST_P(ListenerTest, Line42ConnectionsThatAreBrokenArePassedOver) {
   const auto body = [&]() -> Task<absl::Status> {
     Listener listener = ListenLocally();
     const OwnedFd client = Dial(listener.local_address());
-    for (const int error : {ECONNABORTED, EPROTO, EHOSTUNREACH, ENETDOWN, EPERM, ETIMEDOUT}) {
+    for (const int error : {ECONNABORTED, EPROTO, EHOSTUNREACH, ENETDOWN, EPERM, ETIMEDOUT,
+                            ENOPROTOOPT, EHOSTDOWN, ENONET, EOPNOTSUPP, ENETUNREACH}) {
       faults.Fail(FaultInjection::kAccept, error, {.times = 3});
       const OwnedFd one = Dial(listener.local_address());
       Stream stream = co_await OrReturn(listener.Accept());
@@ -300,6 +302,21 @@ TEST_P(ListenerTest, Line42ConnectionsThatAreBrokenArePassedOver) {
   const absl::Status status = RunTask(body);
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(clock().elapsed(), absl::ZeroDuration()) << "without a pause";
+}
+
+TEST_P(ListenerTest, AnErrorThatDoesNotPassEndsAnAccept) {
+  FaultInjection faults;
+  const sys::ScopedSystemCalls scope(faults);
+  for (const int error : {EINVAL, ENOTSOCK, EBADF}) {
+    const auto body = [&]() -> Task<absl::Status> {
+      Listener listener = ListenLocally();
+      const OwnedFd client = Dial(listener.local_address());
+      faults.FailNext(FaultInjection::kAccept, error);
+      co_return (co_await listener.Accept()).status();
+    };
+    const absl::Status status = RunTask(body);
+    EXPECT_THAT(status.message(), HasSubstr(::strerrorname_np(error)));
+  }
 }
 
 TEST_P(ListenerTest, Line41WithoutDescriptorsItTriesTenTimesASecondAndRecovers) {

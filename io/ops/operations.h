@@ -69,6 +69,8 @@ class OperationAwaiter : private plait::internal::HomeWait, private IoCall {
   ~OperationAwaiter() = default;
   // `name`, where it is not empty, is what an error calls the file that the descriptor is of.
   absl::StatusOr<int32_t> TakeResult(absl::string_view name = {}) const;
+  // 0 where there is none.
+  int ErrorNumber() const noexcept { return home() != nullptr && result < 0 ? -result : 0; }
 
  private:
   bool Suspend(plait::internal::PromiseBase& waiter) noexcept;
@@ -99,6 +101,19 @@ class [[nodiscard]] ResultAwaiter<void> final : public OperationAwaiter {
   absl::Status await_resume() const { return TakeResult().status(); }
 };
 
+// With the number of the error, for who must tell apart what has one Status code.
+template <class R>
+struct Outcome {
+  absl::StatusOr<R> result;
+  int error = 0;  // an errno; 0: none, or there was no reactor
+};
+template <class R>
+class [[nodiscard]] ResultAwaiter<Outcome<R>> final : public OperationAwaiter {
+ public:
+  using OperationAwaiter::OperationAwaiter;
+  Outcome<R> await_resume() const { return {TakeResult(), ErrorNumber()}; }
+};
+
 template <class R>
 class [[nodiscard]] OperationAwaitable {
  public:
@@ -109,6 +124,9 @@ class [[nodiscard]] OperationAwaitable {
   OperationAwaitable OwnedBy(const plait::internal::Atomic<int>& owner) && {
     request_.owner = &owner;
     return *this;
+  }
+  OperationAwaitable<Outcome<R>> WithErrorNumber() && {
+    return OperationAwaitable<Outcome<R>>(request_);
   }
 
  private:
