@@ -242,6 +242,8 @@ internal::AcceptShots Listener::ShotsOf(const StateRef& state) {
   return internal::AcceptShots(state->descriptor.get(), state->taken);
 }
 
+Event& Listener::ClosedOf(const StateRef& state) { return state->closed; }
+
 Task<absl::StatusOr<Stream>> Listener::AcceptOn(StateRef state, const ErrorHandler* on_error,
                                                 internal::AcceptShots* shots) {
   int passed_over = 0;

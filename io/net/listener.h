@@ -33,6 +33,7 @@
 #include "plait/io/net/accept_shots.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/stream.h"
+#include "plait/runtime/sync/event.h"
 #include "plait/runtime/task/task.h"
 
 namespace plait {
@@ -103,6 +104,8 @@ class Listener {
   static Task<absl::StatusOr<Stream>> AcceptOn(StateRef state, const ErrorHandler* on_error,
                                                internal::AcceptShots* shots);
   static internal::AcceptShots ShotsOf(const StateRef& state);
+  // Set when it is closed.
+  static Event& ClosedOf(const StateRef& state);
   static Task<absl::Status> CloseState(StateRef state);
 
   StateRef state_;

@@ -20,6 +20,7 @@
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/task/describe_exception.h"
 #include "plait/runtime/task/result.h"
+#include "plait/runtime/task/select.h"
 #include "plait/runtime/task/stop_token.h"
 #include "plait/runtime/task/task_context.h"
 #include "plait/runtime/task/uncancellable.h"
@@ -304,8 +305,10 @@ Task<void> Server::AcceptInto(TaskGroup& connections, internal::AcceptShots* sho
   for (;;) {
     SemaphoreGuard place;
     if (options_.max_connections > 0) {
-      place = co_await places_.Acquire();
-      if (!place.ok()) co_return;
+      place = places_.TryAcquire();
+      if (!place.ok()) place = co_await AwaitPlace();
+      // Cancelled, or somebody has closed the listener.
+      if (!place.ok()) co_return Ask(kStop);
     }
     absl::StatusOr<Stream> stream = co_await Listener::AcceptOn(listener_.state_, &on_error, shots);
     if (!stream.ok()) {
@@ -321,6 +324,12 @@ Task<void> Server::AcceptInto(TaskGroup& connections, internal::AcceptShots* sho
     const internal::TaskRef<Connection> connection(new Connection(*this, *std::move(stream)));
     connections.StartChild(*connection, {});
   }
+}
+
+// Not for longer than the listener is open, which was accepted from.
+Task<SemaphoreGuard> Server::AwaitPlace() {
+  auto either = co_await Select(places_.Acquire(), Listener::ClosedOf(listener_.state_).Wait());
+  co_return std::move(either.get<0>());
 }
 
 Task<absl::Status> Server::Handle(Stream stream) {

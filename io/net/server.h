@@ -163,6 +163,7 @@ class Server {
   Task<absl::Status> Run();
   Task<void> AcceptConnections(TaskGroup& connections);
   Task<void> AcceptInto(TaskGroup& connections, internal::AcceptShots* shots);
+  Task<SemaphoreGuard> AwaitPlace();
   Task<absl::Status> Handle(Stream stream);
   // co_await: until `done`, and true; or until `grace` is over, and false.
   template <class Done>

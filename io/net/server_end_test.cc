@@ -339,6 +339,30 @@ TEST_P(ServerTest, ClosingTheListenerIsAStopAtTheLimitToo) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
+// And no place frees meanwhile.
+TEST_P(ServerTest, ClosingTheListenerAtTheLimitIsAStopAtOnce) {
+  const auto body = [&]() -> Task<absl::Status> {
+    Listener listener = ListenLocally();
+    ServerOptions options;
+    options.max_connections = 1;
+    options.grace = absl::Seconds(1);
+    JoinHandle<absl::Status> serving = Spawn(Serve(listener, Echo, options));
+    Stream client = co_await OrReturn(Connect(listener.local_address()));
+    co_await OrReturn(client.Write("x"));
+    const std::string answer = co_await OrReturn(client.ReadExactly(1));
+    EXPECT_EQ(answer, "x");
+    co_await OrReturn(listener.Close());
+    // To the end of the grace, which begins with the stop.
+    const absl::StatusOr<std::string> end = co_await Timeout(absl::Hours(1), ReadText(client));
+    EXPECT_TRUE(end.ok() && end->empty()) << end.status();
+    client.Abort();
+    co_return co_await serving;
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_EQ(clock().elapsed(), absl::Seconds(1));
+}
+
 TEST_P(ServerTest, AStopThatCameBeforeEndsItAtOnce) {
   const auto body = [&]() -> Task<absl::Status> {
     Server server(ListenLocally(), Echo);
