@@ -219,7 +219,10 @@ Task<absl::Status> Server::Run() {
   const bool in_time = co_await RunUntil(groups, options_.grace, gone);
   const size_t cut_short = unfinished_.load(internal::kSeqCst);
   for (TaskGroup* const group : {&groups.connections, &groups.others}) group->Cancel();
-  for (TaskGroup* const group : {&groups.connections, &groups.others}) {
+  // A handler may go on in spite of that: its client can still be closed or aborted.
+  const auto all_gone = [this] { return unfinished_.load(internal::kSeqCst) == 0; };
+  co_await RunUntil(groups, absl::InfiniteDuration(), all_gone);
+  for (TaskGroup* const group : {&groups.connections, &groups.others, &groups.last}) {
     const absl::Status joined = co_await group->Join();
     static_cast<void>(joined);  // none of its tasks can fail
   }
@@ -267,12 +270,13 @@ void Server::CloseOrAbort(Groups& groups) {
     closing_.ForEach(
         [&](internal::TaskLink& link) { aborted.push_back(static_cast<Closing&>(link).stream); });
   }
+  TaskGroup& closers = groups.others.closing() ? groups.last : groups.others;
   // Eager: from here on the handler's Stream, where it goes, drops nothing.
   const SpawnOptions options{.name = "close", .eager = true};
   for (internal::StreamRef& each : aborted)
-    groups.others.Spawn(AbortConnection(std::move(each)), options);
+    closers.Spawn(AbortConnection(std::move(each)), options);
   for (internal::TaskRef<Connection>& each : closed) {
-    groups.others.Spawn(CloseConnection(std::move(each)), options);
+    closers.Spawn(CloseConnection(std::move(each)), options);
   }
 }
 

@@ -127,7 +127,8 @@ class Server {
   // Closes every connection that there is now in good order: what its stream has accepted is sent,
   // whatever its handler does meanwhile but Abort, and the handler's writes end at once, its reads
   // at the latest then, with absl::CancelledError; a Flush or Close goes on. It counts as a
-  // connection until then: a peer that reads nothing keeps it, to the end of the grace after Stop.
+  // connection until then: a peer that reads nothing keeps it, to the end of the grace after Stop,
+  // or, where this comes later, until it is aborted.
   void CloseClients() noexcept { Ask(kClose); }
   // The same at once: what was not sent is dropped, and TCP peers are told by a reset.
   void AbortClients() noexcept { Ask(kAbort); }
@@ -148,6 +149,7 @@ class Server {
   struct Groups {
     TaskGroup connections;  // Connections only
     TaskGroup others;       // that accept and close them
+    TaskGroup last;         // and close them when those were cancelled
   };
   // kFailed: accept_error_ is there.
   enum Request : uint8_t { kStop = 1, kCancel = 2, kClose = 4, kAbort = 8, kFailed = 16 };

@@ -260,6 +260,83 @@ TEST_P(ServerTest, APeerThatReadsNothingKeepsAConnectionThatIsClosedUntilItIsAbo
   }
 }
 
+TEST_P(ServerTest, ClientsMayStillBeClosedOrAbortedWhenTheirHandlersWereCutShort) {
+  for (const auto& [cancels, aborts] : {std::pair(false, false), std::pair(false, true),
+                                        std::pair(true, false), std::pair(true, true)}) {
+    const auto body = [&, cancels = cancels, aborts = aborts]() -> Task<absl::Status> {
+      bool cut_short = false;
+      absl::Status ended;
+      const auto handler = [&](Stream stream) -> Task<absl::Status> {
+        const auto on_stop = [&] { cut_short = true; };
+        const StopCallback stopped(CurrentStopToken(), on_stop);
+        ended = (co_await Uncancellable(ReadText(stream))).status();
+        co_return ended;
+      };
+      ServerOptions options;
+      options.grace = absl::Seconds(7);
+      Server server(ListenLocally(), handler, options);
+      JoinHandle<absl::Status> serving = Spawn(server.Serve());
+      Stream client = co_await OrReturn(Connect(server.local_address()));
+      co_await YieldUntil([&] { return server.connections() == 1; });
+      if (cancels) {
+        serving.Cancel();
+      } else {
+        server.Stop();
+        co_await OrReturn(Sleep(absl::Seconds(8)));
+      }
+      co_await YieldUntil([&] { return cut_short; });
+      co_await OrReturn(Sleep(absl::Seconds(1)));
+      EXPECT_EQ(server.connections(), 1u);
+      if (aborts) {
+        server.AbortClients();
+      } else {
+        server.CloseClients();
+      }
+      co_await OrReturn(Sleep(absl::Seconds(1)));
+      EXPECT_TRUE(serving.done()) << "its connection goes on";
+      client.Abort();
+      const absl::Status served = co_await serving;
+      EXPECT_TRUE(absl::IsCancelled(ended)) << ended;
+      co_return served;
+    };
+    const absl::Status status = RunTask(body);
+    EXPECT_EQ(status.code(),
+              cancels ? absl::StatusCode::kCancelled : absl::StatusCode::kDeadlineExceeded)
+        << status;
+  }
+}
+
+TEST_P(ServerTest, ClientsThatAreClosedAfterTheEndOfTheGraceGetWhatWasAccepted) {
+  const std::string much(12 << 20, 'm');
+  const auto body = [&]() -> Task<absl::Status> {
+    absl::Status flushed = absl::UnknownError("never");
+    const auto handler = [&](Stream stream) -> Task<absl::Status> {
+      stream.set_high_water_mark(much.size());
+      co_await OrReturn(stream.Write(much));
+      flushed = co_await Uncancellable(stream.Flush());
+      co_return flushed;
+    };
+    ServerOptions options;
+    options.grace = absl::Seconds(7);
+    Server server(ListenLocally(), handler, options);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    Stream client = co_await OrReturn(Connect(server.local_address()));
+    co_await YieldUntil([&] { return server.connections() == 1; });
+    server.Stop();
+    co_await OrReturn(Sleep(absl::Seconds(8)));
+    server.CloseClients();
+    co_await OrReturn(Sleep(absl::Seconds(1)));
+    EXPECT_FALSE(serving.done()) << "its peer has not got all";
+    const std::string received = co_await OrReturn(client.ReadAll(much.size()));
+    EXPECT_EQ(received.size(), much.size());
+    const absl::Status served = co_await serving;
+    EXPECT_TRUE(flushed.ok()) << flushed;
+    co_return served;
+  };
+  const absl::Status status = RunTask(body);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+}
+
 TEST_P(ServerTest, AbortingClientsResetsThem) {
   const auto body = [&]() -> Task<absl::Status> {
     Server server(ListenLocally(), Hold);
