@@ -29,7 +29,13 @@ struct BlockingPool::State {
   bool closing = false;
   bool closed = false;
   std::condition_variable drained;
+  absl::AnyInvocable<void()> wake;  // see OwnBlockingPool::TryDrain; may be null
 
+  // There may be nothing to do any more.
+  void NoteDrained() {
+    drained.notify_one();
+    if (wake != nullptr) wake();
+  }
   void Wake(PoolThread& thread) {
     thread.woken = true;
     thread.wake.notify_one();  // under the lock, so that the pool is still there
@@ -155,7 +161,7 @@ WorkItem* BlockingPool::Next(std::unique_lock<std::mutex>& lock, PoolThread& sel
       --state.queued;
       return item;
     }
-    if (state.closing && state.running == 0) state.drained.notify_one();
+    if (state.closing && state.running == 0) state.NoteDrained();
     if (state.closed) return nullptr;
     if (WaitForWork(lock, self)) continue;
     // Its turn to join those that ended before it, which lets go of the lock: there may be work
@@ -196,7 +202,7 @@ void BlockingPool::RunThread(PoolThread& self) {
   }
   --state.live;
   state.ended.push_back(&self);
-  state.drained.notify_one();
+  state.NoteDrained();
 }
 
 void BlockingPool::Drain() {
@@ -205,17 +211,35 @@ void BlockingPool::Drain() {
   DrainLocked(lock);
 }
 
-void BlockingPool::DrainLocked(std::unique_lock<std::mutex>& lock) {
+bool BlockingPool::TryDrain(absl::AnyInvocable<void()> wake) {
   State& state = *state_;
-  state.closing = true;
+  std::unique_lock<std::mutex> lock(state.mutex);
+  if (state.wake == nullptr) {
+    state.wake = std::move(wake);
+    BeginClosingLocked(lock);
+  }
+  return DrainedLocked();
+}
+
+void BlockingPool::BeginClosingLocked(std::unique_lock<std::mutex>& lock) {
+  state_->closing = true;
   lock.unlock();
   internal::BeginClosing(*this);
   lock.lock();
-  // A task ends on one of our threads, which then looks for more work and finds none: so this is
-  // asked whenever it may have become true.
-  state.drained.wait(lock, [&] {
-    return state.queue.empty() && state.running == 0 && !internal::HasTasks(*this);
-  });
+}
+
+// A task ends on one of our threads, which then looks for more work and finds none: so this is
+// asked whenever it may have become true.
+bool BlockingPool::DrainedLocked() const {
+  const State& state = *state_;
+  // It only looks; what it looks at is locked for that, and so not const.
+  return state.queue.empty() && state.running == 0 &&
+         !internal::HasTasks(const_cast<BlockingPool&>(*this));
+}
+
+void BlockingPool::DrainLocked(std::unique_lock<std::mutex>& lock) {
+  BeginClosingLocked(lock);
+  state_->drained.wait(lock, [this] { return DrainedLocked(); });
 }
 
 absl::Status BlockingPool::Close() {
@@ -264,6 +288,10 @@ Executor& OwnBlockingPool::get() noexcept {
 
 void OwnBlockingPool::Drain() {
   if (own_ != nullptr) own_->Drain();
+}
+
+bool OwnBlockingPool::TryDrain(absl::AnyInvocable<void()> wake) {
+  return own_ == nullptr || own_->TryDrain(std::move(wake));
 }
 
 void OwnBlockingPool::Close() {

@@ -112,6 +112,10 @@ class BlockingPool final : public Executor {
   static absl::Status Validate(const BlockingPoolOptions& options);
   // Cancels the tasks that are left, and waits until nothing is queued or runs.
   void Drain();
+  // See OwnBlockingPool.
+  bool TryDrain(absl::AnyInvocable<void()> wake);
+  void BeginClosingLocked(std::unique_lock<std::mutex>& lock);
+  bool DrainedLocked() const;
   void DrainLocked(std::unique_lock<std::mutex>& lock);
   void StartThreadLocked(State& state);
   void RunThread(PoolThread& self);
@@ -141,6 +145,10 @@ class OwnBlockingPool {
   // there may have spawned tasks on its executor, and these may offload functions whose results
   // cannot say that they did not run: so it takes work until its executor has no task left.
   void Drain();
+  // The same for a thread that what runs there may wait for: true when it has nothing to do. If not
+  // `wake` is called, on one of its threads, whenever that may have changed; the first one that was
+  // given, until it is closed.
+  bool TryDrain(absl::AnyInvocable<void()> wake);
   // Joins its threads. From now on it takes no work (CHECK).
   void Close();
 

@@ -361,7 +361,9 @@ void EventLoop::FetchReady(bool wait) {
 }
 
 void EventLoop::Wait() {
-  const Deadline deadline = timers_.NextWake();
+  // No virtual time passes while blocking threads are all that is waited for: they do something.
+  const Deadline deadline =
+      blocking_only_ && clock_.is_virtual() ? Deadline::Infinite() : timers_.NextWake();
   if (clock_.is_virtual() && !deadline.is_infinite()) {
     // What the system has ready comes before any time passes.
     reactor_->Poll(Deadline::Immediate(), clock_, ready_);
@@ -500,9 +502,10 @@ absl::Status EventLoop::Close() {
   std::optional<Running> running(std::in_place, *this);
   internal::BeginClosing(*this);
   AwaitTasks();
-  blocking_.Drain();  // what runs there may still spawn here, and that may still use it
   for (;;) {
-    AwaitTasks();
+    // What runs there may still spawn here, or wait for what it has called here; and that may still
+    // use it.
+    AwaitTasksAndBlocking();
     // A thread that is still inside a post may be about to wake the reactor.
     posts_.Shut();
     posts_.AwaitEmpty();
@@ -537,6 +540,16 @@ void EventLoop::AwaitTasks() {
     RunTurn();
     if (internal::HasTasks(*this)) FetchReady(/*wait=*/true);
   }
+}
+
+void EventLoop::AwaitTasksAndBlocking() {
+  const auto blocking = [this] { return !blocking_.TryDrain([this] { reactor_->Wake(); }); };
+  while (blocking() || internal::HasTasks(*this)) {
+    RunTurn();
+    blocking_only_ = !internal::HasTasks(*this);
+    if (blocking() || !blocking_only_) FetchReady(/*wait=*/true);
+  }
+  blocking_only_ = false;
 }
 
 void EventLoop::DropCallbacks() {

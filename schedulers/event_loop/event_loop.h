@@ -116,10 +116,10 @@ class EventLoop final : public Executor, private Worker {
   void Stop() noexcept;
 
   // Cancels the tasks that are left, and the parts of others' tasks that run here (On), and runs
-  // until they have ended, joins the blocking threads of its own, drops the callbacks that have not
-  // run, and refuses work; what other work is queued by then is run, and operations that are no
-  // task's are cancelled. FailedPrecondition when called from inside the loop. Closing again does
-  // nothing.
+  // until they have ended, and until the blocking threads of its own, which may wait for what runs
+  // here, have nothing to do; joins these, drops the callbacks that have not run, and refuses work;
+  // what other work is queued by then is run, and operations that are no task's are cancelled.
+  // FailedPrecondition when called from inside the loop. Closing again does nothing.
   absl::Status Close();
 
   // Cancels the tasks that were spawned on the loop and have not ended, and runs until they have.
@@ -173,6 +173,8 @@ class EventLoop final : public Executor, private Worker {
   void AdaptTurn(Deadline now);
   // Runs until no task, and no part of another's, is left.
   void AwaitTasks();
+  // And until the blocking threads of its own have nothing to do.
+  void AwaitTasksAndBlocking();
   void DropCallbacks();
 
   const std::unique_ptr<Reactor> reactor_;
@@ -186,10 +188,11 @@ class EventLoop final : public Executor, private Worker {
   internal::TaskRegistry callbacks_;  // live Handle::Callbacks
   bool stopping_ = false;             // Stop was called; cleared when a run has ended by it
   int turn_limit_ = 64;
-  int spins_ = 0;         // how often SpinForPost may still be in vain
-  Deadline last_look_;    // Immediate where nobody needed to know
-  int brought_ = 0;       // how many items the last fetch has brought by a wait
-  WorkItem end_of_turn_;  // queued behind what RunTurn runs
+  bool blocking_only_ = false;  // closing waits for blocking threads, and for no task
+  int spins_ = 0;               // how often SpinForPost may still be in vain
+  Deadline last_look_;          // Immediate where nobody needed to know
+  int brought_ = 0;             // how many items the last fetch has brought by a wait
+  WorkItem end_of_turn_;        // queued behind what RunTurn runs
   StopItem stop_item_;
 
   // Shared. On a line of their own, as other threads write them.

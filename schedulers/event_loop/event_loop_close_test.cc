@@ -179,5 +179,41 @@ TEST_P(EventLoopTest, WhatIsSpawnedLateMayStillOffloadWhatCannotSayThatItDidNotR
   while (!call.done()) EXPECT_TRUE(real_loop_.RunOnce().ok());
 }
 
+// They begin when the loop has nothing left but to wait for its blocking threads.
+TEST_P(EventLoopTest, CloseRunsWhatTasksOnItsBlockingThreadsWaitForHere) {
+  const auto await_last_task = [this] {
+    for (int round = 0; loop_.tasks().size() > 0; ++round) internal::SpinWait(round);
+  };
+  const auto call = [&]() -> Task<int> {
+    await_last_task();
+    co_return co_await RunIn(loop_, [] { return 7; });
+  };
+  const auto visit = [&]() -> Task<int> {
+    await_last_task();
+    co_return co_await On(loop_, YieldThenGive(8));
+  };
+  JoinHandle<absl::Status> last = Spawn(SleepTask(absl::Hours(9)), {.executor = &loop_});
+  EXPECT_TRUE(loop_.RunReady().ok());
+  JoinHandle<int> called = Spawn(call(), {.executor = &loop_.blocking()});
+  JoinHandle<int> visited = Spawn(visit(), {.executor = &loop_.blocking()});
+  EXPECT_TRUE(loop_.Close().ok());
+  ASSERT_TRUE(called.done() && visited.done());
+  EXPECT_EQ(called.result().value(), 7);
+  EXPECT_EQ(visited.result().value(), 8);
+}
+
+TEST_P(EventLoopTest, NoVirtualTimePassesWhileClosingWaitsForBlockingThreads) {
+  bool called = false;
+  ASSERT_TRUE(loop_.PostAfter(absl::Hours(1), [&] { called = true; }).ok());
+  const auto call = [&]() -> Task<void> {
+    for (int i = 0; i < 100; ++i) co_await RunIn(loop_, [] {});
+  };
+  JoinHandle<void> caller = Spawn(call(), {.executor = &loop_.blocking()});
+  EXPECT_TRUE(loop_.Close().ok());
+  EXPECT_TRUE(caller.done());
+  EXPECT_FALSE(called);
+  EXPECT_EQ(clock_.elapsed(), absl::ZeroDuration());
+}
+
 }  // namespace
 }  // namespace plait
