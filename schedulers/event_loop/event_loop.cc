@@ -33,6 +33,11 @@ namespace {
 constexpr absl::Duration kSpin = absl::Microseconds(40);
 constexpr int kSpinsOnTrust = 3;
 
+// A turn between two looks should take long enough to make the look cheap and not so long that I/O
+// waits.
+constexpr int64_t kShortTurnNs = 20'000;
+constexpr int64_t kLongTurnNs = 100'000;
+
 std::unique_ptr<Reactor> CheckedReactor(absl::StatusOr<std::unique_ptr<Reactor>> reactor) {
   PLAIT_CHECK(reactor.ok(),
               absl::StrCat("an EventLoop needs a reactor: ", reactor.status().ToString()));
@@ -293,21 +298,33 @@ bool EventLoop::RunSome(int count, const Atomic<bool>* done) {
 }
 
 void EventLoop::RunItems(const Atomic<bool>* done) {
-  // How long the rest of what a wait has brought may keep the timers and all others waiting, and
-  // after how many items it is looked whether it does.
-  constexpr absl::Duration kLongest = absl::Milliseconds(1);
+  // After how many items it is looked whether they keep the reactor, the timers and all others
+  // waiting for too long; and how long what a wait has brought may do so.
   constexpr int kItemsBetween = 64;
+  constexpr int64_t kLongestNs = 1'000'000;
   const int limit = turn_limit_;
-  if (!RunSome(limit, done) || brought_ <= limit) [[likely]]
-    return;
-  last_look_ = Deadline::Immediate();  // so long a turn is not the limit's doing
-  const Deadline end = clock_.Now() + kLongest;
-  int left = brought_ - limit;
-  do {
-    const int some = std::min({left, limit, kItemsBetween});
-    if (!RunSome(some, done)) return;
-    left -= some;
-  } while (left > 0 && clock_.Now() < end);
+  const int most = std::max(limit, brought_);
+  int ran = std::min(limit, kItemsBetween);
+  full_turn_ = false;
+  if (!RunSome(ran, done)) return;
+  if (ran < most) [[unlikely]] {
+    Deadline now = clock_.Now();
+    const Deadline since = last_look_ == Deadline::Immediate() ? now : last_look_;
+    while (now.nanos() - since.nanos() <= (ran < brought_ ? kLongestNs : kLongTurnNs)) {
+      const int some = std::min({most - ran, limit, kItemsBetween});
+      if (!RunSome(some, done)) return;
+      ran += some;
+      if (ran == most) break;
+      now = clock_.Now();
+    }
+  }
+  if (brought_ > limit) {
+    last_look_ = Deadline::Immediate();  // so long a turn is not the limit's doing
+  } else if (ran < limit) {
+    turn_limit_ = ran;
+  } else {
+    full_turn_ = true;
+  }
 }
 
 void EventLoop::RunTurn() {
@@ -324,15 +341,12 @@ void EventLoop::RunTurn() {
 }
 
 void EventLoop::AdaptTurn(Deadline now) {
-  // A turn between two looks should take long enough to make the look cheap and not so long that
-  // I/O waits.
-  constexpr int64_t kShortNs = 20'000;
-  constexpr int64_t kLongNs = 100'000;
+  // One that ended for lack of work says nothing of how long a full one takes.
   if (last_look_ == Deadline::Immediate()) return;
   const int64_t took = now.nanos() - last_look_.nanos();
-  if (took > kLongNs) {
+  if (took > kLongTurnNs) {
     turn_limit_ = std::max(8, turn_limit_ / 2);
-  } else if (took < kShortNs) {
+  } else if (full_turn_ && took < kShortTurnNs) {
     turn_limit_ = std::min(kMaxItemsPerTurn, turn_limit_ * 2);
   }
 }
@@ -353,7 +367,10 @@ void EventLoop::FetchReady(bool wait) {
   } else if (reactor_->expects_results()) {
     reactor_->Poll(Deadline::Immediate(), clock_, ready_);
   }
-  if (timers_.empty() && !reactor_->expects_results()) return;
+  if (timers_.empty() && !reactor_->expects_results()) {
+    last_look_ = Deadline::Immediate();
+    return;
+  }
   const Deadline now = clock_.Now();
   timers_.Advance(now, ready_);
   if (!waits) AdaptTurn(now);

@@ -6,8 +6,9 @@
 // Turn by turn it runs what is ready, first in, first out; fetches what other threads have posted;
 // and asks the reactor and the timers for more, waiting there only when nothing is ready. However
 // much work reposts itself, the reactor and the timers are asked at least every kMaxItemsPerTurn
-// items, and more often when items take long; but what a wait has brought is run first, for up to a
-// millisecond more, as what there is besides would only be queued behind it.
+// items, and more often when items take long, for which it looks at the clock every 64; but what a
+// wait has brought is run first, for up to a millisecond more, as what there is besides would only
+// be queued behind it.
 //
 // Threads: Schedule, Post and Stop may be called from any thread, and so may BlockOn, which waits
 // where another thread runs the loop. The rest is for one thread at a time, which owns the loop
@@ -188,6 +189,7 @@ class EventLoop final : public Executor, private Worker {
   internal::TaskRegistry callbacks_;  // live Handle::Callbacks
   bool stopping_ = false;             // Stop was called; cleared when a run has ended by it
   int turn_limit_ = 64;
+  bool full_turn_ = false;      // the last turn ran as many items
   bool blocking_only_ = false;  // closing waits for blocking threads, and for no task
   int spins_ = 0;               // how often SpinForPost may still be in vain
   Deadline last_look_;          // Immediate where nobody needed to know
