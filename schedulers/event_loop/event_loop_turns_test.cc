@@ -64,6 +64,7 @@ class NotingReactor final : public Reactor {
   absl::string_view name() const override { return "noting"; }
   void Submit(IoOperation&) noexcept override {}
   void Cancel(IoOperation&) noexcept override {}
+  void CancelAll() noexcept override {}
   void Poll(Deadline, Clock&, WorkQueue&) noexcept override {
     turns_.push_back(ran_ - before_);
     before_ = ran_;
