@@ -97,11 +97,13 @@ class Process {
   // ended, whether it was waited for or not; PermissionDenied where it belongs to another user by
   // now.
   absl::Status Signal(int signal);
-  // To its whole group; FailedPrecondition where it has none of its own.
+  // To its whole group, also when it has ended before the others. FailedPrecondition where it has
+  // none of its own, and once Wait or exit_status has told of its end.
   absl::Status SignalGroup(int signal);
   // SIGTERM, which asks it to end.
   absl::Status Terminate();
-  // SIGKILL, which it cannot refuse; to its whole group where it has one of its own.
+  // SIGKILL, which it cannot refuse; to its whole group, as SignalGroup, where it has one of its
+  // own.
   absl::Status Kill();
 
  private:

@@ -40,7 +40,8 @@ struct ProcessOptions {
   enum class Group : uint8_t {
     kInherit,
     // A process group of its own: a ^C at the terminal does not reach it, and SignalGroup, Kill and
-    // the drop reach those that it starts.
+    // the drop reach those that it starts; also when it has ended before them, until Wait or
+    // exit_status has said so, as from then on its number may be another group's.
     kNew,
     // A session of its own, without a terminal; a new group as well.
     kNewSession,
@@ -70,7 +71,8 @@ struct ProcessOptions {
 
   Group group = Group::kInherit;
 
-  // Kills it when the Process is dropped before it has ended. Otherwise it is left to run.
+  // Kills it when the Process is dropped before it has ended, or before anybody knew that; to its
+  // whole group where it has one of its own. Otherwise it is left to run.
   bool kill_on_drop = true;
 };
 

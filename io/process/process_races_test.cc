@@ -73,7 +73,7 @@ class NumbersThatAreTaken final : public sys::SystemCalls {
     absl::MutexLock hold(&mutex_);
     // Nobody else may wait for it, nor may it be asked about a second time.
     EXPECT_NE(taken, -ECHILD);
-    if (taken == 1) taken_.insert(pid);
+    if (taken == 1 && out != nullptr) taken_.insert(pid);
     return taken;
   }
   int signals() {

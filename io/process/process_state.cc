@@ -98,6 +98,11 @@ void ProcessState::TakeExitLocked() noexcept {
                            : ExitStatus::Exited(exit.code);
 }
 
+bool ProcessState::ExitIsTakenLocked() noexcept {
+  if (!ended_ && sys::Calls().TakeExit(pidfd_, pid_, nullptr) == -ECHILD) ended_ = lost_ = true;
+  return ended_;
+}
+
 std::optional<absl::StatusOr<ExitStatus>> ProcessState::TakeExit() {
   SpinLockHolder hold(lock_);
   TakeExitLocked();
@@ -127,8 +132,9 @@ absl::Status ProcessState::Signal(int signal, bool group) {
   bool ended = false;
   {
     SpinLockHolder hold(lock_);
-    TakeExitLocked();
-    ended = ended_;
+    // Until the exit of a leader is taken nobody else gets its number, also for a group.
+    if (!group) TakeExitLocked();
+    ended = group ? ExitIsTakenLocked() : ended_;
     if (!ended) sent = SignalLocked(signal, group);
   }
   if (!ended) return ErrnoToStatus(sent, sent < 0 ? what() : "");
@@ -165,8 +171,9 @@ Task<absl::StatusOr<ExitStatus>> WaitForExit(std::shared_ptr<ProcessState> state
 }
 
 Task<void> KillAndReap(std::shared_ptr<ProcessState> state) {
-  if (state->TakeExit().has_value()) co_return;
+  // First, as the exit of a leader that has ended keeps its group's number.
   const absl::Status killed = state->Kill();
+  if (state->TakeExit().has_value()) co_return;
   if (!killed.ok()) co_return;  // not ours to kill any more: a set-user-ID program
   const absl::StatusOr<ExitStatus> ended =
       co_await Uncancellable(Timeout(kPatience, WaitForExit(std::move(state))));
@@ -174,8 +181,8 @@ Task<void> KillAndReap(std::shared_ptr<ProcessState> state) {
 }
 
 void Abandon(std::shared_ptr<ProcessState> state, bool kill) {
+  const bool killed = kill && state->Kill().ok();  // first, as in KillAndReap
   if (state->TakeExit().has_value()) return;
-  const bool killed = kill && state->Kill().ok();
   Executor* executor = BaseOf(thread_state.local_executor);
   if (executor == nullptr) {
     // A pool's, which do not say so.

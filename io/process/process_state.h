@@ -38,13 +38,16 @@ class ProcessState {
   // wait.
   std::optional<absl::StatusOr<ExitStatus>> TakeExit();
 
-  // FailedPrecondition when it has ended. Any thread.
+  // FailedPrecondition when it has ended; for its group, which may go on without it and keeps its
+  // number for so long, when its exit was taken. Any thread.
   absl::Status Signal(int signal, bool group);
   // SIGKILL, to its group as well where that is its own.
   absl::Status Kill() { return Signal(9, own_group_); }
 
  private:
   void TakeExitLocked() noexcept;
+  // Whether its exit was taken, by us or by somebody else.
+  bool ExitIsTakenLocked() noexcept;
   int SignalLocked(int signal, bool group) noexcept;
 
   const int pid_;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <deque>
@@ -18,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/process/process_fixture.h"
@@ -230,6 +232,51 @@ TEST_P(ProcessTest, AGroupOfItsOwnIsSignalledAndKilledTogether) {
     Process alone = StartScript("read line");
     const absl::Status sent = alone.SignalGroup(SIGHUP);
     EXPECT_TRUE(absl::IsFailedPrecondition(sent)) << sent;
+  };
+  RunTask(body);
+}
+
+// Until it has ended; its exit is left. Its number is no other process's, so nothing else ends it.
+void AwaitEndAndLeaveTheExit(const Process& process) {
+  siginfo_t info;
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(process.pid()), &info, WEXITED | WNOWAIT), 0);
+}
+
+// The grandchild, which is alone in the group then, keeps the pipe open.
+TEST_P(ProcessTest, AGroupIsReachedAlsoWhenItsLeaderHasEnded) {
+  const auto body = [&]() -> Task<void> {
+    for (const absl::string_view by : {"Kill", "SignalGroup", "the drop", "Communicate"}) {
+      std::optional<Process> process = StartScript("sleep 1000 & echo ready", /*own_group=*/true);
+      const absl::StatusOr<std::string> line = co_await ReadLine(process->output());
+      EXPECT_EQ(*line, "ready");
+      AwaitEndAndLeaveTheExit(*process);
+      // Stays where the process's own goes.
+      io::OwnedDescriptor output(::dup(process->output().get()));
+      absl::Status sent;
+      if (by == "Kill") {
+        sent = process->Kill();
+      } else if (by == "SignalGroup") {
+        sent = process->SignalGroup(SIGHUP);
+      } else if (by == "the drop") {
+        process.reset();
+      } else {
+        JoinHandle<absl::StatusOr<ProcessOutput>> talk =
+            Spawn(process->Communicate(), {.eager = true});
+        talk.Cancel();
+        const absl::StatusOr<ProcessOutput> cut = co_await talk;
+        EXPECT_TRUE(absl::IsCancelled(cut.status())) << cut.status();
+      }
+      EXPECT_TRUE(sent.ok()) << by << ": " << sent;
+      if (!sent.ok()) co_return;
+      const absl::StatusOr<std::string> end = co_await ReadSome(output);
+      EXPECT_EQ(*end, "") << by;
+      if (!process.has_value()) continue;
+      const absl::StatusOr<ExitStatus> ended = co_await process->Wait();
+      EXPECT_EQ(*ended, ExitStatus::Exited(0)) << by;
+      // From now on the number may be another group's.
+      EXPECT_TRUE(absl::IsFailedPrecondition(process->SignalGroup(SIGHUP)));
+      EXPECT_TRUE(absl::IsFailedPrecondition(process->Kill()));
+    }
   };
   RunTask(body);
 }

@@ -113,8 +113,10 @@ int SystemCalls::TakeExit(int pidfd, int pid, ProcessExit* out) noexcept {
   siginfo_t info = {};
   const auto kind = static_cast<idtype_t>(pidfd >= 0 ? kWaitForPidfd : P_PID);
   const auto id = static_cast<id_t>(pidfd >= 0 ? pidfd : pid);
-  if (::waitid(kind, id, &info, WEXITED | WNOHANG) < 0) return -errno;
+  const int leave = out == nullptr ? WNOWAIT : 0;
+  if (::waitid(kind, id, &info, WEXITED | WNOHANG | leave) < 0) return -errno;
   if (info.si_pid == 0) return 0;
+  if (out == nullptr) return 1;
   if (info.si_code == CLD_EXITED) {
     *out = {.code = info.si_status};
   } else {

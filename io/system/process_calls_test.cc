@@ -100,6 +100,23 @@ TEST(ProcessCallsTest, AnExitTellsItsCodeOrItsSignalAndIsTakenOnce) {
   EXPECT_EQ(WaitFor(pidfd.get(), pid).signal, SIGKILL);
 }
 
+TEST(ProcessCallsTest, ALookAtAnExitLeavesIt) {
+  for (const bool by_number : {false, true}) {
+    FdPair input = MakePipe();
+    const int pid = SpawnShell("read line; exit 3", {input.first.get(), -1, -1});
+    ASSERT_GT(pid, 0);
+    const OwnedFd pidfd(Calls().OpenProcess(pid));
+    const int look_by = by_number ? -1 : pidfd.get();
+    EXPECT_EQ(Calls().TakeExit(look_by, pid, nullptr), 0) << "it runs";
+    input.second.Reset();
+    EXPECT_EQ(Calls().WaitReadable(pidfd.get(), -1), 1);
+    EXPECT_EQ(Calls().TakeExit(look_by, pid, nullptr), 1);
+    EXPECT_EQ(Calls().TakeExit(look_by, pid, nullptr), 1);
+    EXPECT_EQ(WaitFor(pidfd.get(), pid).code, 3);
+    EXPECT_EQ(Calls().TakeExit(look_by, pid, nullptr), -ECHILD);
+  }
+}
+
 TEST(ProcessCallsTest, AProcessThatRunsIsSignalledByDescriptorAndByNumberAloneOrWithItsGroup) {
   for (const bool by_number : {false, true}) {
     for (const bool group : {false, true}) {

@@ -118,7 +118,7 @@ class SystemCalls {
   virtual int SignalProcess(int pidfd, int signal, bool group) noexcept;
   virtual int SignalPid(int pid, int signal, bool group) noexcept;
   // Takes the exit of a child, never waiting: 1 when it has ended, else 0. By number where `pidfd`
-  // is negative.
+  // is negative. Null `out`: only looks, and leaves the exit and the number.
   virtual int TakeExit(int pidfd, int pid, ProcessExit* out) noexcept;
   // Blocks until `fd` is readable or the time is over: 1 or 0.
   virtual int WaitReadable(int fd, int timeout_ms) noexcept;
