@@ -93,8 +93,8 @@ int Bind(int fd, const SocketAddress& address, const ListenOptions& options) {
   return try_it();
 }
 
-// Connections that came to one worker of a group would all be at home with that. Those without a
-// reactor are none of the rotation: spares that have not begun.
+// Connections that came to one worker of a group would all be at home with that. One without a
+// reactor is passed over: a spare that is about to begin.
 void SettleInTurn(int fd) noexcept {
   Worker* const here = Worker::Current();
   if (here == nullptr || here->group() == nullptr) return;

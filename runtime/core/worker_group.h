@@ -38,14 +38,21 @@ class WorkerGroup {
   ~WorkerGroup();
 
   // Before any of them runs. At least one.
-  void Add(Worker& worker) { workers_.push_back(&worker); }
+  void Add(Worker& worker) {
+    workers_.push_back(&worker);
+    in_turn_.store(workers_.size(), kRelaxed);
+  }
 
   Executor& executor() const noexcept { return executor_; }
   // Whether it is one of these; it may be a worker that is gone. O(n).
   bool Has(const Worker* worker) const noexcept;
 
-  // One after the other, for what is to be spread over all of them. Not before there is one.
-  Worker& Next() noexcept { return *workers_[next_.fetch_add(1, kRelaxed) % workers_.size()]; }
+  // One after the other, for what is to be spread over those in turn. Not before there is one.
+  Worker& Next() noexcept {
+    return *workers_[next_.fetch_add(1, kRelaxed) % in_turn_.load(kRelaxed)];
+  }
+  // How many are in turn from now on, those that were added first: at least one. At first all.
+  void SetInTurn(size_t count) noexcept { in_turn_.store(count, kRelaxed); }
 
   // The home of `fd`, which is not negative: from now on that is `here`, where it has none. Then
   // whoever closed it before has been counted, and is seen here.
@@ -90,6 +97,7 @@ class WorkerGroup {
   Executor& executor_;
   std::vector<Worker*> workers_;
   internal::Atomic<size_t> next_{0};
+  internal::Atomic<size_t> in_turn_{0};
   const std::unique_ptr<internal::Atomic<Block*>[]> blocks_;
 };
 

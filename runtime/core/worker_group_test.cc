@@ -56,6 +56,13 @@ TEST_F(WorkerGroupTest, SpreadsEvenly) {
   }
 }
 
+TEST_F(WorkerGroupTest, SpreadsOverThoseThatAreInTurn) {
+  group_.SetInTurn(1);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(&group_.Next(), &first_);
+  group_.SetInTurn(2);
+  EXPECT_NE(&group_.Next(), &group_.Next());
+}
+
 TEST_F(WorkerGroupTest, ADescriptorIsAtHomeWhereItWasUsedFirstUntilItIsForgotten) {
   for (const int fd : {0, 3, 1023, 1024, 500'000}) {
     EXPECT_EQ(&group_.HomeOf(fd, second_), &second_);

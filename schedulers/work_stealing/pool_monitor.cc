@@ -143,6 +143,12 @@ bool PoolMonitor::AllBlocked(size_t first, size_t end) const noexcept {
                      [](const Watched& watched) { return watched.blocked(); });
 }
 
+void PoolMonitor::SetSpares(int count) noexcept {
+  spares_.store(count, kRelaxed);
+  // Connections are at home for good: none with a spare that is not needed any more.
+  shared_.group.SetInTurn(static_cast<size_t>(shared_.threads + count));
+}
+
 void PoolMonitor::AdaptSpares() noexcept {
   const auto threads = static_cast<size_t>(shared_.threads);
   for (size_t i = threads; i < watched_.size(); ++i) {
@@ -153,7 +159,7 @@ void PoolMonitor::AdaptSpares() noexcept {
   const int used = spares();
   if (!AllBlocked(0, threads)) {
     if (used == 0) return;
-    spares_.store(0, kRelaxed);
+    SetSpares(0);
     // They look whether they are still needed, and leave others' work alone.
     for (size_t i = threads; i < watched_.size(); ++i) {
       if (shared_.workers[i]->begun()) shared_.workers[i]->Wake();
@@ -163,11 +169,11 @@ void PoolMonitor::AdaptSpares() noexcept {
   const size_t next = threads + static_cast<size_t>(used);
   if (next == watched_.size() || !AllBlocked(threads, next) || !shared_.HasWork()) return;
   PoolWorker& spare = *shared_.workers[next];
-  spares_.store(used + 1, kRelaxed);
+  SetSpares(used + 1);
   if (spare.begun()) {
     spare.Wake();
   } else if (!spare.StartSpare(name_)) {
-    spares_.store(used, kRelaxed);
+    SetSpares(used);
   }
 }
 

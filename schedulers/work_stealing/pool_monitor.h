@@ -104,6 +104,7 @@ class PoolMonitor {
   void Tell(const TaskState* task, bool blocked, absl::Duration since) const;
   bool AllBlocked(size_t first, size_t end) const noexcept;
   void AdaptSpares() noexcept;
+  void SetSpares(int count) noexcept;
 
   PoolShared& shared_;
   std::string name_;

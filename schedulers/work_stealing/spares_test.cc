@@ -5,6 +5,7 @@
 // Traps: a cancel that races completion (here it finds its thread blocked, and waits for it).
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,8 @@
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/worker.h"
+#include "plait/runtime/core/worker_group.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
@@ -207,6 +210,33 @@ TEST_P(SparesTest, WhatASpareHasInFlightItEndsWhenItIsNotNeededAnyMore) {
   scene.EndPool();
   EXPECT_TRUE(left.done.load());
   EXPECT_TRUE(absl::IsCancelled(left.status)) << left.status;
+}
+
+// How many workers a group gives in turn.
+size_t InTurn(WorkerGroup& group) {
+  std::set<Worker*> workers;
+  for (int i = 0; i < 16; ++i) workers.insert(&group.Next());
+  return workers.size();
+}
+
+TEST_P(SparesTest, ASpareIsInTurnForDescriptorsOnlyWhileItIsNeeded) {
+  Scene scene(GetParam(), 1);
+  WorkerGroup* group = nullptr;
+  const auto look = [&](size_t expected) -> Task<void> {
+    group = Worker::Current()->group();
+    EXPECT_EQ(InTurn(*group), expected);
+    co_return;
+  };
+  JoinHandle<void> before = scene.Start(look(1));
+  scene.Join(before);
+  scene.UntilIdle();
+  scene.BlockAll();
+  JoinHandle<void> on_spare = scene.Start(look(2));
+  Until([&] { return on_spare.done(); });
+  scene.blocking()[0]->read.SendOne();
+  scene.Release();
+  // Once the monitor has seen that its thread works again.
+  Until([&] { return InTurn(*group) == 1; });
 }
 
 INSTANTIATE_TEST_SUITE_P(AllReactors, SparesTest, testing::ValuesIn(AllReactors()),

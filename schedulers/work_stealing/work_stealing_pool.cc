@@ -72,6 +72,7 @@ WorkStealingPool::WorkStealingPool(WorkStealingPoolOptions& options, Reactors re
         *shared_, i, seed | 1, options.idle, std::move(reactors[static_cast<size_t>(i)])));
     shared_->group.Add(*shared_->workers.back());
   }
+  shared_->group.SetInTurn(static_cast<size_t>(options.threads));
 }
 
 WorkStealingPool::WorkStealingPool(WorkStealingPoolOptions options)
