@@ -23,6 +23,11 @@ INSTANTIATE_TEST_SUITE_P(AllReactors, EventLoopTest, testing::ValuesIn(AllReacto
 INSTANTIATE_TEST_SUITE_P(AllReactors, EventLoopDeathTest, testing::ValuesIn(AllReactors()),
                          ReactorFactory::Name);
 
+// On another thread than the loop's, which runs, and ends them.
+void AwaitLastTask(EventLoop& loop) {
+  for (int round = 0; loop.tasks().size() > 0; ++round) internal::SpinWait(round);
+}
+
 TEST_P(EventLoopTest, Line7CloseCancelsLiveOperationsAndTasksAndJoinsThem) {
   Pipe pipe;
   JoinHandle<absl::StatusOr<size_t>> reader = Spawn(ReadOne(pipe.reading()), {.executor = &loop_});
@@ -145,7 +150,7 @@ TEST_P(EventLoopTest, CloseAlsoAwaitsWhatItsBlockingThreadsSpawnWhenNoTaskIsLeft
     EXPECT_TRUE(slept.ok()) << slept;
   };
   const auto spawn_late = [&] {
-    for (int round = 0; loop_.tasks().size() > 0; ++round) internal::SpinWait(round);
+    AwaitLastTask(loop_);
     late = Spawn(clean_up(), {.executor = &loop_});
   };
   const auto ask = [](Executor* there, const auto function) -> Task<void> {
@@ -165,7 +170,7 @@ TEST_P(EventLoopTest, WhatIsSpawnedLateMayStillOffloadWhatCannotSayThatItDidNotR
   JoinHandle<int> late;
   const auto offload = []() -> Task<int> { co_return co_await Offload([] { return 7; }); };
   const auto spawn_late = [&] {
-    for (int round = 0; loop_.tasks().size() > 0; ++round) internal::SpinWait(round);
+    AwaitLastTask(loop_);
     late = Spawn(offload(), {.executor = &loop_});
   };
   const auto ask = [](Executor* there, const auto function) -> Task<void> {
@@ -181,15 +186,12 @@ TEST_P(EventLoopTest, WhatIsSpawnedLateMayStillOffloadWhatCannotSayThatItDidNotR
 
 // They begin when the loop has nothing left but to wait for its blocking threads.
 TEST_P(EventLoopTest, CloseRunsWhatTasksOnItsBlockingThreadsWaitForHere) {
-  const auto await_last_task = [this] {
-    for (int round = 0; loop_.tasks().size() > 0; ++round) internal::SpinWait(round);
-  };
   const auto call = [&]() -> Task<int> {
-    await_last_task();
+    AwaitLastTask(loop_);
     co_return co_await RunIn(loop_, [] { return 7; });
   };
   const auto visit = [&]() -> Task<int> {
-    await_last_task();
+    AwaitLastTask(loop_);
     co_return co_await On(loop_, YieldThenGive(8));
   };
   JoinHandle<absl::Status> last = Spawn(SleepTask(absl::Hours(9)), {.executor = &loop_});
