@@ -46,7 +46,8 @@ void EndConnection(int fd) noexcept {
   static_cast<void>(sys::Calls().Shutdown(fd, SHUT_RDWR));
 }
 
-// At the stream's home: elsewhere the descriptor's number may be another's by then.
+// At the stream's home, where that is this executor's: elsewhere the descriptor's number may be
+// another's by then.
 Task<void> AbortConnection(internal::StreamRef stream) {
   co_await internal::StreamState::AtHome(*stream.get(), [&] {
     if (stream->fd() < 0) return;  // closed already

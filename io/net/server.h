@@ -128,7 +128,9 @@ class Server {
   // whatever its handler does meanwhile but Abort, and the handler's writes end at once, its reads
   // at the latest then, with absl::CancelledError; a Flush or Close goes on. It counts as a
   // connection until then: a peer that reads nothing keeps it, to the end of the grace after Stop,
-  // or, where this comes later, until it is aborted.
+  // or, where this comes later, until it is aborted. Where the handler has another executor use the
+  // stream, that one closes it when it has sent what was accepted; until the handler has ended it
+  // counts, and can be aborted.
   void CloseClients() noexcept { Ask(kClose); }
   // The same at once: what was not sent is dropped, and TCP peers are told by a reset.
   void AbortClients() noexcept { Ask(kAbort); }

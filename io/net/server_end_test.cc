@@ -18,10 +18,13 @@
 #include "plait/io/net/server.h"
 #include "plait/io/net/server_fixture.h"
 #include "plait/io/net/stream.h"
+#include "plait/io/ops/owned_descriptor.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/reactor_factory.h"
 #include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/schedulers/event_loop/event_loop.h"
@@ -484,6 +487,88 @@ TEST_P(ServerTest, AnotherThreadMayStopItAndCloseItsClients) {
     const absl::Status status = BlockOn(own, body());
     EXPECT_TRUE(status.ok()) << status;
   }
+}
+
+// A loop with a thread of its own.
+class LoopElsewhere {
+ public:
+  explicit LoopElsewhere(const ReactorFactory& reactor) : loop_(reactor.make(nullptr)) {
+    thread_ = StartThread("elsewhere", [this] { EXPECT_TRUE(loop_.RunForever().ok()); });
+  }
+  LoopElsewhere(const LoopElsewhere&) = delete;
+  LoopElsewhere& operator=(const LoopElsewhere&) = delete;
+  ~LoopElsewhere() {
+    loop_.Stop();
+    thread_.join();
+  }
+
+  EventLoop& loop() { return loop_; }
+
+ private:
+  EventLoop loop_;
+  Thread thread_;
+};
+
+// Their numbers are known to that one's reactor, and it has what waits for them.
+TEST_P(ServerTest, ClientsWhoseStreamsAnotherExecutorUsesAreClosedAndAbortedThere) {
+  const int before = OpenSockets();
+  const std::string much(12 << 20, 'm');
+  for (const std::string does : {"close", "close with much to send", "abort"}) {
+    SCOPED_TRACE(does);
+    // By the machine's clock, as the other thread takes its time.
+    EventLoop own(GetParam().make(nullptr));
+    LoopElsewhere elsewhere(GetParam());
+    internal::Atomic<bool> is_there{false};
+    absl::Status ended;
+    const auto use = [&](Stream stream) -> Task<absl::Status> {
+      co_await OrReturn(stream.ReadExactly(1));
+      if (does == "close with much to send") {
+        stream.set_high_water_mark(much.size());
+        co_await OrReturn(stream.Write(much));
+        EXPECT_GT(stream.unsent(), 0u) << "this says nothing";
+      }
+      is_there.store(true);
+      const auto second = co_await Timeout(absl::Seconds(20), stream.ReadExactly(1));
+      // The next one with that number is not taken for it.
+      FdPair pair = MakeSocketPair();
+      Stream other(io::OwnedDescriptor(pair.first.Release()));
+      WriteAll(pair.second.get(), "x");
+      co_await OrReturn(other.ReadExactly(1));
+      co_await OrReturn(other.Close());
+      co_return second.status();
+    };
+    const auto handler = [&](Stream stream) -> Task<absl::Status> {
+      ended = co_await On(elsewhere.loop(), use(std::move(stream)));
+      co_return ended;
+    };
+    const auto body = [&]() -> Task<absl::Status> {
+      Server server(ListenLocally(), handler);
+      JoinHandle<absl::Status> serving = Spawn(server.Serve());
+      Stream client = co_await OrReturn(Connect(server.local_address()));
+      co_await OrReturn(client.Write("x"));
+      co_await YieldUntil([&] { return is_there.load(); });
+      if (does == "abort") {
+        server.AbortClients();
+      } else {
+        server.CloseClients();
+      }
+      const absl::StatusOr<std::string> received = co_await client.ReadAll(2 * much.size());
+      if (does == "abort") {
+        EXPECT_TRUE(absl::IsUnavailable(received.status())) << received.status();
+      } else if (received.ok()) {
+        EXPECT_EQ(received->size(), does == "close" ? 0 : much.size());
+      } else {
+        ADD_FAILURE() << received.status();
+      }
+      co_await YieldUntil([&] { return server.connections() == 0; });
+      server.Stop();
+      co_return co_await serving;
+    };
+    const absl::Status status = BlockOn(own, body());
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_TRUE(absl::IsCancelled(ended)) << ended;
+  }
+  EXPECT_EQ(OpenSockets(), before);
 }
 
 // At each point where it can come.

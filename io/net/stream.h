@@ -168,7 +168,7 @@ class Stream {
     return *this;
   }
   ~Stream() {
-    if (state_ && !state_->closing()) Abort();
+    if (state_ && state_->ends_with_stream()) Abort();
   }
 
   // --- reading ---

@@ -263,8 +263,10 @@ void StreamRead::Ended(bool told) noexcept {
   }
   state.reader_.store(nullptr, kRelaxed);
   // What the system says of a connection that this side has ended.
-  if (state.closed() && ended <= 0) [[unlikely]]
-    ended = -ECANCELED;
+  if (ended <= 0) [[unlikely]] {
+    if (state.closed() || state.HasEnd(StreamState::kAtHome)) ended = -ECANCELED;
+    state.EndIfClosedElsewhere();
+  }
   set_result(ended);
   if (ended < 0) [[unlikely]] {
     if (ended != -ECANCELED) state.set_read_error(ended);

@@ -20,6 +20,11 @@
 #include "plait/runtime/task/task_local.h"
 
 namespace plait::internal {
+namespace {
+
+void ShutDownBoth(int fd) noexcept { static_cast<void>(sys::Calls().Shutdown(fd, SHUT_RDWR)); }
+
+}  // namespace
 
 StreamState::StreamState(io::OwnedDescriptor descriptor, const SocketAddress& peer)
     : descriptor_(std::move(descriptor)), kind_(KindOf(descriptor_.get(), peer)), peer_(peer) {
@@ -129,6 +134,34 @@ void StreamState::Abort() noexcept {
                                        .context = &none});
 }
 
+bool StreamState::BelongsElsewhere() noexcept {
+  Worker* const here = Worker::Current();
+  if (HomeElsewhere() != nullptr) return false;
+  // Who has not begun to wait there yet is refused.
+  static_cast<void>(Settle(here));
+  return !is_home(nullptr) && !is_home(here);
+}
+
+void StreamState::EndElsewhere(void (*end_connection)(int fd)) noexcept {
+  const int duplicate = descriptor_.Duplicate();
+  if (duplicate < 0) return;  // closed already
+  end_connection(duplicate);
+  static_cast<void>(sys::Calls().Close(duplicate));  // no reactor knows it
+}
+
+void StreamState::AbortForOwner(void (*end_connection)(int fd)) noexcept {
+  const StreamRef self(this);
+  if (BelongsElsewhere()) {
+    LeaveToHome();
+    EndElsewhere(end_connection);
+  } else {
+    SetEnd(kClosing);
+    end_connection(fd());
+    Abort();
+  }
+  TellOwner();
+}
+
 void StreamState::AbortHere() noexcept {
   SetEnd(kClosed);
   StopShots();
@@ -152,7 +185,13 @@ Task<absl::Status> StreamState::CloseDescriptor(StreamRef state) {
 
 Task<absl::Status> StreamState::CloseForOwner(StreamRef state) {
   // The Stream's holder may drop it as soon as this has begun.
+  const bool elsewhere = state->BelongsElsewhere();
+  if (elsewhere) state->LeaveToHome();
   const absl::Status left = co_await StreamOwner::TellAndAwait(*state.get());
+  if (elsewhere) {
+    if (state->unsent() == 0) state->EndElsewhere(&ShutDownBoth);
+    co_return absl::OkStatus();
+  }
   while (left.ok()) {
     Event sent;
     bool sends = false;
@@ -231,7 +270,9 @@ void StreamState::OnShots(Multishot&) noexcept {
   }
   const bool enough = reader->TakeShots(*this);
   const bool ended = shots_.ending();
-  const int end = ended ? EndShots(enough && reader->fills_ ? reader : nullptr) : 0;
+  int end = ended ? EndShots(enough && reader->fills_ ? reader : nullptr) : 0;
+  if (end <= 0 && end != -ENOBUFS && HasEnd(kAtHome)) [[unlikely]]
+    end = -ECANCELED;
   if (!enough) {
     if (!ended) return;
     reader->set_result(end);
@@ -239,6 +280,7 @@ void StreamState::OnShots(Multishot&) noexcept {
     if (end < 0) reader->PutBack(*this);
   }
   reader_.store(nullptr, kRelaxed);
+  if (ended) EndIfClosedElsewhere();
   reader->Happened();  // last: it may use the stream, or drop it
 }
 
@@ -306,8 +348,8 @@ void StreamState::StopShots() noexcept {
 
 StreamRefusal StreamState::Settle(Worker* worker) noexcept {
   if (worker == nullptr || worker->reactor() == nullptr) return StreamRefusal::kNoReactor;
-  if (is_home(nullptr)) {
-    home_.store(worker, kRelaxed);
+  Worker* nobody = nullptr;
+  if (home_.compare_exchange_strong(nobody, worker, kRelaxed, kRelaxed)) {
     // Where it has no group nobody else should come.
     if (worker->group() == nullptr) {
       const HomeLock::Bits bits = lock_.Lock();
@@ -394,7 +436,7 @@ void StreamState::OnSent(int result) noexcept {
   int outcome = 0;
   StreamWrite* finished = nullptr;
   if (closed() || (result < 0 && !for_writer)) {
-    outcome = closed() ? -ECANCELED : result;
+    outcome = closed() || HasEnd(kAtHome) ? -ECANCELED : result;
     if (!closed()) set_write_error(result);
     finished = pump.writer;
     outgoing_ = nullptr;
@@ -404,6 +446,7 @@ void StreamState::OnSent(int result) noexcept {
     finished = TakeFinishedWriter(&outcome);
     Pump();
   }
+  EndIfClosedElsewhere();
   // Last: it may use the stream, or drop it.
   if (finished != nullptr) finished->Finish(outcome);
 }

@@ -153,20 +153,20 @@ class StreamState final : private MultishotOwner {
   static Task<absl::Status> CloseDescriptor(StreamRef state);
   // For whoever closes it though it is somebody else's, once: tells its StreamOwner and waits for
   // that, and sends what was accepted before. From the call's first step on a Write that waits is
-  // cancelled, and so is whatever is begun, but for a Flush; dropping the Stream drops nothing. On
-  // a thread where it does not wait it sends nothing.
+  // cancelled, and so is whatever is begun, but for a Flush; dropping the Stream drops nothing.
+  // Where another executor uses it nobody here can wait for its home, which may be gone: its home
+  // closes it when it has sent all, and this only ends a connection that has nothing to send.
   static Task<absl::Status> CloseForOwner(StreamRef state);
-  // The same at once, dropping what was not sent. At home. `end_connection` is called in between,
-  // as a transfer on another thread that sees the connection's end is to know whose doing it was.
-  template <class F>
-  void AbortForOwner(const F& end_connection) noexcept {
-    const StreamRef self(this);
-    SetEnd(kClosing);
-    end_connection(fd());
-    Abort();
-    TellOwner();
-  }
+  // The same at once, dropping what was not sent. At home, or where that is another executor's.
+  // `end_connection` is called in between, with a number of the connection's, as a transfer on
+  // another thread that sees the connection's end is to know whose doing it was.
+  void AbortForOwner(void (*end_connection)(int fd)) noexcept;
   bool closing() const noexcept { return HasEnd(kClosing); }
+  // Whether the Stream's end is the state's: not where somebody else closes it, unless that is left
+  // to its home and nothing is to be sent.
+  bool ends_with_stream() const noexcept {
+    return !closing() || (HasEnd(kAtHome) && unsent() == 0);
+  }
   bool closed() const noexcept { return HasEnd(kClosed); }
   // By a StreamOwner.
   void BeginClosing() noexcept { SetEnd(kClosing); }
@@ -221,6 +221,7 @@ class StreamState final : private MultishotOwner {
     kClosed = 1,
     kClosing = 2,  // by CloseForOwner or AbortForOwner
     kShutDown = 4,
+    kAtHome = 8,  // kClosing, by another executor than its home's, where the rest is done
   };
 
   // Who calls the kernel for it, and whether the reactor can wait for it without reading.
@@ -261,6 +262,21 @@ class StreamState final : private MultishotOwner {
   void AbortHere() noexcept;
   static Task<void> AbortAtHome(StreamRef state);
   void TellOwner() noexcept;
+  // Whether its home is another executor's, or gone; else it is this one's from now on.
+  bool BelongsElsewhere() noexcept;
+  // Ends the connection, whose number is its home's to close, by another number of it.
+  void EndElsewhere(void (*end_connection)(int fd)) noexcept;
+  // Both at once: a Stream that is dropped meanwhile closes itself, or leaves that to its home.
+  void LeaveToHome() noexcept { ends_.fetch_or(kClosing | kAtHome, kAcqRel); }
+  // At home, when nothing is to be sent any more.
+  void EndIfClosedElsewhere() noexcept {
+    // With acquire and release, as LeaveToHome: this sees that it was closed, or who closes it sees
+    // that nothing is to be sent.
+    if (outgoing_ == nullptr && !closed() && (ends_.fetch_or(0, kAcqRel) & kAtHome) != 0)
+        [[unlikely]] {
+      AbortHere();
+    }
+  }
   // None on the thread where it waits, which the first wait decides.
   StreamRefusal ComeHome(Worker* worker) noexcept {
     // One that is the home has a reactor.

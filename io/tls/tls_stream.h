@@ -71,7 +71,9 @@ class TlsStream {
     return *this;
   }
   ~TlsStream() {
-    if (state_ != nullptr && !state_->stream().closing() && !state_->stream().closed()) Abort();
+    if (state_ != nullptr && state_->stream().ends_with_stream() && !state_->stream().closed()) {
+      Abort();
+    }
   }
 
   // --- reading: as Stream's ---
