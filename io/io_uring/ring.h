@@ -61,14 +61,20 @@ class Ring {
 
   // The kernel has all that is new; it may take only some of it at a time.
   bool submitted_all() const noexcept { return ring_.sq.sqe_tail == *ring_.sq.khead; }
+  // Calls `visit(entry)` for what the kernel does not have yet.
+  template <class Visit>
+  void ForEachUnsubmitted(Visit visit) noexcept {
+    for (unsigned at = *ring_.sq.khead; at != ring_.sq.sqe_tail; ++at) {
+      visit(ring_.sq.sqes[at & ring_.sq.ring_mask]);
+    }
+  }
   // What is new and `names(entry)` is true of ends with -EBADF, whoever has its descriptor's number
   // by then.
   template <class Names>
   void ForgetDescriptors(Names names) noexcept {
-    for (unsigned at = *ring_.sq.khead; at != ring_.sq.sqe_tail; ++at) {
-      io_uring_sqe& entry = ring_.sq.sqes[at & ring_.sq.ring_mask];
+    ForEachUnsubmitted([&names](io_uring_sqe& entry) {
       if (names(std::as_const(entry))) entry.fd = -1;
-    }
+    });
   }
 
   // Whether Enter has something to do without waiting.

@@ -195,7 +195,7 @@ void RingReactor::MovePosition(int64_t began_at, const IoOperation& operation) n
 
 // Puts it to the kernel, or a poll in its place where it is waiting.
 void RingReactor::Put(Descriptor* descriptor, IoOperation& operation) noexcept {
-  io_uring_sqe* const entry = NextEntry();
+  io_uring_sqe* const entry = moving_ ? nullptr : NextEntry();
   if (entry == nullptr) {
     stalled_operations_.push_back(&operation);
     return;
@@ -241,6 +241,24 @@ void RingReactor::PutAgain(IoOperation& operation, uintptr_t flags) noexcept {
   Put(NamesAFile(operation) ? nullptr : Find(operation.fd), operation);
 }
 
+// Of sockets and pipes: it has done nothing but wait. How much was done of others (files, what is
+// sent without a copy, what the kernel has threads for) nobody knows.
+void RingReactor::MoveOperation(IoOperation& operation) noexcept {
+  const uintptr_t flags = FlagsOf(operation);
+  const Kind kind = NamesAFile(operation) ? Kind::kFile : Find(operation.fd)->kind;
+  const bool only_waits = kind != Kind::kFile && (flags & kZeroCopy) == 0 &&
+                          operation.opcode != IoOpcode::kSync &&
+                          operation.opcode != IoOpcode::kStatus &&
+                          (ring_.deferred() || !RaisesSigpipe(kind, operation));
+  if (!only_waits) return Finish(operation, -ECANCELED);
+  // A connect that has begun cannot begin again, but be waited for. And an accept waits in a queue
+  // of which the next connection wakes one alone: that may be the old one still, which is not
+  // accepted with any more.
+  const bool waits_first =
+      operation.opcode == IoOpcode::kConnect || operation.opcode == IoOpcode::kAccept;
+  PutAgain(operation, waits_first ? flags | kWaiting : flags);
+}
+
 void RingReactor::PutStalled() noexcept {
   if (stalled_operations_.empty() && stalled_multishots_.empty() && stalled_cancels_.empty()) {
     return;
@@ -264,8 +282,15 @@ void RingReactor::Ended(IoOperation& operation, const io_uring_cqe& completion) 
   Descriptor* const descriptor = NamesAFile(operation) ? nullptr : Find(operation.fd);
   if (!more) --with_kernel_;
   int32_t result = completion.res;
+  // The thread's end has cancelled it.
+  const bool moves = moving_ && result == -ECANCELED && (flags & kCancelled) == 0;
   if ((flags & kWaiting) != 0) {
+    if (moves) return MoveOperation(operation);
     if (result < 0 && (flags & kCancelled) == 0) return Finish(operation, result);
+    // Begun by another thread, see MoveOperation.
+    if (operation.opcode == IoOpcode::kConnect) {
+      return Finish(operation, sys::Calls().SocketError(operation.fd));
+    }
     return PutAgain(operation, flags & ~uintptr_t{kWaiting});
   }
   if (descriptor != nullptr && RaisesSigpipe(descriptor->kind, operation)) --pipe_writes_;
@@ -286,6 +311,7 @@ void RingReactor::Ended(IoOperation& operation, const io_uring_cqe& completion) 
       return PutAgain(operation, flags & ~uintptr_t{kZeroCopy});
     }
   }
+  if (moves && result == -ECANCELED) return MoveOperation(operation);
   if (result == -EINTR) return PutAgain(operation, flags);
   const bool can_wait = descriptor != nullptr && descriptor->kind != Kind::kFile &&
                         operation.opcode != IoOpcode::kConnect;

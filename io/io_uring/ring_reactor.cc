@@ -33,30 +33,6 @@ RingReactor::~RingReactor() {
   sys::Calls().Close(wake_);
 }
 
-void RingReactor::TakeOver() noexcept {
-  if (owner_ != 0) {
-    PLAIT_CHECK(
-        in_flight_ == undelivered_,
-        "a loop over io_uring was run on by another thread while operations were in flight");
-    // The kernel knows the old thread; it ends what that left behind. What came is kept.
-    multishots_.BeginMove();
-    Reap();
-    ring_.Close();
-    stalled_multishots_.clear();
-    stalled_cancels_.clear();
-    with_kernel_ = 0;
-    wake_armed_ = false;
-    const absl::Status opened = ring_.Open(options_);
-    PLAIT_CHECK(opened.ok(), opened.ToString());
-  }
-  const bool again = std::exchange(owner_, ThreadSerial()) != 0;
-  const absl::Status enabled = ring_.Enable();
-  PLAIT_CHECK(enabled.ok(), enabled.ToString());
-  multishots_.Probe(ring_, options_.without);
-  if (again) multishots_.Move(ring_);
-  ArmWake();
-}
-
 io_uring_sqe* RingReactor::NextEntry() noexcept {
   io_uring_sqe* entry = ring_.NextEntry();
   if (entry == nullptr) [[unlikely]] {

@@ -1,9 +1,9 @@
 // RingReactor: what MakeIoUringReactor makes. Internal; see io_uring_reactor.h for what it
 // promises.
 //
-// It has three parts, each a file: the ring, which submits and polls (ring_reactor.cc); an
-// operation's way through it (ring_operations.cc); and multishots (multishots.h), which are a class
-// of their own.
+// It has four parts, each a file: the ring, which submits and polls (ring_reactor.cc); an
+// operation's way through it (ring_operations.cc); what happens when another thread polls it
+// (ring_takeover.cc); and multishots (multishots.h), which are a class of their own.
 //
 // An operation's life:
 //
@@ -129,6 +129,9 @@ class RingReactor final : public Reactor, private MultishotHost {
       TakeOver();
   }
   void TakeOver() noexcept;
+  // What the old thread has with the kernel goes again, or has ended.
+  void MoveOperations() noexcept;
+  void MoveOperation(IoOperation& operation) noexcept;
   io_uring_sqe* NextEntry() noexcept;
   void ArmWake() noexcept;
   int Enter(unsigned wait_for, const timespec* timeout) noexcept;
@@ -181,6 +184,7 @@ class RingReactor final : public Reactor, private MultishotHost {
   const int wake_;
   Ring ring_;
   uint64_t owner_ = 0;  // the thread, once there is one
+  int64_t owner_number_ = 0;
   BlockingOperations blocking_;
   Multishots multishots_;
 
@@ -193,6 +197,7 @@ class RingReactor final : public Reactor, private MultishotHost {
   size_t undelivered_ = 0;  // in completed_
   size_t with_kernel_ = 0;  // completions that will come: operations and cancels
   size_t pipe_writes_ = 0;  // with the kernel, and might raise SIGPIPE
+  bool moving_ = false;     // to another thread: nothing new is for this ring
   bool wake_armed_ = false;
   // A wake has come that no Poll has returned for: where the kernel completes outside of Enter too,
   // before the wait.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -124,6 +125,10 @@ void UnmapStack(StackMemory stack) noexcept {
 #if defined(__linux__)
 int64_t ThreadNumber() noexcept { return gettid(); }
 
+bool ThreadIsThere(int64_t number) noexcept {
+  return tgkill(getpid(), static_cast<pid_t>(number), 0) == 0 || errno != ESRCH;
+}
+
 bool ThreadWaits(int64_t number) noexcept {
   char path[48];
   snprintf(path, sizeof(path), "/proc/self/task/%lld/stat", static_cast<long long>(number));
@@ -140,6 +145,7 @@ bool ThreadWaits(int64_t number) noexcept {
 }
 #else
 int64_t ThreadNumber() noexcept { return 0; }
+bool ThreadIsThere(int64_t) noexcept { return true; }
 bool ThreadWaits(int64_t) noexcept { return false; }
 #endif
 

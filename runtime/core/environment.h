@@ -77,6 +77,8 @@ void UnmapStack(StackMemory stack) noexcept;
 
 // What this process's threads are known by to ThreadWaits.
 int64_t ThreadNumber() noexcept;
+// Whether this process has a thread of that number. For a moment also after it was joined.
+bool ThreadIsThere(int64_t number) noexcept;
 // Whether the thread of that number is inside of the system, for a lock, for time or for a device,
 // and so takes no processor; false when it runs, or would, or where that cannot be known.
 bool ThreadWaits(int64_t number) noexcept;

@@ -70,6 +70,62 @@ TEST_P(ReactorSuite, AReadWaitsForDataThatAnotherThreadWrites) {
   peer.join();
 }
 
+// Traps: buffer (the kernel's, for a thread that is gone)
+TEST_P(ReactorSuite, WhatIsInFlightGoesOnWhenTheThreadThatBeganItIsGone) {
+  for (const bool told : {true, false}) {
+    SCOPED_TRACE(told);  // the system of it, by a Poll of that thread
+    ReplaceReactor(&blocking());
+    FdPair pair = MakeSocketPair();
+    FdPair full = MakeSocketPair();
+    FdPair polled = MakeSocketPair();
+    FdPair pipe = MakePipe();
+    TcpListener listener = MakeTcpListener();
+    FillUp(full.first.get());
+    GuardedBuffer buffer(5);
+    GuardedBuffer next_buffer(5);
+    GuardedBuffer pipe_buffer(5);
+    ReadOperation read(pair.first.get(), buffer.span());
+    ReadOperation next_read(pair.first.get(), next_buffer.span());
+    ReadOperation pipe_read(pipe.first.get(), pipe_buffer.span());
+    WriteOperation write(full.first.get(), "written");
+    PollOperation poll(polled.first.get(), kPollReadable);
+    AcceptOperation accept(listener.fd.get());
+    ReadOperation cancelled(polled.first.get(), pipe_buffer.span());
+    StartThread("gone", [&] {
+      for (TestOperation* each : std::vector<TestOperation*>{&read, &next_read, &pipe_read, &write,
+                                                             &poll, &accept, &cancelled}) {
+        Submit(*each);
+      }
+      if (told) ExpectNothingMore();
+      Cancel(cancelled);
+    }).join();
+    EXPECT_EQ(reactor().in_flight(), 7u);
+    Await(cancelled);
+    EXPECT_EQ(cancelled.result, -ECANCELED);
+    ExpectNothingMore();
+    WriteAll(pair.second.get(), "first");
+    Await(read);
+    EXPECT_EQ(read.result, 5);
+    EXPECT_EQ(buffer.text(5), "first");
+    WriteAll(pair.second.get(), "next");
+    Await(next_read);
+    EXPECT_EQ(next_read.result, 4);
+    WriteAll(pipe.second.get(), "pipe");
+    Await(pipe_read);
+    EXPECT_EQ(pipe_buffer.text(4), "pipe");
+    WriteAll(polled.second.get(), "x");
+    Await(poll);
+    EXPECT_EQ(poll.result, kPollReadable);
+    const OwnedFd client = MakeConnection(listener.name(), sizeof(listener.address));
+    Await(accept);
+    EXPECT_GE(accept.Take().get(), 0);
+    Drain(full.second.get());
+    Await(write);
+    EXPECT_GT(write.result, 0);
+    ExpectNothingMore();
+  }
+}
+
 TEST_P(ReactorSuite, AnOperationMaySubmitItselfAgainWhenItIsDelivered) {
   FdPair pair = MakeSocketPair();
   WriteAll(pair.second.get(), std::string(10, 'x'));
