@@ -162,9 +162,26 @@ void StreamState::AbortForOwner(void (*end_connection)(int fd)) noexcept {
   TellOwner();
 }
 
+// What a Stream that is dropped between two runs of its loop leaves to the next one.
+struct StreamState::LateAbort : WorkItem {
+  explicit LateAbort(StreamState& of) noexcept : WorkItem(&Run), state(&of) {}
+  static void Run(WorkItem& item) noexcept {
+    const std::unique_ptr<LateAbort> self(&static_cast<LateAbort&>(item));
+    self->state->AbortHere();
+  }
+
+  StreamRef state;
+};
+
 void StreamState::AbortHere() noexcept {
   SetEnd(kClosed);
   StopShots();
+  if (unsent() > 0 && !IsAtHome()) {
+    // The pump is in flight, so its home is there; it can be ended there alone. The peer need not
+    // wait for that.
+    if (is_socket()) static_cast<void>(sys::Calls().Shutdown(fd(), SHUT_RDWR));
+    return home().Post(*new LateAbort(*this));
+  }
   descriptor_.Reset();
   BlockAgain();
 }

@@ -259,6 +259,7 @@ class StreamState final : private MultishotOwner {
   void RefLocked() noexcept;
   bool UnrefLocked() noexcept;
   Worker* FindHome(Worker& here) noexcept;
+  struct LateAbort;
   void AbortHere() noexcept;
   static Task<void> AbortAtHome(StreamRef state);
   void TellOwner() noexcept;

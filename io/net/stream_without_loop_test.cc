@@ -45,27 +45,90 @@ TEST_P(StreamShotsTest, AStreamOutlivesItsLoop) {
   EXPECT_EQ(OpenDescriptors(), before);
 }
 
-TEST_P(StreamShotsTest, WhatIsDroppedBetweenRunsWhileItSendsEndsWithItsLoop) {
+// More than their kernel takes.
+constexpr size_t kALot = 2 << 20;
+
+// Has it send in the background when the run of `loop` is over.
+void LeaveSending(EventLoop& loop, Stream& stream) {
+  const std::string text = Pattern(kALot);
+  stream.set_high_water_mark(text.size());
+  const auto write = [&]() -> Task<absl::Status> { co_return co_await stream.Write(text); };
+  const absl::Status wrote = BlockOn(loop, write());
+  EXPECT_TRUE(wrote.ok()) << wrote;
+  EXPECT_GT(stream.unsent(), 0u) << "this says nothing";
+}
+
+FdPair MakeNonBlockingPipe() {
+  FdPair pipe = MakePipe();
+  std::swap(pipe.first, pipe.second);  // the end that is written to
+  EXPECT_EQ(::fcntl(pipe.first.get(), F_SETFL, O_NONBLOCK), 0);
+  return pipe;
+}
+
+TEST_P(StreamShotsTest, WhatIsDroppedBetweenRunsWhileItSendsEndsWithTheNextOrItsLoop) {
+  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
+  const int before = OpenDescriptors();
+  for (const bool by_run : {true, false}) {
+    for (const bool by_pipe : {true, false}) {
+      SCOPED_TRACE(testing::Message() << by_run << by_pipe);
+      FdPair pair = by_pipe ? MakeNonBlockingPipe() : MakeSmallTcpPair();
+      EventLoop own(GetParam().make(nullptr));
+      {
+        Stream stream = MakeStream(pair.first);
+        LeaveSending(own, stream);
+      }
+      EXPECT_TRUE((by_run ? own.Run() : own.Close()).ok());
+      EXPECT_EQ(own.io().in_flight(), 0u);
+      EXPECT_LT(ReadExactly(pair.second.get(), kALot).size(), kALot);
+    }
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_P(StreamShotsTest, WhatStillSendsMayGoWithACallbackThatTheCloseDrops) {
   EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
   const int before = OpenDescriptors();
   {
-    const std::string text = Pattern(2 << 20);
     FdPair pair = MakeSmallTcpPair();
     EventLoop own(GetParam().make(nullptr));
-    {
-      Stream stream = MakeStream(pair.first);
-      stream.set_high_water_mark(text.size());
-      const auto write = [&]() -> Task<absl::Status> { co_return co_await stream.Write(text); };
-      const absl::Status wrote = BlockOn(own, write());
-      EXPECT_TRUE(wrote.ok()) << wrote;
-      EXPECT_GT(stream.unsent(), 0u) << "this says nothing";
-    }
-    const absl::Status closed = own.Close();
-    EXPECT_TRUE(closed.ok()) << closed;
-    EXPECT_EQ(own.io().in_flight(), 0u);
-    EXPECT_LT(ReadExactly(pair.second.get(), text.size()).size(), text.size());
+    Stream stream = MakeStream(pair.first);
+    LeaveSending(own, stream);
+    const EventLoop::Handle never = own.Post([kept = std::move(stream)] { ADD_FAILURE(); });
+    EXPECT_TRUE(own.Close().ok());
+    EXPECT_LT(ReadExactly(pair.second.get(), kALot).size(), kALot);
   }
   EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_P(StreamShotsTest, WhatStillSendsMayOutliveItsLoopThatAnotherThreadRan) {
+  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
+  const int before = OpenDescriptors();
+  {
+    FdPair pair = MakeSmallTcpPair();
+    Stream stream = MakeStream(pair.first);
+    {
+      EventLoop own(GetParam().make(nullptr));
+      StartThread("other", [&] { LeaveSending(own, stream); }).join();
+    }
+    EXPECT_EQ(stream.unsent(), 0u);
+    stream.Abort();
+    EXPECT_LT(ReadExactly(pair.second.get(), kALot).size(), kALot);
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_P(StreamShotsTest, WhatIsSentInTheBackgroundGoesOnWhenAnotherThreadRunsTheLoop) {
+  FdPair pair = MakeSmallTcpPair();
+  Stream stream = MakeStream(pair.first);
+  StartThread("other", [&] { LeaveSending(loop(), stream); }).join();
+  std::string received;
+  Thread peer = StartThread("peer", [&] { received = ReadExactly(pair.second.get(), kALot); });
+  const auto flush = [&]() -> Task<absl::Status> { co_return co_await stream.Flush(); };
+  const absl::Status flushed = BlockOn(loop(), flush());
+  EXPECT_TRUE(flushed.ok()) << flushed;
+  peer.join();
+  EXPECT_TRUE(received == Pattern(kALot));
+  BlockOn(loop(), stream.Close()).IgnoreError();
 }
 
 TEST_P(StreamShotsTest, WhatHasEndedAndIsKeptOutlivesItsLoopToo) {

@@ -530,6 +530,17 @@ absl::Status EventLoop::Close() {
     // One that came with the last posts. What it waits for may come by a post.
     posts_.Open();
   }
+  // No task's: what a Stream sends in the background, say. Their own items alone, as callbacks are
+  // not to run.
+  const auto end_operations = [this] {
+    while (reactor_->in_flight() > 0) {
+      WorkQueue ended;
+      reactor_->CancelAll();
+      reactor_->Poll(Deadline::Infinite(), clock_, ended);
+      while (WorkItem* const item = ended.Pop()) item->run(*item);
+    }
+  };
+  end_operations();
   // Outside of the loop, which takes nothing up any more: a Stream that goes with a callback closes
   // its descriptor itself, and leaves the reactor nothing to do.
   running.reset();
@@ -542,9 +553,7 @@ absl::Status EventLoop::Close() {
     AwaitTasks();
     if (ready_.empty()) {
       if (reactor_->in_flight() == 0) break;
-      // No task's: what a Stream sends in the background, say.
-      reactor_->CancelAll();
-      reactor_->Poll(Deadline::Infinite(), clock_, ready_);
+      end_operations();
     }
     RunTurn();
   }
