@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/io/system/interrupt_signal.h"
-#include "plait/schedulers/blocking/blocking_pool.h"
 #include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
@@ -56,11 +55,9 @@ struct Interrupt : WorkItem {
 
 class EventLoopRunner final : public Runner {
  public:
-  EventLoopRunner(std::unique_ptr<OwnBlockingPool> blocking, std::unique_ptr<Reactor> reactor,
-                  const RunOptions& options)
-      : blocking_(std::move(blocking)),
-        loop_(std::move(reactor),
-              {.clock = options.clock, .blocking = &blocking_->get(), .hooks = HooksOf(options)}) {}
+  EventLoopRunner(std::unique_ptr<Reactor> reactor, const RunOptions& options)
+      : loop_(std::move(reactor),
+              {.clock = options.clock, .blocking = options.blocking, .hooks = HooksOf(options)}) {}
 
   Executor& executor() override { return loop_; }
   void CancelTasks() override {
@@ -75,8 +72,6 @@ class EventLoopRunner final : public Runner {
   }
 
  private:
-  // Joined when the loop, and its reactor, are gone.
-  const std::unique_ptr<OwnBlockingPool> blocking_;
   Interrupt<EventLoop> interrupt_{loop_};
   EventLoop loop_;  // which may run the interrupt at its end
   std::optional<sys::InterruptSignal> signal_;
@@ -84,9 +79,7 @@ class EventLoopRunner final : public Runner {
 
 class WorkStealingRunner final : public Runner {
  public:
-  WorkStealingRunner(std::unique_ptr<OwnBlockingPool> blocking,
-                     std::unique_ptr<WorkStealingPool> pool)
-      : blocking_(std::move(blocking)), pool_(std::move(pool)) {}
+  explicit WorkStealingRunner(std::unique_ptr<WorkStealingPool> pool) : pool_(std::move(pool)) {}
 
   Executor& executor() override { return *pool_; }
   void CancelTasks() override {
@@ -103,19 +96,15 @@ class WorkStealingRunner final : public Runner {
   }
 
  private:
-  // Joined when the pool, and its reactors, are gone.
-  const std::unique_ptr<OwnBlockingPool> blocking_;
   const std::unique_ptr<WorkStealingPool> pool_;
   Interrupt<WorkStealingPool> interrupt_{*pool_};
   std::optional<sys::InterruptSignal> signal_;
 };
 
 absl::StatusOr<std::unique_ptr<Runner>> MakeEventLoopRunner(const RunOptions& options) {
-  auto blocking = std::make_unique<OwnBlockingPool>(options.blocking);
-  absl::StatusOr<std::unique_ptr<Reactor>> reactor =
-      MakeReactor(options.reactor, {.blocking = &blocking->get()});
+  absl::StatusOr<std::unique_ptr<Reactor>> reactor = MakeReactor(options.reactor);
   if (!reactor.ok()) return reactor.status();
-  return std::make_unique<EventLoopRunner>(std::move(blocking), *std::move(reactor), options);
+  return std::make_unique<EventLoopRunner>(*std::move(reactor), options);
 }
 
 absl::StatusOr<std::unique_ptr<Runner>> MakeWorkStealingRunner(const RunOptions& options) {
@@ -123,21 +112,20 @@ absl::StatusOr<std::unique_ptr<Runner>> MakeWorkStealingRunner(const RunOptions&
     return absl::InvalidArgumentError(
         absl::StrCat("RunOptions::threads is ", options.threads, "; it must not be negative"));
   }
-  auto blocking = std::make_unique<OwnBlockingPool>(options.blocking);
   absl::StatusOr<std::unique_ptr<WorkStealingPool>> pool = WorkStealingPool::Create(
       {.threads = options.threads == 0 ? HardwareThreads() : options.threads,
        // What the first had to make do with is said once; the others are of its kind.
        .reactor =
-           [name = options.reactor, on = &blocking->get()]() mutable {
-             absl::StatusOr<std::unique_ptr<Reactor>> reactor = MakeReactor(name, {.blocking = on});
+           [name = options.reactor]() mutable {
+             absl::StatusOr<std::unique_ptr<Reactor>> reactor = MakeReactor(name);
              if (reactor.ok()) name = std::string((*reactor)->name());
              return reactor;
            },
        .clock = options.clock,
-       .blocking = &blocking->get(),
+       .blocking = options.blocking,
        .hooks = HooksOf(options)});
   if (!pool.ok()) return pool.status();
-  return std::make_unique<WorkStealingRunner>(std::move(blocking), *std::move(pool));
+  return std::make_unique<WorkStealingRunner>(*std::move(pool));
 }
 
 }  // namespace

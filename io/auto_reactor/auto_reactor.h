@@ -16,7 +16,7 @@ namespace plait {
 
 struct ReactorOptions {
   // Where reads and writes of regular files run on reactors that have no better way; outlives the
-  // reactor. May be null.
+  // reactor. Null: on blocking() of the executor that the reactor is given to.
   Executor* blocking = nullptr;
   // Told, in one sentence, when the system refuses io_uring and another reactor takes its place.
   // Null: a line on standard error, the first time in a process.

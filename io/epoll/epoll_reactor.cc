@@ -92,4 +92,9 @@ absl::StatusOr<std::unique_ptr<Reactor>> MakeEpollReactor(EpollOptions options) 
   return std::make_unique<EpollReactor>(epoll, wake, options.blocking);
 }
 
+std::function<absl::StatusOr<std::unique_ptr<Reactor>>()> EpollReactorFactory(
+    EpollOptions options) {
+  return [options] { return MakeEpollReactor(options); };
+}
+
 }  // namespace plait

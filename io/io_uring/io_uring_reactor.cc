@@ -29,6 +29,11 @@ absl::StatusOr<std::unique_ptr<Reactor>> MakeIoUringReactor(IoUringOptions optio
   return reactor;
 }
 
+std::function<absl::StatusOr<std::unique_ptr<Reactor>>()> IoUringReactorFactory(
+    IoUringOptions options) {
+  return [options] { return MakeIoUringReactor(options); };
+}
+
 IoUringMultishotUse MultishotUseOf(const Reactor& reactor) {
   const internal::Multishots& multishots =
       static_cast<const internal::RingReactor&>(reactor).multishots();

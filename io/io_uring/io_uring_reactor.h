@@ -25,6 +25,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 
@@ -46,8 +47,8 @@ struct IoUringWithout {
 };
 
 struct IoUringOptions {
-  // Where what this kernel's io_uring cannot do to files runs; outlives the reactor. Null: it ends
-  // with -EPERM.
+  // Where what this kernel's io_uring cannot do to files runs; outlives the reactor. Null: on
+  // blocking() of the executor that the reactor is given to.
   Executor* blocking = nullptr;
   // Operations that are submitted together; a power of two up to 32,768. More go in several calls.
   unsigned entries = 128;
@@ -73,6 +74,9 @@ struct IoUringOptions {
 // refused. A real operation has been tried. Blocks for up to two seconds where the system has no
 // memory for a ring yet, as that of rings that were destroyed comes back late.
 absl::StatusOr<std::unique_ptr<Reactor>> MakeIoUringReactor(IoUringOptions options = {});
+// Makes one whenever it is called, for executors that have several.
+std::function<absl::StatusOr<std::unique_ptr<Reactor>>()> IoUringReactorFactory(
+    IoUringOptions options = {});
 
 // For tests: what multishots have, of a reactor that MakeIoUringReactor made.
 struct IoUringMultishotUse {

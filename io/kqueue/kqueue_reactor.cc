@@ -134,4 +134,9 @@ absl::StatusOr<std::unique_ptr<Reactor>> MakeKqueueReactor(KqueueOptions options
   return std::make_unique<KqueueReactor>(queue, options.blocking);
 }
 
+std::function<absl::StatusOr<std::unique_ptr<Reactor>>()> KqueueReactorFactory(
+    KqueueOptions options) {
+  return [options] { return MakeKqueueReactor(options); };
+}
+
 }  // namespace plait

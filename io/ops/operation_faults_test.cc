@@ -93,7 +93,7 @@ INSTANTIATE_TEST_SUITE_P(AllExecutors, OperationFaultsTest,
 TEST_P(OperationFaultsTest, MakingAReactorWaitingAndWakingIt) {
   ThreadExecutor elsewhere;
   const auto scenario = [&](const ArmFaults& arm) -> absl::Status {
-    const FdPair pipe = MakePipe();
+    const FdPair pair = MakeSocketPair();
     arm();
     const absl::StatusOr<std::unique_ptr<Executor>> executor = GetParam().TryMake();
     if (!executor.ok()) return executor.status();
@@ -106,7 +106,7 @@ TEST_P(OperationFaultsTest, MakingAReactorWaitingAndWakingIt) {
     };
     // Nothing comes to read; but so a pool's thread waits in its reactor, too.
     const auto body = [&]() -> Task<absl::Status> {
-      auto selected = co_await Select(Read(pipe.first.get(), "x"), woken());
+      auto selected = co_await Select(Read(pair.first.get(), "x"), woken());
       co_return selected.index() == 0 ? selected.get<0>() : selected.get<1>();
     };
     return BlockOn(**executor, body());

@@ -9,15 +9,15 @@
 // executors do not share a descriptor. An operation does what one call of the same name does: a
 // read or a write may be short, 0 bytes read is the end. Lifetime: the buffer is the kernel's until
 // the co_await has returned; it lives in the caller's frame or above it. Descriptors: any that the
-// reactor can wait for (sockets, pipes, terminals, eventfds), and regular files where the reactor
-// was given a blocking executor. One that was used here is closed with io::Close, which ends what
-// began before, also what is still on its way to the descriptor's home: that never meets the file
-// that has the number next. What begins later, or meanwhile, is for whoever has the number then;
-// streams, sockets and files know that they were closed, up to the last moment. Cancellation: a
-// cancelled operation gives absl::CancelledError; one that was done first gives its result, so
-// bytes that moved are never lost. Errors: a Status that names the operation and the descriptor; a
-// closed descriptor, or one that can't do this, is FailedPrecondition, InvalidArgument or
-// PermissionDenied. No SIGPIPE is raised.
+// reactor can wait for (sockets, pipes, terminals, eventfds), and regular files: those by the
+// reactor, or on the executor for blocking work. One that was used here is closed with io::Close,
+// which ends what began before, also what is still on its way to the descriptor's home: that never
+// meets the file that has the number next. What begins later, or meanwhile, is for whoever has the
+// number then; streams, sockets and files know that they were closed, up to the last moment.
+// Cancellation: a cancelled operation gives absl::CancelledError; one that was done first gives its
+// result, so bytes that moved are never lost. Errors: a Status that names the operation and the
+// descriptor; a closed descriptor, or one that can't do this, is FailedPrecondition,
+// InvalidArgument or PermissionDenied. No SIGPIPE is raised.
 #ifndef PLAIT_IO_OPS_OPERATIONS_H_
 #define PLAIT_IO_OPS_OPERATIONS_H_
 

@@ -5,13 +5,17 @@
 namespace plait::internal {
 
 bool BlockingOperations::Start(IoOperation& operation) noexcept {
-  if (executor_ == nullptr) return false;
+  Executor* executor = executor_;
+  if (executor == nullptr) {
+    if (reactor_.executor() == nullptr) return false;
+    executor = &reactor_.executor()->blocking();
+  }
   // The operation itself is what the executor runs; its own run function waits in the scratch
   // meanwhile.
   operation.reactor_slot[0] = reinterpret_cast<void*>(operation.run);
   operation.reactor_slot[1] = this;
   operation.run = &Run;
-  executor_->Schedule(operation);
+  executor->Schedule(operation);
   return true;
 }
 

@@ -14,7 +14,8 @@ namespace plait::internal {
 // The reactor's thread, all of it.
 class BlockingOperations {
  public:
-  // `executor` may be null, and outlives the reactor, which is woken when one has ended.
+  // `executor` may be null: then it is what the reactor's own has for that. Outlives the reactor,
+  // which is woken when one has ended.
   BlockingOperations(Executor* executor, Reactor& reactor)
       : executor_(executor), reactor_(reactor) {}
   BlockingOperations(const BlockingOperations&) = delete;

@@ -67,7 +67,9 @@ int ReadinessReactor::SetUp(int fd) {
   if (block == nullptr) block = std::make_unique<Descriptor[]>(kPerBlock);
   Descriptor& descriptor = block[number % kPerBlock];
   const int watched = Watch(fd, protocol >= 0, descriptor.generation);
-  if (watched == -EPERM) {
+  // What a system says of files. (Of a socket it says nothing of the kind, and a read of one would
+  // block for ever.)
+  if (watched == -EPERM && protocol < 0) {
     descriptor.kind = Kind::kFile;
     descriptor.stale = false;
     return 0;

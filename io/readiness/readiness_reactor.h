@@ -57,7 +57,8 @@ class ReadinessReactor : public Reactor {
   bool prefers_await_input() const noexcept final { return true; }
 
  protected:
-  // `blocking` may be null: operations on regular files then end with -EPERM. Outlives the reactor.
+  // `blocking` may be null: operations on regular files then run on the executor's, and where there
+  // is none, end with -EPERM. Outlives the reactor.
   explicit ReadinessReactor(Executor* blocking) : blocking_(blocking, *this) {}
 
   // To be called first in the destructor of what derives from this, as long as Wake works: waits

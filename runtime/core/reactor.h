@@ -20,6 +20,8 @@
 
 namespace plait {
 
+class Executor;
+
 class Reactor {
  public:
   Reactor() = default;
@@ -28,6 +30,11 @@ class Reactor {
 
   // No operation may be in flight (CHECK): its buffers would be left with the kernel.
   virtual ~Reactor() = default;
+
+  // Once, before it is used, by the executor whose thread polls it, which outlives it. What would
+  // block that thread runs on executor.blocking(), where the reactor was not made with an executor
+  // for that, and fails where there is neither.
+  void set_executor(Executor& executor) noexcept { executor_ = &executor; }
 
   // "epoll", "io_uring", ...: what RunOptions and flags call it.
   virtual absl::string_view name() const = 0;
@@ -89,6 +96,12 @@ class Reactor {
   virtual size_t in_flight() const noexcept = 0;
   // Owner thread. Whether a Poll may bring something without anything being done before.
   virtual bool expects_results() const noexcept { return in_flight() > 0; }
+
+  // For its own parts: see set_executor; may be null.
+  Executor* executor() const noexcept { return executor_; }
+
+ private:
+  Executor* executor_ = nullptr;
 };
 
 }  // namespace plait

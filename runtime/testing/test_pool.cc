@@ -23,7 +23,9 @@ class TestPool::Member final : public Worker {
       : Worker(&pool.group_),
         pool_(pool),
         random_(restless ? pool.members_.size() + 1 : 0),
-        reactor_(std::move(reactor)) {}
+        reactor_(std::move(reactor)) {
+    reactor_->set_executor(pool);
+  }
 
   void Start() {
     thread_ = StartThread("test pool", [this] { Run(); });

@@ -141,6 +141,7 @@ EventLoop::EventLoop(absl::StatusOr<std::unique_ptr<Reactor>> reactor, EventLoop
       blocking_(options.blocking),
       last_look_(clock_.Now()) {
   internal::PrepareHeavyBarrier();
+  reactor_->set_executor(*this);
   stop_item_.loop = this;
   stop_item_.run = [](WorkItem& item) noexcept {
     auto& stop = static_cast<StopItem&>(item);

@@ -22,6 +22,7 @@ PoolWorker::PoolWorker(PoolShared& shared, int number, uint64_t seed, IdlePolicy
       idle_(number >= shared.threads),
       wake_at_(Deadline::Infinite().nanos()),
       sleep_(reactor_.get(), /*begins_asleep=*/number >= shared.threads) {
+  if (reactor_ != nullptr) reactor_->set_executor(shared_.executor);
   // What is posted to a spare without a thread wakes it, as any that sleeps.
   if (number >= shared.threads) static_cast<void>(inbox_.PrepareToSleep());
 }
@@ -44,6 +45,7 @@ bool PoolWorker::StartSpare(const std::string& name) noexcept {
     absl::StatusOr<std::unique_ptr<Reactor>> reactor = shared_.make_reactor();
     if (!reactor.ok()) return false;
     reactor_ = *std::move(reactor);
+    reactor_->set_executor(shared_.executor);
     sleep_.set_reactor(reactor_.get());
   }
   return StartThread(name, /*pinned=*/false).ok();
