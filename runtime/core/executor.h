@@ -53,8 +53,10 @@ class Executor {
 
   // The tasks spawned on this executor that have not ended.
   internal::ExecutorTasks& tasks() noexcept { return tasks_; }
+  const internal::ExecutorTasks& tasks() const noexcept { return tasks_; }
   // The parts of other executors' tasks that run here (runtime/task/visit.h).
   internal::TaskRegistry& visits() noexcept { return visits_; }
+  const internal::TaskRegistry& visits() const noexcept { return visits_; }
 
   // Who is told of what happens here. Set before anything runs.
   const ExecutorHooks& hooks() const noexcept { return hooks_; }

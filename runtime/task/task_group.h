@@ -38,7 +38,8 @@ namespace plait {
 
 struct TaskGroupOptions {
   // How many children run at once: further ones begin, in the order of their Spawn, when others
-  // have ended. Spawn itself never waits. 0: no limit.
+  // have ended. Spawn itself never waits. One that is cancelled while it waits for its turn ends
+  // when that comes. 0: no limit.
   size_t max_in_flight = 0;
 };
 

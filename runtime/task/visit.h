@@ -62,7 +62,7 @@ void StopVisits(Executor& executor);
 void BeginClosing(Executor& executor);
 
 // Whether there are tasks or visits. Any thread.
-inline bool HasTasks(Executor& executor) noexcept {
+inline bool HasTasks(const Executor& executor) noexcept {
   return executor.tasks().size() > 0 || executor.visits().size() > 0;
 }
 

@@ -14,9 +14,10 @@
 // cancelled or has expired stays so: what is run in it afterwards ends at its first wait.
 //
 // Lifetime: inside a task only (CHECK), in a coroutine's frame, around every Run (CHECK). Threads:
-// Cancel from any; Reschedule and Run from the task. Cost: one small block per deadline that is
-// set. Errors: a negative duration gives InvalidArgument; a deadline on an executor without timers
-// gives FailedPrecondition; both are the result of Run and of Reschedule.
+// Cancel from any; Run from the task and from its groups' children; Reschedule from the task.
+// Cost: one small block per deadline that is set. Errors: a negative duration gives
+// InvalidArgument; a deadline on an executor without timers gives FailedPrecondition; both are the
+// result of Run and of Reschedule.
 #ifndef PLAIT_RUNTIME_TIME_CANCEL_SCOPE_H_
 #define PLAIT_RUNTIME_TIME_CANCEL_SCOPE_H_
 

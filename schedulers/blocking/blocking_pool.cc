@@ -232,9 +232,7 @@ void BlockingPool::BeginClosingLocked(std::unique_lock<std::mutex>& lock) {
 // asked whenever it may have become true.
 bool BlockingPool::DrainedLocked() const {
   const State& state = *state_;
-  // It only looks; what it looks at is locked for that, and so not const.
-  return state.queue.empty() && state.running == 0 &&
-         !internal::HasTasks(const_cast<BlockingPool&>(*this));
+  return state.queue.empty() && state.running == 0 && !internal::HasTasks(*this);
 }
 
 void BlockingPool::DrainLocked(std::unique_lock<std::mutex>& lock) {
@@ -286,17 +284,20 @@ Executor& OwnBlockingPool::get() noexcept {
   return *own_;
 }
 
+// The pool is made here where it was not, as another thread may be asking for it now: it costs
+// little as long as it has no threads.
+
 void OwnBlockingPool::Drain() {
-  if (own_ != nullptr) own_->Drain();
+  if (given_ == nullptr) static_cast<BlockingPool&>(get()).Drain();
 }
 
 bool OwnBlockingPool::TryDrain(absl::AnyInvocable<void()> wake) {
-  return own_ == nullptr || own_->TryDrain(std::move(wake));
+  return given_ != nullptr || static_cast<BlockingPool&>(get()).TryDrain(std::move(wake));
 }
 
 void OwnBlockingPool::Close() {
-  if (own_ == nullptr) return;
-  const absl::Status closed = own_->Close();
+  if (given_ != nullptr) return;
+  const absl::Status closed = static_cast<BlockingPool&>(get()).Close();
   PLAIT_CHECK(closed.ok(), closed.ToString());
 }
 

@@ -240,9 +240,8 @@ absl::StatusOr<EventLoop::Handle> EventLoop::PostAt(absl::Time time,
 bool EventLoop::live() const noexcept {
   const WorkItem* ready = ready_.front();
   if (ready == &end_of_turn_) ready = ready->next;
-  // It only looks; what it looks at is locked for that, and so not const.
   return ready != nullptr || !inbox_.empty() || !timers_.empty() || reactor_->in_flight() > 0 ||
-         callbacks_.size() > 0 || internal::HasTasks(const_cast<EventLoop&>(*this));
+         callbacks_.size() > 0 || internal::HasTasks(*this);
 }
 
 // --- running ---
