@@ -59,8 +59,9 @@ void ForkStack::Grow() {
 
 void ForkStack::Answer() noexcept {
   if (bottom_ == top_) return;  // the next push answers
-  // Before the job is out: who asks from now on has not been answered.
-  limit_.store(end_, kRelaxed);
+  // Before the job is out: who asks from now on has not been answered. Sequentially consistent: see
+  // Ask.
+  limit_.store(end_, kSeqCst);
   ForkJob* const oldest = std::exchange(*bottom_, nullptr);
   ++bottom_;
   // Nobody may come to pop them: what was pushed may end on another thread.

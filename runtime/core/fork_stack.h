@@ -84,8 +84,15 @@ class ForkStack {
   // have returned to it; inside of itself it does nothing.
   void Drain() noexcept;
 
-  // Any thread: it has nothing to do. The next push or pop answers.
-  void Ask() noexcept { limit_.store(nullptr, kRelaxed); }
+  // Any thread: it has nothing to do. The next push or pop answers. Sequentially consistent with
+  // the answer, for who goes to sleep, and asks once more when he has said so: either this comes
+  // after an answer that did not see him asleep, and stands, or what the answer publishes finds him
+  // asleep.
+  void Ask() noexcept {
+    // The look first, as most are asked already, and a store would take the line from its owner.
+    // The store comes after the answer that was seen, or nobody cares.
+    if (limit_.load(kSeqCst) != nullptr) limit_.store(nullptr, kRelaxed);
+  }
   // Any thread; a moment later it may not be so.
   bool asked() const noexcept { return limit_.load(kRelaxed) == nullptr; }
 

@@ -17,10 +17,11 @@ void PoolForks::Publish(ForkJob& job) noexcept {
   } else {
     worker_.PushForked(job);
   }
-  // One was given. As long as more have nothing to do than wait here, the next push gives too:
-  // those who sleep do not ask again.
-  if (worker_.MoreAreIdleThan(calls_.size())) Ask();
   worker_.WakeForForked();
+  // One was given. As long as more have nothing to do than wait here, the next push gives too:
+  // those who sleep do not ask again. After the waking, which may have left it to one who has just
+  // begun to look.
+  if (worker_.MoreAreIdleThan(calls_.size())) Ask();
 }
 
 WorkItem* PoolForks::StealCall() noexcept {
@@ -37,7 +38,10 @@ bool PoolForks::RunOne(WorkItem::RunFunction only) noexcept {
   WorkItem* call = calls_.Pop();
   // Each may wait in its turn, and help on top of that.
   constexpr int kMostHelps = 16;
-  if (call == nullptr && helps_ < kMostHelps) call = worker_.StealCall();
+  if (call == nullptr && helps_ < kMostHelps) {
+    call = worker_.StealCall();
+    if (call != nullptr) worker_.AskForOthers();
+  }
   if (call == nullptr) return false;
   worker_.NoteForkedFound();
   ++helps_;

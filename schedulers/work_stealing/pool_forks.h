@@ -9,7 +9,9 @@
 //
 // Who asks? A worker that looks for work and finds none asks all others, also those that are idle:
 // they may be busy when it sleeps, and are asked already then. What they fork first is published
-// and wakes it. A worker that answered is asked again by the next that finds nothing.
+// and wakes it. What was published may be taken back by who forked it, before anybody comes for it:
+// so a worker asks again when it is known to sleep; and who takes what others may have asked for
+// asks in their place. fork_ask_explored_test has all of it.
 //
 // Threads: the worker's, but where noted. Lifetime: the pool's, as others look at it.
 #ifndef PLAIT_SCHEDULERS_WORK_STEALING_POOL_FORKS_H_

@@ -75,6 +75,21 @@ TEST(PoolForksTest, AWorkerThatSleepsIsWokenForWhatIsForkedAfterwards) {
   EXPECT_GE(pool.steals(), static_cast<uint64_t>(rounds));
 }
 
+// What it asked for is given, and taken back, while it goes to sleep.
+TEST(PoolForksTest, ForksThatAreTakenBackLoseNoQuestionOfOneThatGoesToSleep) {
+  WorkStealingPool pool({.threads = 2});
+  RunOn(pool, [&] {
+    for (int i = 0; i < Repeats(50); ++i) {
+      while (pool.idle_threads() < 1) ParallelInvoke([] {}, [] {});
+      for (int j = 0; j < 50'000; ++j) ParallelInvoke([] {}, [] {});
+      Atomic<bool> other_runs{false};
+      ParallelInvoke([&] { AwaitFlag(other_runs); },
+                     [&] { other_runs.store(true, internal::kRelease); });
+    }
+    return 0;
+  });
+}
+
 TEST(PoolForksTest, FunctionsThatForkNothingHaveAThreadEach) {
   WorkStealingPool pool({.threads = 4});
   for (int i = 0; i < Repeats(50); ++i) {

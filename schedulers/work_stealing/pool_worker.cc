@@ -228,10 +228,13 @@ WorkItem* PoolWorker::StealCall() noexcept {
   return nullptr;
 }
 
+void PoolWorker::AskForOthers() noexcept {
+  if (shared_.idle.SomebodyIsIdle()) AskOthers();
+}
+
 void PoolWorker::AskOthers() noexcept {
   for (const auto& worker : shared_.workers) {
-    // The look first, as most are asked already, and a store would take the line from its owner.
-    if (worker.get() != this && !worker->forks_.asked()) worker->forks_.Ask();
+    if (worker.get() != this) worker->forks_.Ask();
   }
 }
 

@@ -134,6 +134,8 @@ class PoolWorker final : public Worker {
   // A call that another worker has published. Where there is none, those who fork are asked for
   // more.
   WorkItem* StealCall() noexcept;
+  // It has taken what others may have asked for, who sleep: asks again in their place.
+  void AskForOthers() noexcept;
 
   // --- any thread ---
 

@@ -214,6 +214,7 @@ bool PoolWorker::FindWork() noexcept {
   idle_.store(false, kRelaxed);
   // Who was the last to look may have been trusted with more than it found.
   if (shared_.idle.EndSearch(number_) && shared_.HasWork()) shared_.WakeForWork();
+  if (found_ != nullptr) AskForOthers();
   return true;
 }
 
@@ -287,12 +288,21 @@ void PoolWorker::Park() noexcept {
   bool by_result = false;
   if (inbox_.PrepareToSleep()) {
     const bool helping = helps();  // and to be woken for work
-    if (helping) shared_.idle.PreparePark(number_);
-    if (!(helping && shared_.HasWorkForOneThatParks()) && !shared_.closed()) slept = Sleep(before);
+    if (helping) {
+      shared_.idle.PreparePark(number_);
+      AskOthers();  // what was given before may be gone, and nobody has seen that this one sleeps
+    }
+    const bool seen = helping && shared_.HasWorkForOneThatParks();
+    if (!seen && !shared_.closed()) slept = Sleep(before);
     by_work = inbox_.has_items();
     by_result = !ready_.empty();
-    // Where it was claimed, it searches; either way it looks now.
-    if (helping && !shared_.idle.CancelPark(number_)) by_work = true;
+    // Where it was claimed, it searches; either way it looks now. For what it has seen nobody was
+    // woken, perhaps, as it still searched: so it does again, and then wakes others for the rest.
+    if (helping && !shared_.idle.CancelPark(number_)) {
+      by_work = true;
+    } else if (seen) {
+      shared_.idle.BeginSearch(number_);
+    }
   }
   inbox_.Drain(ready_);
   last_look_ = clock().Now();

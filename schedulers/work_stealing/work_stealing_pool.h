@@ -16,8 +16,10 @@
 // by worker. Fairness: after three of such in a row others have their turn; work that yields or
 // reposts itself goes behind what is ready; reactor and timers are looked at after 20 to 100
 // microseconds of work or 1,024 items, posts from outside after 61 items. What runs for longer than
-// that without an await keeps what must run on its worker waiting (timers, completions); the rest
-// of its work is taken by the others.
+// that without going back to its worker (computing, a tree of Forks or ParallelInvokes while nobody
+// steals of it) keeps what must run there waiting: timers, and connections that are at home there.
+// The rest of its work is taken by the others. So where both matter, computing yields now and then,
+// or has a pool of its own.
 //
 // Blocked threads: a task that blocks its thread for longer than ExecutorHooks::slow_callback,
 // where it should have awaited or used an Offload, is reported with its name (a kSlowCallback,
