@@ -40,6 +40,7 @@
 #include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/leftovers.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 
 namespace plait {
@@ -128,6 +129,60 @@ TEST_P(NetOnExecutorsTest, WhatATaskWaitsForWhenItsExecutorIsClosedIsSentToTheEn
   EXPECT_TRUE(closed.ok()) << closed;
   peer.join();
   EXPECT_TRUE(got == text) << got.size() << " bytes";
+}
+
+TEST_P(NetOnExecutorsTest, Line48APeerThatHasHungUpDoesNotKeepTheExecutorBusy) {
+  FaultInjection calls;
+  const CallsInForce scope(*this, calls);
+  const auto looks = [&calls] {
+    return calls.count(FaultInjection::kEpollWait) + calls.count(FaultInjection::kIoUringEnter) +
+           calls.count(FaultInjection::kKqueueEvents);
+  };
+  for (const bool tcp : {true, false}) {
+    FdPair pair = tcp ? MakeTcpPair() : MakeSocketPair();
+    const auto body = [&]() -> Task<absl::Status> {
+      Stream stream = MakeStream(pair.first);
+      WriteAll(pair.second.get(), "x");
+      co_await OrReturn(stream.ReadExactly(1));
+      tcp ? CloseWithReset(std::move(pair.second)) : pair.second.Reset();
+      const int64_t before = looks();
+      // Nothing but this is waited for.
+      co_await OrReturn(Sleep(absl::Milliseconds(20)));
+      EXPECT_LT(looks() - before, 1000) << "it asks over and over";
+      co_return absl::OkStatus();
+    };
+    const absl::Status ran = RunTask(body);
+    EXPECT_TRUE(ran.ok()) << ran;
+  }
+}
+
+TEST_P(NetOnExecutorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
+  FdPair busy = MakeSocketPair();
+  FdPair quiet = MakeSocketPair();
+  const auto talks_to_itself = [&]() -> Task<absl::Status> {
+    Stream one = MakeStream(busy.first);
+    Stream other = MakeStream(busy.second);
+    for (;;) {
+      co_await OrReturn(one.Write("x"));
+      co_await OrReturn(other.ReadExactly(1));
+    }
+  };
+  const auto body = [&]() -> Task<absl::Status> {
+    JoinHandle<absl::Status> talking = Spawn(talks_to_itself());
+    Stream one = MakeStream(quiet.first);
+    Stream other = MakeStream(quiet.second);
+    for (int i = 0; i < Repeats(20); ++i) {
+      co_await OrReturn(Sleep(absl::Microseconds(50)));
+      co_await OrReturn(one.Write("y"));
+      co_await OrReturn(other.ReadExactly(1));
+    }
+    EXPECT_FALSE(talking.done());
+    talking.Cancel();
+    static_cast<void>(co_await talking);
+    co_return absl::OkStatus();
+  };
+  const absl::Status ran = RunTask(body);
+  EXPECT_TRUE(ran.ok()) << ran;
 }
 
 TEST_P(NetOnExecutorsTest, Line29EveryKindOfReadGetsItsPartOfWhatComesByteByByteAndThenTheEnd) {

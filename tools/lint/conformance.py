@@ -1,6 +1,7 @@
 """What runtime/testing/CONFORMANCE.md says of the tests is true.
 
-Every test that it names exists, every suite is instantiated in the file that it names, and every number has a test.
+Every test that it names exists, every suite is instantiated in the file that it names, every number has a test, and it names every
+test whose name begins with such a number.
 """
 
 import pathlib
@@ -21,6 +22,7 @@ NUMBERS = (
 _TEST = re.compile(r"^(?:TEST(?:_P|_F)?|TYPED_TEST_P)\(\s*(\w+)\s*,\s*(\w+)\s*\)", re.MULTILINE)
 _INSTANTIATION = re.compile(r"^INSTANTIATE_(?:TYPED_)?TEST_SUITE_P\(\s*\w+\s*,\s*(\w+)\s*,", re.MULTILINE)
 _NAME = re.compile(r"`(\w+)\.(\w+)`")
+_LINE = re.compile(r"Line\d+")
 _NUMBER = re.compile(r"^\*\*(\d+)\.\*\*", re.MULTILINE)
 _ROW = re.compile(r"^\| `(\w+)` \|[^|]*\| (\S+) \|$", re.MULTILINE)
 
@@ -29,6 +31,9 @@ def violations(document, sources):
     """What `document` says and the sources, a map from paths to texts, do not bear out."""
     tests = {match.groups() for text in sources.values() for match in _TEST.finditer(text)}
     found = [f"there is no test {suite}.{name}" for suite, name in _NAME.findall(document) if (suite, name) not in tests]
+
+    named = set(_NAME.findall(document))
+    found += [f"it does not name {suite}.{name}" for suite, name in sorted(tests - named) if _LINE.match(name)]
 
     rows = _ROW.findall(document)
     if not rows:

@@ -15,7 +15,7 @@ import conformance  # pylint: disable=wrong-import-position
 SOURCES = {
     "io/a_test.cc": "INSTANTIATE_TEST_SUITE_P(A, ReactorSuite, Values());\n",
     "io/b_test.cc": "INSTANTIATE_TYPED_TEST_SUITE_P(B, PoolSuite, Pool);\n",
-    "runtime/pool_suite.h": "//   INSTANTIATE_TYPED_TEST_SUITE_P(B, PoolSuite, Pool);\nTYPED_TEST_P(PoolSuite, Line2ItEnds) {\n}\n",
+    "runtime/pool_suite.h": "//   INSTANTIATE_TYPED_TEST_SUITE_P(B, PoolSuite, Pool);\nTYPED_TEST_P(PoolSuite, ItEnds) {\n}\n",
     "runtime/suite.cc": "TEST_P(ReactorSuite,\n       Line1ItEnds) {\n}\n// TEST_P(ReactorSuite, Gone)\n",
 }
 ROW = "| `ReactorSuite` | all | io/a_test.cc |\n"
@@ -33,9 +33,14 @@ class RulesTest(unittest.TestCase):
         found = conformance.violations(document(test="ReactorSuite.Gone"), SOURCES)
         self.assertIn("there is no test ReactorSuite.Gone", found)
 
+    def test_a_test_that_says_its_number_and_is_not_named_is_found(self):
+        found = conformance.violations(document(test="PoolSuite.ItEnds"), SOURCES)
+        self.assertEqual(found, ["it does not name ReactorSuite.Line1ItEnds"])
+
     def test_suites_of_types_are_suites_too(self):
         row = "| `PoolSuite` | all | io/b_test.cc |\n"
-        self.assertEqual(conformance.violations(document(test="PoolSuite.Line2ItEnds", row=row), SOURCES), [])
+        typed = document(test="PoolSuite.ItEnds", row=row) + "`ReactorSuite.Line1ItEnds`"
+        self.assertEqual(conformance.violations(typed, SOURCES), [])
         self.assertEqual(
             conformance.violations(document(row=row.replace("io/b_test.cc", "runtime/pool_suite.h")), SOURCES),
             ["PoolSuite is not instantiated in runtime/pool_suite.h"],
