@@ -287,8 +287,8 @@ void RingReactor::Ended(IoOperation& operation, const io_uring_cqe& completion) 
   if ((flags & kWaiting) != 0) {
     if (moves) return MoveOperation(operation);
     if (result < 0 && (flags & kCancelled) == 0) return Finish(operation, result);
-    // Begun by another thread, see MoveOperation.
-    if (operation.opcode == IoOpcode::kConnect) {
+    // Begun by another thread, see MoveOperation. (Without an error it may not be connected yet.)
+    if (operation.opcode == IoOpcode::kConnect && result >= 0) {
       return Finish(operation, sys::Calls().SocketError(operation.fd));
     }
     return PutAgain(operation, flags & ~uintptr_t{kWaiting});
@@ -355,6 +355,7 @@ void RingReactor::Cancel(IoOperation& operation) noexcept {
     return;
   }
   Own();
+  if (operation.reactor_slot[0] == nullptr) return;  // that has ended it
   Rare* const rare = NamesAFile(operation) ? nullptr : Find(operation.fd)->rare.get();
   if (rare != nullptr && ListOf(operation) == &rare->Queued(SideOf(operation))) {
     ListOf(operation)->Remove(operation);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "plait/runtime/core/environment.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/reactor_suite.h"
 #include "plait/runtime/testing/sockets.h"
@@ -95,6 +96,28 @@ TEST_P(ReactorSuite, AConnectThatHasToWaitEndsAsTheListenerSays) {
   EXPECT_LT(succeeds.turn, write.turn);
   Cancel(read);
   Await(read);
+}
+
+TEST_P(ReactorSuite, AConnectThatHasToWaitIsCancelledOrGoesOnWhenTheThreadThatBeganItIsGone) {
+  FullListener full = MakeFullListener();
+  const OwnedFd socket = MakeTcpSocket();
+  const OwnedFd other = MakeTcpSocket();
+  ConnectOperation connect(socket.get(), full.listener.name(), sizeof(full.listener.address));
+  ConnectOperation cancelled(other.get(), full.listener.name(), sizeof(full.listener.address));
+  StartThread("gone", [&] {
+    Submit(connect);
+    Submit(cancelled);
+    ExpectNothingMore();
+  }).join();
+  ExpectNothingMore();
+  Cancel(cancelled);
+  Await(cancelled);
+  EXPECT_EQ(cancelled.result, -ECANCELED);
+  AcceptOperation drained(full.listener.fd.get());
+  EXPECT_GE(Do(drained), 0);
+  drained.Take();
+  Await(connect);
+  EXPECT_EQ(connect.result, 0);
 }
 
 // There is no way to wait for room in a Unix listener's queue: also of a socket that blocks.

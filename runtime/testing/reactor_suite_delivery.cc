@@ -126,6 +126,24 @@ TEST_P(ReactorSuite, WhatIsInFlightGoesOnWhenTheThreadThatBeganItIsGone) {
   }
 }
 
+// Traps: race (of a cancel, the first that the next thread does, with what its coming ends)
+TEST_P(ReactorSuite, WhatIsBeingClosedMayBeCancelledByTheNextThread) {
+  FdPair pair = MakeSocketPair();
+  GuardedBuffer buffer(5);
+  ReadOperation read(pair.first.get(), buffer.span());
+  CloseOperation close(pair.first.Release());
+  StartThread("gone", [&] {
+    Submit(read);
+    ExpectNothingMore();
+    Submit(close);
+  }).join();
+  Cancel(read);
+  Await(read);
+  EXPECT_EQ(read.result, -ECANCELED);
+  if (!close.delivered()) Await(close);
+  EXPECT_EQ(close.result, 0);
+}
+
 TEST_P(ReactorSuite, AnOperationMaySubmitItselfAgainWhenItIsDelivered) {
   FdPair pair = MakeSocketPair();
   WriteAll(pair.second.get(), std::string(10, 'x'));
