@@ -3,6 +3,7 @@
 // between check and park (Stop, from other threads as well).
 #include <unistd.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -522,13 +523,23 @@ TEST_P(ServerTest, ClientsWhoseStreamsAnotherExecutorUsesAreClosedAndAbortedTher
     absl::Status ended;
     const auto use = [&](Stream stream) -> Task<absl::Status> {
       co_await OrReturn(stream.ReadExactly(1));
+      std::optional<JoinHandle<absl::Status>> writing;
+      const auto writes_more = [&]() -> Task<absl::Status> {
+        co_return co_await stream.Write(much);
+      };
       if (does == "close with much to send") {
         stream.set_high_water_mark(much.size());
         co_await OrReturn(stream.Write(much));
         EXPECT_GT(stream.unsent(), 0u) << "this says nothing";
+        writing = Spawn(writes_more());  // which finds no room
+        co_await Yield();
       }
       is_there.store(true);
       const auto second = co_await Timeout(absl::Seconds(20), stream.ReadExactly(1));
+      if (writing.has_value()) {
+        const absl::Status wrote = co_await *writing;
+        EXPECT_TRUE(absl::IsCancelled(wrote)) << wrote;
+      }
       // The next one with that number is not taken for it.
       FdPair pair = MakeSocketPair();
       Stream other(io::OwnedDescriptor(pair.first.Release()));

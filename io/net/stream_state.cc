@@ -162,7 +162,7 @@ void StreamState::AbortForOwner(void (*end_connection)(int fd)) noexcept {
   TellOwner();
 }
 
-// What a Stream that is dropped between two runs of its loop leaves to the next one.
+// What a Stream that is dropped or aborted between two runs of its loop leaves to the next one.
 struct StreamState::LateAbort : WorkItem {
   explicit LateAbort(StreamState& of) noexcept : WorkItem(&Run), state(&of) {}
   static void Run(WorkItem& item) noexcept {
@@ -175,13 +175,13 @@ struct StreamState::LateAbort : WorkItem {
 
 void StreamState::AbortHere() noexcept {
   SetEnd(kClosed);
-  StopShots();
-  if (unsent() > 0 && !IsAtHome()) {
-    // The pump is in flight, so its home is there; it can be ended there alone. The peer need not
-    // wait for that.
+  if (!IsAtHome() && (reading() || outgoing_ != nullptr)) {
+    // A reader or the pump is in flight, so its home is there; they can be ended there alone. The
+    // peer need not wait for that.
     if (is_socket()) static_cast<void>(sys::Calls().Shutdown(fd(), SHUT_RDWR));
     return home().Post(*new LateAbort(*this));
   }
+  StopShots();
   descriptor_.Reset();
   BlockAgain();
 }
@@ -276,7 +276,10 @@ bool StreamState::StartsShots(StreamRead& reader) noexcept {
 
 void StreamState::OnShots(Multishot&) noexcept {
   // Held by the multishot until that is dropped, and then by the reader until he goes on.
-  if (closed()) return DropShots();  // on another thread, which could not
+  if (closed()) {  // on another thread, which could not
+    const StreamRef self(this);
+    return StopShots();
+  }
   StreamRead* const reader = reader_.load(kRelaxed);
   if (reader == nullptr || !reader->by_shots()) {
     // What has come is for the next one to take. The reactor has its buffers back in the end, as
@@ -471,7 +474,8 @@ void StreamState::OnSent(int result) noexcept {
 StreamWrite* StreamState::TakeFinishedWriter(int* result) noexcept {
   StreamWrite* const writer = outgoing_->writer;
   if (writer == nullptr) return nullptr;
-  if (writer->waiting_->cancelled()) {
+  const bool is_closed_elsewhere = writer->kind_ == StreamWrite::Kind::kWrite && HasEnd(kAtHome);
+  if (writer->waiting_->cancelled() || is_closed_elsewhere) {
     *result = -ECANCELED;
   } else if (writer->kind_ == StreamWrite::Kind::kFlush) {
     if (unsent() > 0) return nullptr;

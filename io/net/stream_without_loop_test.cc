@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/net/stream.h"
@@ -81,6 +82,34 @@ TEST_P(StreamShotsTest, WhatIsDroppedBetweenRunsWhileItSendsEndsWithTheNextOrIts
       EXPECT_EQ(own.io().in_flight(), 0u);
       EXPECT_LT(ReadExactly(pair.second.get(), kALot).size(), kALot);
     }
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+// Whatever it waits for: the reactor to tell, a multishot, the system to take its own memory.
+TEST_P(StreamShotsTest, WhatWaitsOnAStreamThatIsAbortedBetweenRunsIsCancelled) {
+  EventLoop(GetParam().make(nullptr)).RunReady().IgnoreError();
+  const int before = OpenDescriptors();
+  for (const absl::string_view waits : {"read", "often", "write"}) {
+    SCOPED_TRACE(waits);
+    const std::string text = Pattern(kALot);
+    FdPair pair = MakeSmallTcpPair();
+    EventLoop own(GetParam().make(nullptr));
+    Stream stream = MakeStream(pair.first);
+    if (waits == "often") BlockOn(own, WaitOften(&stream, pair.second.get()));
+    const auto use = [&]() -> Task<absl::Status> {
+      if (waits == "write") co_return co_await stream.Write(text);
+      co_return (co_await stream.ReadExactly(1)).status();
+    };
+    JoinHandle<absl::Status> waiting = Spawn(use(), {.executor = &own});
+    for (int turn = 0; turn < 10; ++turn) EXPECT_TRUE(own.RunReady().ok());
+    EXPECT_FALSE(waiting.done());
+    stream.Abort();
+    EXPECT_TRUE(own.Run().ok());
+    ASSERT_TRUE(waiting.done());
+    const absl::Status ended = waiting.Get();
+    EXPECT_TRUE(absl::IsCancelled(ended)) << ended;
+    EXPECT_EQ(own.io().in_flight(), 0u);
   }
   EXPECT_EQ(OpenDescriptors(), before);
 }
