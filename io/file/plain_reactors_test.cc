@@ -1,5 +1,7 @@
 // Files on executors over reactors that were given nothing: what blocks runs on the executor's own
 // threads for that, wherever the reactor has no better way.
+#include <fcntl.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,8 +14,11 @@
 #include "plait/io/file/open_file.h"
 #include "plait/io/file/whole_files.h"
 #include "plait/io/io_uring/io_uring_reactor.h"
+#include "plait/io/net/stream.h"
+#include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_executors.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/test_folder.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
@@ -52,6 +57,25 @@ TEST_P(PlainReactorsTest, ManyTasksUseThemAndTheExecutorIsClosedMeanwhile) {
     };
     const absl::Status used = BlockOn(*executor, first(folder_ / "first"));
     EXPECT_TRUE(used.ok()) << used;
+  }
+}
+
+// Piece by piece, in the background, to its executor's end.
+TEST_P(PlainReactorsTest, AStreamThatStillWritesToAFileMayOutliveItsExecutor) {
+  const std::string piece(64 << 10, 'x');
+  for (int i = 0; i < Repeats(20); ++i) {
+    std::unique_ptr<Executor> executor = GetParam().Make();
+    Stream stream(io::OwnedDescriptor(
+        ::open((folder_ / "out").c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600)));
+    stream.set_high_water_mark(16 * piece.size());
+    const auto body = [&]() -> Task<absl::Status> {
+      for (int k = 0; k < 8; ++k) co_await OrReturn(stream.Write(piece));
+      co_return absl::OkStatus();
+    };
+    const absl::Status wrote = BlockOn(*executor, body());
+    EXPECT_TRUE(wrote.ok()) << wrote;
+    executor = nullptr;
+    EXPECT_EQ(stream.unsent(), 0u) << "nobody writes it any more";
   }
 }
 

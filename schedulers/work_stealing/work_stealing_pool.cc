@@ -180,8 +180,8 @@ absl::Status WorkStealingPool::Close() {
   blocking_.Drain();       // what runs there may still post here, and that may still use it;
   shared_->monitor.End();  // and so may this
   shared_->AwaitDrained();
-  blocking_.Close();
   JoinThreads();
+  blocking_.Close();  // which the ends of operations may still have used
   return absl::OkStatus();
 }
 
