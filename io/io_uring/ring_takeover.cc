@@ -1,7 +1,5 @@
 // RingReactor: another thread polls it from now on. A ring knows the one thread that submits to it
 // (IORING_SETUP_SINGLE_ISSUER), so that one gets a new ring, and what is in flight goes with it.
-#include <errno.h>
-
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -15,7 +13,7 @@ namespace plait::internal {
 
 void RingReactor::TakeOver() noexcept {
   if (owner_ != 0) {
-    // The kernel knows the old thread; it ends what that left behind. What came is kept.
+    // What came for the old thread is kept; what has not come begins anew.
     multishots_.BeginMove();
     MoveOperations();
     ring_.Close();
