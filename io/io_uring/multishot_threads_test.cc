@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,6 +89,49 @@ FdPair GiveNumberToAnother(FdPair& pair) {
   FdPair next = MakeSocketPair();
   if (next.first.get() != number) next.first = OwnedFd(::dup2(next.first.get(), number));
   return next;
+}
+
+// --- another thread goes on ---
+
+// Not with the one after it.
+void TheNextConnectionIsAccepted(bool stays) {
+  for (int round = 0; round < 20; ++round) {
+    const std::unique_ptr<Reactor> reactor = Make({.entries = round % 2 == 0 ? 1u : 128u});
+    const TcpListener listener = MakeTcpListener();
+    Owner owner;
+    Multishot* shots = nullptr;
+    const auto begin = [&] {
+      shots = reactor->StartMultishot(IoOpcode::kAccept, listener.fd.get(), owner);
+      ManyTurns(*reactor);
+    };
+    std::optional<ThreadThatStays> there;
+    if (stays) {
+      there.emplace(begin);
+    } else {
+      StartThread("gone", begin).join();
+    }
+    ASSERT_NE(shots, nullptr) << "this kernel's io_uring has no multishots";
+    Turn(*reactor);
+    EXPECT_EQ(owner.told, 0);
+    const OwnedFd client = MakeConnection(listener.name(), sizeof(listener.address));
+    const Deadline patience = Clock::Real().Now() + absl::Milliseconds(kPatienceMs);
+    while (owner.told == 0 && Clock::Real().Now() < patience) {
+      WorkQueue ready;
+      reactor->Poll(patience, Clock::Real(), ready);
+      while (WorkItem* item = ready.Pop()) item->run(*item);
+    }
+    ASSERT_EQ(owner.told, 1) << "round " << round;
+    reactor->StopMultishot(*shots);
+    Turn(*reactor);
+    EXPECT_EQ(MultishotUseOf(*reactor).armed, 0u);
+  }
+}
+
+TEST(MultishotThreadsTest, TheNextConnectionIsAcceptedWhenTheThreadThatBeganItIsGone) {
+  TheNextConnectionIsAccepted(/*stays=*/false);
+}
+TEST(MultishotThreadsTest, TheNextConnectionIsAcceptedWhenTheThreadThatBeganItIsStillThere) {
+  TheNextConnectionIsAccepted(/*stays=*/true);
 }
 
 // --- a descriptor is closed by another thread ---

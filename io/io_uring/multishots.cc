@@ -1,6 +1,7 @@
 #include "plait/io/io_uring/multishots.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -147,6 +148,7 @@ void Multishots::Armed(UringMultishot& shots) noexcept {
 }
 
 void Multishots::Prepare(io_uring_sqe& entry, const UringMultishot& shots) noexcept {
+  if (shots.polls_) return io_uring_prep_poll_add(&entry, shots.fd_, POLLIN);
   if (shots.accepts()) {
     io_uring_prep_multishot_accept(&entry, shots.fd_, nullptr, nullptr,
                                    SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -164,8 +166,10 @@ int32_t Multishots::FaultOf(const UringMultishot& shots) noexcept {
 }
 
 void Multishots::Completed(UringMultishot& shots, const io_uring_cqe& completion) noexcept {
-  const int32_t result = completion.res;
+  int32_t result = completion.res;
   const bool more = (completion.flags & IORING_CQE_F_MORE) != 0;
+  // A poll has taken nothing: now it is armed.
+  if (std::exchange(shots.polls_, false) && result >= 0) result = -EINTR;
   // Its thread has ended, which the kernel takes for a cancel. Move arms it again.
   const bool moves = moving_ && result == -ECANCELED && !more;
   // Said before the result is looked at: there is nothing left to cancel.
@@ -331,6 +335,10 @@ void Multishots::Move(Ring& ring) noexcept {
       shots.state_ = UringMultishot::State::kEnded;
       End(shots, -ENOBUFS);
     } else if (was_armed) {
+      // An accept waits in a queue of which the next connection wakes one alone: that may be the
+      // old one, which is there until the system has torn the old ring down, and accepts nothing
+      // any more. A poll is woken besides.
+      shots.polls_ = shots.accepts();
       Armed(shots);
     }
   });

@@ -47,6 +47,7 @@ class UringMultishot final : public Multishot {
   IoOpcode opcode_ = IoOpcode::kRead;
   State state_ = State::kFree;
   bool cancelling_ = false;  // armed, and the kernel was asked to end it
+  bool polls_ = false;       // armed, and the kernel has a poll in its place (Multishots::Move)
   int fd_ = -1;
   uint32_t lent_ = 0;  // shots that were not returned
 };

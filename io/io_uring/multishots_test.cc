@@ -12,6 +12,7 @@
 #include "plait/io/io_uring/multishots.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #include <cstdint>
 #include <cstring>
@@ -161,6 +162,10 @@ class World final : public MultishotHost, public MultishotOwner, private sys::Sy
   bool PostShot(bool more) {
     const unsigned flags = more ? IORING_CQE_F_MORE : 0u;
     const bool useful = !stopped_ && !shots_->ended();
+    if (polls_) {  // a connection: that is told of first, and accepted when it is armed
+      Complete(POLLIN, 0);
+      if (!with_kernel_) return true;
+    }
     if (accepts_) {
       const int fd = 1000 + next_;
       open_.insert(fd);
@@ -199,6 +204,7 @@ class World final : public MultishotHost, public MultishotOwner, private sys::Sy
     io_uring_sqe entry{};
     multishots_.Prepare(entry, shots);
     EXPECT_EQ(entry.fd, 5);
+    polls_ = entry.opcode == IORING_OP_POLL_ADD;
     with_kernel_ = true;
   }
   void Disarm(UringMultishot&) noexcept override {
@@ -277,6 +283,7 @@ class World final : public MultishotHost, public MultishotOwner, private sys::Sy
   unsigned entries_ = 0;
   uint16_t head_ = 0;
   bool with_kernel_ = false;
+  bool polls_ = false;  // what it has is a poll
   bool cancel_asked_ = false;
   int next_ = 0;            // what comes next
   std::deque<int> posted_;  // and was not taken
