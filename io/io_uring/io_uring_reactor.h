@@ -13,13 +13,16 @@
 // A kPoll takes the kernel's word, which may come after what it is about was read; see
 // io/ops/operations.h.
 //
-// Threads: the thread that first submits or polls is the ring's; another may take over, or destroy
-// it, where nothing is in flight (CHECK). What the first leaves behind the kernel then ends, soon
-// if Flush was its last word, and else when that thread ends: until then sockets that it received
-// from stay open. Operations of one kind on one descriptor are with the kernel one at a time, so
-// that they are served in order. A descriptor that was used here is closed through kClose. There
-// are no linked timeouts: each is a second request in the kernel, several times as dear as a timer
-// of ours (linked_timeout_benchmark has the figures).
+// Threads: the thread that first submits or polls is the ring's, until another does, or destroys
+// it. Operations that are in flight then go on there, or end with -ECANCELED where nobody knows how
+// much of them was done (of files, of sends without a copy); their thread must have ended by then
+// (CHECK), and its last word have been Flush. Multishots go on, whether it has ended or not. (A
+// thread does not end while an open of a pipe waits for its other end.) What the first thread
+// leaves behind the kernel ends, soon if Flush was its last word, and else when that thread ends:
+// until then sockets that it received from stay open. Operations of one kind on one descriptor are
+// with the kernel one at a time, so that they are served in order. A descriptor that was used here
+// is closed through kClose. There are no linked timeouts: each is a second request in the kernel,
+// several times as dear as a timer of ours (linked_timeout_benchmark has the figures).
 #ifndef PLAIT_IO_IO_URING_IO_URING_REACTOR_H_
 #define PLAIT_IO_IO_URING_IO_URING_REACTOR_H_
 

@@ -126,7 +126,7 @@ UringMultishot* Multishots::Start(Ring& ring, IoOpcode opcode, int fd,
   shots.owner_ = &owner;
   shots.opcode_ = opcode;
   shots.fd_ = fd;
-  shots.ended_ = shots.cancelling_ = shots.descriptor_gone_ = false;
+  shots.ended_ = shots.cancelling_ = shots.descriptor_gone_ = shots.polls_ = false;
   shots.end_ = 0;
   ++in_use_;
   if (shots.accepts()) accepting_.push_back(&shots);

@@ -79,8 +79,12 @@ class Ring {
 
   // Whether Enter has something to do without waiting.
   bool has_work() const noexcept {
-    return !submitted_all() || (IO_URING_READ_ONCE(*ring_.sq.kflags) &
-                                (IORING_SQ_CQ_OVERFLOW | (1U << 2) /* IORING_SQ_TASKRUN */)) != 0;
+    return !submitted_all() || overflowed() ||
+           (IO_URING_READ_ONCE(*ring_.sq.kflags) & (1U << 2) /* IORING_SQ_TASKRUN */) != 0;
+  }
+  // Whether the kernel has completions that found no room: Enter fetches them, when there is some.
+  bool overflowed() const noexcept {
+    return (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
   }
 
   // Calls `handle(completion)` for those that have come; how many those were.

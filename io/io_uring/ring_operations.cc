@@ -139,6 +139,7 @@ void RingReactor::SubmitNamed(IoOperation& operation) noexcept {
     if (fault < 0) return Complete(operation, fault);
   }
   named_.PushBack(operation);
+  named_is_new_ = true;
   Put(nullptr, operation);
 }
 

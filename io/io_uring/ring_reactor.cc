@@ -129,9 +129,29 @@ void RingReactor::Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexce
   in_flight_ -= std::exchange(undelivered_, size_t{0});
 }
 
+// Should this thread end, the kernel tells nobody what came of these: an open would leave its
+// descriptor behind. They end soon, but for an open of a pipe that has no other end.
+void RingReactor::AwaitNamed() noexcept {
+  if (owner_ != ThreadSerial() || !std::exchange(named_is_new_, false)) return;
+  PutStalled();
+  constexpr absl::Duration kAWhile = absl::Milliseconds(100);
+  const Deadline end = Clock::Real().Now() + kAWhile;
+  while (!named_.empty()) {
+    const WaitTime wait(end, Clock::Real());
+    if (wait.none()) return;
+    Enter(1, wait.get());
+    Reap();
+  }
+}
+
 void RingReactor::Flush() noexcept {
-  // Operations hold their descriptors, whose owners wait for them; multishots do not.
-  for (int i = 0; i < kPatience && !changed_descriptors_.empty(); ++i) Enter(0, nullptr);
+  AwaitNamed();
+  // What the kernel keeps for want of room, no other thread can fetch. And operations hold their
+  // descriptors, whose owners wait for them; multishots do not.
+  for (int i = 0; i < kPatience && (ring_.overflowed() || !changed_descriptors_.empty()); ++i) {
+    Reap();
+    Enter(0, nullptr);
+  }
   some_may_be_gone_ = !changed_descriptors_.empty();
   // Another thread may go on, or destroy it, while this one does something else.
   ring_.Unregister();

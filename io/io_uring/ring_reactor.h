@@ -136,6 +136,8 @@ class RingReactor final : public Reactor, private MultishotHost {
   void ArmWake() noexcept;
   int Enter(unsigned wait_for, const timespec* timeout) noexcept;
   void ForgetWhatIsGone() noexcept;
+  // For a while, and once for each.
+  void AwaitNamed() noexcept;
   void Reap() noexcept;
   void Handle(const io_uring_cqe& completion) noexcept;
 
@@ -191,7 +193,8 @@ class RingReactor final : public Reactor, private MultishotHost {
   // By number. In blocks, as operations know the lists that they are in.
   static constexpr size_t kPerBlock = 256;
   std::vector<std::unique_ptr<Descriptor[]>> descriptors_;
-  OperationList named_;  // with the kernel, of no descriptor
+  OperationList named_;        // with the kernel, of no descriptor
+  bool named_is_new_ = false;  // there are some that AwaitNamed has not waited for
   WorkQueue completed_;
   size_t in_flight_ = 0;
   size_t undelivered_ = 0;  // in completed_

@@ -449,6 +449,25 @@ TEST_P(ReactorSuite, AnOpenThatWaitsForItsOtherEndHoldsUpNobody) {
   Close(pair.first);
 }
 
+TEST_P(ReactorSuite, AnOpenIsNotLostWhenTheThreadThatBeganItIsGone) {
+  const TestFolder folder;
+  const int before = OpenFiles();
+  for (int round = 0; round < 20; ++round) {
+    ReplaceReactor(&blocking());
+    OpenOperation open(folder / absl::StrCat(round), O_CREAT | O_EXCL | O_RDWR);
+    StartThread("gone", [&] {
+      Submit(open);
+      if (round % 2 == 0) PollOnce(Deadline::Immediate());
+      reactor().Flush();
+    }).join();
+    Await(open);
+    EXPECT_GE(open.result, 0);
+    open.Take();
+    ExpectNothingMore();
+  }
+  EXPECT_EQ(OpenFiles(), before);
+}
+
 // --- many ---
 
 TEST_P(ReactorSuite, ManyFilesAreMadeWrittenAndSyncedAtOnce) {
