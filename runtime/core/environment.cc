@@ -129,24 +129,44 @@ bool ThreadIsThere(int64_t number) noexcept {
   return tgkill(getpid(), static_cast<pid_t>(number), 0) == 0 || errno != ESRCH;
 }
 
-bool ThreadWaits(int64_t number) noexcept {
-  char path[48];
-  snprintf(path, sizeof(path), "/proc/self/task/%lld/stat", static_cast<long long>(number));
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  char text[128];
-  const ssize_t size = read(fd, text, sizeof(text) - 1);
-  close(fd);
-  if (size <= 0) return false;
-  text[size] = '\0';
+namespace {
+
+// The beginning of what /proc says of a thread in `file`; nothing where it says nothing.
+struct ThreadFile {
+  ThreadFile(int64_t number, const char* file) noexcept {
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/task/%lld/%s", static_cast<long long>(number), file);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    const ssize_t size = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[size > 0 ? size : 0] = '\0';
+  }
+
+  char text[128] = "";
+};
+
+}  // namespace
+
+ThreadActivity ActivityOf(int64_t number) noexcept {
+  ThreadActivity activity;
+  const ThreadFile stat(number, "stat");
   // The state is what follows the name, which is in parentheses and may hold anything.
-  const char* const end = strrchr(text, ')');
-  return end != nullptr && end[1] == ' ' && (end[2] == 'S' || end[2] == 'D');
+  const char* const end = strrchr(stat.text, ')');
+  activity.waits = end != nullptr && end[1] == ' ' && (end[2] == 'S' || end[2] == 'D');
+  if (!activity.waits) return activity;
+  // Nanoseconds on a processor, and in the queue for one: proc(5).
+  long long running = 0;
+  long long queued = 0;
+  if (sscanf(ThreadFile(number, "schedstat").text, "%lld %lld", &running, &queued) == 2) {
+    activity.ran = absl::Nanoseconds(running + queued);
+  }
+  return activity;
 }
 #else
 int64_t ThreadNumber() noexcept { return 0; }
 bool ThreadIsThere(int64_t) noexcept { return true; }
-bool ThreadWaits(int64_t) noexcept { return false; }
+ThreadActivity ActivityOf(int64_t) noexcept { return {}; }
 #endif
 
 uint64_t ProcessGeneration() noexcept {

@@ -75,13 +75,23 @@ struct StackMemory {
 absl::StatusOr<StackMemory> MapStack(size_t size);
 void UnmapStack(StackMemory stack) noexcept;
 
-// What this process's threads are known by to ThreadWaits.
+// What the system knows this process's threads by.
 int64_t ThreadNumber() noexcept;
-// Whether this process has a thread of that number. For a moment also after it was joined.
+// Whether this process has a thread of that number: for a moment also after it was joined, and when
+// the number has gone to another since. Where that cannot be known, true.
 bool ThreadIsThere(int64_t number) noexcept;
-// Whether the thread of that number is inside of the system, for a lock, for time or for a device,
-// and so takes no processor; false when it runs, or would, or where that cannot be known.
-bool ThreadWaits(int64_t number) noexcept;
+
+struct ThreadActivity {
+  // It is inside of the system now, for a lock, for time, for memory or for a device, and so takes
+  // no processor.
+  bool waits = false;
+  // Of one that waits: how long it has run so far, or would have if there had been a processor for
+  // it. 0 where the system does not count that.
+  absl::Duration ran;
+};
+// Of the thread of that number; that it does not wait, where that cannot be known. Cost: some
+// microseconds for each thing that the system is asked.
+ThreadActivity ActivityOf(int64_t number) noexcept;
 
 // Differs between a process and the child that it forked. One load.
 uint64_t ProcessGeneration() noexcept;

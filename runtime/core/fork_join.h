@@ -74,7 +74,8 @@ class ForkJoin : public ForkJob {
   }
 
   // The strand that has the rest, on the thread of `forks`, when what its own part needs is there.
-  void Offer(ForkStack& forks) { forks.Push(*this); }
+  // True: it is to yield (ForkStack::Push).
+  bool Offer(ForkStack& forks) { return forks.Push(*this); }
 
   // A strand has done a part, on the thread of `forks`.
   Step AfterPart(ForkStack& forks, size_t parts) noexcept {

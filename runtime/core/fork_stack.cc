@@ -36,10 +36,53 @@ ForkStack& ForkStack::UseThreadsOwn() noexcept {
   return own;
 }
 
-void ForkStack::PushSlow(ForkJob& job) {
+bool ForkStack::PushSlow(ForkJob& job) {
   if (top_ == end_) Grow();
   *top_++ = &job;
-  if (asked()) Answer();
+  if (asked()) {
+    Answer();
+  } else {
+    // Fails where a question has come now, which the next push or pop answers.
+    ForkJob** no_place = NoPlace();
+    limit_.compare_exchange_strong(no_place, end_, kRelaxed, kRelaxed);
+  }
+  return IsToYield();
+}
+
+// What was put aside. Only one thread at a time has it, and the queue between them is what orders
+// that.
+struct ForkStack::Rest : WorkItem {
+  Rest(size_t of, WorkItem* first)
+      : WorkItem(&GoOn), jobs(std::make_unique<ForkJob*[]>(of)), count(of), next(first) {}
+
+  static void GoOn(WorkItem& item) noexcept {
+    const std::unique_ptr<Rest> self(static_cast<Rest*>(&item));
+    ForkStack& forks = Current();
+    for (size_t i = 0; i < self->count; ++i) static_cast<void>(forks.Push(*self->jobs[i]));
+    // The next push is to be told, and not one of these.
+    if (forks.IsToYield()) forks.AskToYield();
+    if (self->next != nullptr) {
+      self->next->run(*self->next);
+    } else {
+      forks.Drain();
+    }
+  }
+
+  const std::unique_ptr<ForkJob*[]> jobs;
+  const size_t count;
+  WorkItem* const next;
+};
+
+void ForkStack::OnYield(WorkItem&) noexcept {
+  PLAIT_CHECK(false, "nobody takes what this ForkStack puts aside");
+}
+
+void ForkStack::Yield(WorkItem* next) noexcept {
+  yield_asked_.store(false, kRelaxed);
+  auto rest = std::make_unique<Rest>(static_cast<size_t>(top_ - bottom_), next);
+  std::copy(bottom_, top_, rest->jobs.get());
+  top_ = bottom_ = floor_;
+  OnYield(*rest.release());
 }
 
 void ForkStack::Grow() {
@@ -53,7 +96,8 @@ void ForkStack::Grow() {
   move(floor_);
   end_ = places.get() + 2 * size;
   places_ = std::move(places);
-  // An Ask that comes now is not lost, unless it was asked before, and is answered.
+  // An Ask that comes now is not lost, unless it was asked before, and is answered. (That it is to
+  // yield is known elsewhere.)
   if (limit_.exchange(end_, kRelaxed) == nullptr) limit_.store(nullptr, kRelaxed);
 }
 
@@ -79,13 +123,21 @@ ForkJob* ForkStack::PopNewest() noexcept {
     Trim();
     return nullptr;
   }
-  return *--top_;
+  ForkJob* const newest = *--top_;
+  // As in Pop.
+  if (asked()) [[unlikely]]
+    Answer();
+  return newest;
 }
 
 void ForkStack::Drain() noexcept {
   if (draining_) return;
   draining_ = true;
-  while (ForkJob* job = PopNewest()) job->run(*job);
+  while (ForkJob* const job = PopNewest()) {
+    job->run(*job);
+    if (IsToYield() && !empty()) [[unlikely]]
+      Yield(nullptr);
+  }
   draining_ = false;
 }
 

@@ -25,9 +25,13 @@
 // ForkJoin). Jobs that are left when what pushed them has returned to its thread's loop, as it
 // waits for something, are run by Drain.
 //
-// Threads: the owner's only, but for Ask and asked. Lifetime: a job stays where it is until it was
-// popped or run. Cost: a push is two loads, a compare and two stores, a pop less. Memory: 8 bytes a
-// private job.
+// One thread alone is asked by nobody, and a tree that takes long would keep the rest of its
+// thread's work waiting as long. So it can be told to make way: what is private is put aside as it
+// is, and is an item as what a coroutine's yield makes.
+//
+// Threads: the owner's only, but for Ask, AskToYield and asked. Lifetime: a job stays where it is
+// until it was popped or run. Cost: a push is two loads, a compare and two stores, a pop less.
+// Memory: 8 bytes a private job.
 #ifndef PLAIT_RUNTIME_CORE_FORK_STACK_H_
 #define PLAIT_RUNTIME_CORE_FORK_STACK_H_
 
@@ -59,10 +63,13 @@ class ForkStack {
     return forks != nullptr ? *forks : UseThreadsOwn();
   }
 
-  void Push(ForkJob& job) {
+  // True: this has gone on for long, and the thread is wanted (see AskToYield). Who can is to call
+  // Yield then.
+  bool Push(ForkJob& job) {
     if (top_ >= limit_.load(kRelaxed)) [[unlikely]]
       return PushSlow(job);
     *top_++ = &job;
+    return false;
   }
 
   // Takes `job` back if it is the newest private one. If not, somebody else runs it, or has.
@@ -77,6 +84,12 @@ class ForkStack {
   }
 
   bool empty() const noexcept { return top_ <= floor_ || top_[-1] == nullptr; }
+
+  // Puts all that is private aside, as one item of the executor's, behind what else there is to do.
+  // It goes on, maybe on another thread, with `next`, and then with the rest, as Drain does. After
+  // a Push that was told to: what would have been called next is `next`, and `job` and what stands
+  // below on the stack of calls may not be touched any more.
+  void Yield(WorkItem* next) noexcept;
 
   // The newest private job, or null.
   ForkJob* PopNewest() noexcept;
@@ -93,6 +106,14 @@ class ForkStack {
     // The store comes after the answer that was seen, or nobody cares.
     if (limit_.load(kSeqCst) != nullptr) limit_.store(nullptr, kRelaxed);
   }
+  // Any thread: what forks here is to make way, as nothing else runs on its thread. May be lost, so
+  // it is said again as long as it holds.
+  void AskToYield() noexcept {
+    yield_asked_.store(true, kRelaxed);
+    // The next push goes the slow way, as it does for a question already.
+    ForkJob** limit = limit_.load(kRelaxed);
+    if (limit != nullptr) limit_.compare_exchange_strong(limit, NoPlace(), kRelaxed, kRelaxed);
+  }
   // Any thread; a moment later it may not be so.
   bool asked() const noexcept { return limit_.load(kRelaxed) == nullptr; }
 
@@ -106,19 +127,27 @@ class ForkStack {
   }
 
  protected:
-  // Hands a job to the executor. Relaxed is enough for the asking: whatever `job` needs to be seen
-  // is seen through the executor's queue.
+  // Hands a job to the executor. What it was made of is seen through the executor's queue; the
+  // asking orders nothing but itself (see Ask).
   virtual void Publish(ForkJob& job) noexcept = 0;
+  // Takes what has been put aside, where AskToYield is called.
+  virtual void OnYield(WorkItem& rest) noexcept;
 
  private:
   friend class ForkFloor;
 
-  static ForkStack& UseThreadsOwn() noexcept;
+  struct Rest;
 
-  void PushSlow(ForkJob& job);
+  static ForkStack& UseThreadsOwn() noexcept;
+  // Below all places, and not null.
+  static ForkJob** NoPlace() noexcept { return reinterpret_cast<ForkJob**>(alignof(ForkJob*)); }
+
+  bool PushSlow(ForkJob& job);
   void Grow();
   // Publishes the oldest private job, if there is one.
   void Answer() noexcept;
+  // Whether it was asked to, and nothing runs in the middle of something else.
+  bool IsToYield() const noexcept { return yield_asked_.load(kRelaxed) && floors_ == 0; }
   // Drops the places of jobs that were published, when nothing above the floor is private. False.
   bool Trim() noexcept;
 
@@ -128,8 +157,11 @@ class ForkStack {
   ForkJob** end_;
   std::unique_ptr<ForkJob*[]> places_;  // the first is always null
   bool draining_ = false;
-  // `end_`, or null: somebody asked. On a line of its own, as others write it.
+  int floors_ = 0;
+  // `end_`; or null: somebody asked; or NoPlace, for AskToYield. On a line of its own, with what
+  // else others write.
   alignas(64) Atomic<ForkJob**> limit_;
+  Atomic<bool> yield_asked_{false};  // relaxed: a wish that is no one's data
 };
 
 // While it lives, the jobs that `forks` has are not run by Drain: what runs on this thread in the
@@ -143,6 +175,7 @@ class [[nodiscard]] ForkFloor {
     outer_draining_ = forks_->draining_;
     forks_->floor_ = forks_->top_;
     forks_->draining_ = false;
+    ++forks_->floors_;
   }
   ForkFloor(const ForkFloor&) = delete;
   ForkFloor& operator=(const ForkFloor&) = delete;
@@ -150,6 +183,7 @@ class [[nodiscard]] ForkFloor {
     if (forks_ == nullptr) return;
     forks_->floor_ = forks_->places_.get() + outer_floor_;
     forks_->draining_ = outer_draining_;
+    --forks_->floors_;
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -27,9 +28,11 @@ struct Job : ForkJob {
 class Forks : public ForkStack {
  public:
   std::vector<ForkJob*> published;
+  std::vector<WorkItem*> put_aside;
 
  private:
   void Publish(ForkJob& job) noexcept override { published.push_back(&job); }
+  void OnYield(WorkItem& rest) noexcept override { put_aside.push_back(&rest); }
 };
 
 using Published = std::vector<ForkJob*>;
@@ -76,6 +79,119 @@ TEST(ForkStackTest, AnAskOfAnEmptyStackIsAnsweredByTheFirstPushWithThatJob) {
   EXPECT_EQ(forks.published, Published({&job}));
   EXPECT_FALSE(forks.Pop(job));
   EXPECT_TRUE(forks.empty());
+}
+
+// What a coroutine does that is told to, with the jobs in place of the coroutines.
+TEST(ForkStackTest, WhatYieldsIsPutAsideAndGoesOnWhereItWas) {
+  Forks forks;
+  Job jobs[4];
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(forks.Push(jobs[i]));
+  forks.AskToYield();
+  EXPECT_FALSE(forks.asked());
+  EXPECT_TRUE(forks.Push(jobs[2]));
+  EXPECT_TRUE(forks.published.empty()) << "nobody wants them";
+  forks.Yield(&jobs[3]);
+  EXPECT_TRUE(forks.empty());
+  ASSERT_EQ(forks.put_aside.size(), 1u);
+
+  // It goes on, here on another thread's stack.
+  Forks other;
+  ForkStack* const outer = std::exchange(thread_state.forks, &other);
+  forks.put_aside[0]->run(*forks.put_aside[0]);
+  thread_state.forks = outer;
+  EXPECT_EQ(jobs[3].runs, 1);
+  EXPECT_TRUE(other.Pop(jobs[2]));
+  EXPECT_TRUE(other.Pop(jobs[1]));
+  EXPECT_TRUE(other.Pop(jobs[0]));
+  EXPECT_TRUE(other.empty());
+  EXPECT_TRUE(other.put_aside.empty());
+
+  EXPECT_FALSE(forks.Push(jobs[0])) << "it has yielded";
+  EXPECT_TRUE(forks.Pop(jobs[0]));
+}
+
+TEST(ForkStackTest, WhoAsksForWorkIsGivenItAlsoByWhatIsToYield) {
+  Forks forks;
+  Job jobs[3];
+  forks.Push(jobs[0]);
+  forks.AskToYield();
+  forks.Ask();
+  EXPECT_TRUE(forks.asked());
+  forks.AskToYield();
+  EXPECT_TRUE(forks.asked());
+  EXPECT_TRUE(forks.Push(jobs[1]));
+  EXPECT_FALSE(forks.asked());
+  EXPECT_EQ(forks.published, Published({&jobs[0]}));
+  forks.Yield(&jobs[2]);
+  EXPECT_EQ(forks.published, Published({&jobs[0]}));
+  ASSERT_EQ(forks.put_aside.size(), 1u);
+  ForkStack* const outer = std::exchange(thread_state.forks, &forks);
+  forks.put_aside[0]->run(*forks.put_aside[0]);
+  thread_state.forks = outer;
+  EXPECT_TRUE(forks.Pop(jobs[1]));
+  EXPECT_FALSE(forks.Pop(jobs[0]));
+}
+
+TEST(ForkStackTest, WhatRunsInTheMiddleOfSomethingElseDoesNotYield) {
+  Forks forks;
+  Job jobs[3];
+  forks.Push(jobs[0]);
+  forks.AskToYield();
+  {
+    const ForkFloor floor(&forks);
+    EXPECT_FALSE(forks.Push(jobs[1]));
+    EXPECT_TRUE(forks.Pop(jobs[1]));
+  }
+  EXPECT_FALSE(forks.Push(jobs[1])) << "it is not said again";
+  forks.AskToYield();
+  EXPECT_TRUE(forks.Push(jobs[2]));
+  for (int i = 3; --i >= 0;) EXPECT_TRUE(forks.Pop(jobs[i]));
+}
+
+TEST(ForkStackTest, AFullStackGrowsAndIsToldToYield) {
+  Forks forks;
+  std::vector<Job> jobs(1000);
+  int times = 0;
+  for (Job& job : jobs) {
+    forks.AskToYield();
+    times += forks.Push(job) ? 1 : 0;
+  }
+  EXPECT_EQ(times, 1000);
+  for (size_t i = jobs.size(); i-- > 0;) ASSERT_TRUE(forks.Pop(jobs[i])) << i;
+}
+
+TEST(ForkStackTest, DrainAnswersAndYields) {
+  struct Asks : ForkJob {
+    Asks() : ForkJob(&Run) {}
+    static void Run(WorkItem& item) noexcept {
+      auto& self = static_cast<Asks&>(item);
+      ++self.runs;
+      if (self.work) self.forks->Ask();
+      if (self.yield) self.forks->AskToYield();
+    }
+    Forks* forks = nullptr;
+    bool work = false;
+    bool yield = false;
+    int runs = 0;
+  };
+  Forks forks;
+  Asks jobs[6];
+  for (Asks& job : jobs) {
+    job.forks = &forks;
+    forks.Push(job);
+  }
+  jobs[5].work = true;
+  jobs[3].yield = true;
+  forks.Drain();
+  EXPECT_EQ(forks.published, Published({&jobs[0]}));
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(jobs[i].runs, i >= 3 ? 1 : 0) << i;
+  ASSERT_EQ(forks.put_aside.size(), 1u);
+  EXPECT_TRUE(forks.empty());
+  ForkStack* const outer = std::exchange(thread_state.forks, &forks);
+  forks.put_aside[0]->run(*forks.put_aside[0]);
+  thread_state.forks = outer;
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(jobs[i].runs, i >= 1 ? 1 : 0) << i;
+  EXPECT_EQ(forks.put_aside.size(), 1u);
 }
 
 TEST(ForkStackTest, WhenAllWerePublishedTheirPlacesAreUsedAgain) {

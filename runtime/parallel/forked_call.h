@@ -82,7 +82,8 @@ class ForkedCall : public ForkedCallBase {
   ForkedCall& operator=(const ForkedCall&) = delete;
   ~ForkedCall() {}  // the result is gone by then
 
-  void Fork(ForkStack& forks) { forks.Push(*this); }
+  // It cannot yield: what waits for it stands on the thread's stack.
+  void Fork(ForkStack& forks) { static_cast<void>(forks.Push(*this)); }
 
   ForkResult<F> Join(ForkStack& forks) {
     if (forks.Pop(*this)) [[likely]]

@@ -76,6 +76,8 @@ void Strand::RunItems() noexcept {
   WorkQueue* const outer_ready = std::exchange(thread.local_ready, &ready_);
   Executor* const outer_sole = thread.sole_executor;
   thread.sole_executor = outer_sole == &base_ ? this : nullptr;
+  // What is forked here is not for the base's other threads.
+  internal::ForkStack* const outer_forks = std::exchange(thread.forks, nullptr);
   for (int i = 0; i < kItemsPerTurn; ++i) {
     WorkItem* item = ready_.Pop();
     if (item == nullptr) break;
@@ -85,6 +87,7 @@ void Strand::RunItems() noexcept {
   thread.list_executor = outer_list;
   thread.local_ready = outer_ready;
   thread.sole_executor = outer_sole;
+  thread.forks = outer_forks;
 }
 
 void Strand::RunTurn(WorkItem& item) noexcept {

@@ -35,7 +35,9 @@
 // that have not begun of the oldest, so the largest, fork that its victim is in; it works on them
 // in the same way. The awaiting task goes on when all have ended, on its executor, on the thread of
 // the last. Only the thread that is in a fork can give children away, between two of its own: while
-// one blocks its thread, in a function that waits, those that have not begun wait with it.
+// one blocks its thread, in a function that waits, those that have not begun wait with it. A fork
+// that takes tens of milliseconds there makes way for the rest of its thread's work, as if it had
+// yielded, between two children (not by a virtual clock).
 //
 // Cancellation: children inherit the awaiting task's stop token and its context, so a cancel of the
 // task reaches all of them. They are part of the same task: its task-locals, its name in dumps.
@@ -117,7 +119,10 @@ class ForkAwaiter : private ForkJoin, private ProxyPromise, private AwaitNote {
     size_t part = 0;
     while (part + 1 < count) {
       PromiseBase* const child = derived().Child(part);
-      Offer(forks);
+      if (Offer(forks) && child != nullptr) [[unlikely]] {
+        YieldTo(*child, forks);
+        return false;
+      }
       // Where one is suspended, the rest is for ForkStack::Drain.
       if (!CallChild(caller, child, parent, proxy())) return false;
       const Step step = AfterPart(forks, count);
@@ -142,6 +147,13 @@ class ForkAwaiter : private ForkJoin, private ProxyPromise, private AwaitNote {
     return caller.Call(*child);
   }
 
+  // It is called when the thread has seen to what else there is.
+  [[gnu::noinline, gnu::cold]] void YieldTo(PromiseBase& child, ForkStack& forks) noexcept {
+    child.context = awaiting().context;
+    child.continuation = &proxy();
+    forks.Yield(&child);
+  }
+
   // Of a strand that is not on the awaiting coroutine's stack: what it goes on with.
   WorkItem& GoOn(ForkStack& forks, Step step) noexcept {
     for (;;) {
@@ -156,7 +168,10 @@ class ForkAwaiter : private ForkJoin, private ProxyPromise, private AwaitNote {
         child->continuation = alone ? &parent : &proxy();
       }
       // From here on others may do all that is left but this part.
-      if (step.what == kPart) Offer(forks);
+      if (step.what == kPart && Offer(forks) && child != nullptr) [[unlikely]] {
+        forks.Yield(child);
+        return kNothing;
+      }
       if (child != nullptr) [[likely]]
         return *child;
       if (alone) return parent;

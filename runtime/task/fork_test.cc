@@ -1,6 +1,6 @@
 // Fork where threads steal: on a small executor of the test's own, whose threads ask for work all
-// the time, or so much that every fork is published. (What a fork gives on any executor is in
-// runtime/testing/task_suite_fork.cc.)
+// the time, or so much that every fork is published, or are told to make way again and again. (What
+// a fork gives on any executor is in runtime/testing/task_suite_fork.cc.)
 #include "plait/runtime/task/fork.h"
 
 #include <array>
@@ -37,12 +37,11 @@ using internal::kRelaxed;
 // One queue for all; threads that find nothing there ask those that run something.
 class StealingExecutor final : public Executor {
  public:
-  enum Asking { kWhenIdle, kAlways };
+  // kToYield: all threads are told to make way, too, again and again.
+  enum Asking { kWhenIdle, kAlways, kToYield };
 
-  explicit StealingExecutor(int threads, Asking asking = kWhenIdle) {
-    for (int i = 0; i < threads; ++i) {
-      stacks_.push_back(std::make_unique<Forks>(*this, asking == kAlways));
-    }
+  explicit StealingExecutor(int threads, Asking asking = kWhenIdle) : asking_(asking) {
+    for (int i = 0; i < threads; ++i) stacks_.push_back(std::make_unique<Forks>(*this));
     for (int i = 0; i < threads; ++i) {
       threads_.push_back(
           StartThread("stealing", [this, i] { Run(*stacks_[static_cast<size_t>(i)]); }));
@@ -64,23 +63,28 @@ class StealingExecutor final : public Executor {
     changed_.notify_one();
   }
   int published() const { return published_.load(kRelaxed); }
+  int yields() const { return yields_.load(kRelaxed); }
 
  private:
   class Forks final : public internal::ForkStack {
    public:
-    Forks(StealingExecutor& executor, bool always) : executor_(executor), always_(always) {
-      if (always_) Ask();
+    explicit Forks(StealingExecutor& executor) : executor_(executor) {
+      if (executor_.asking_ == kAlways) Ask();
     }
 
    private:
     void Publish(internal::ForkJob& job) noexcept override {
       executor_.published_.fetch_add(1, kRelaxed);
       executor_.Schedule(job);
-      if (always_) Ask();
+      if (executor_.asking_ == kAlways) Ask();
+      if (executor_.asking_ == kToYield) AskToYield();
+    }
+    void OnYield(WorkItem& rest) noexcept override {
+      executor_.yields_.fetch_add(1, kRelaxed);
+      executor_.Schedule(rest);
     }
 
     StealingExecutor& executor_;
-    const bool always_;
   };
 
   void Run(Forks& mine) {
@@ -97,6 +101,9 @@ class StealingExecutor final : public Executor {
       WorkItem* const item = items_.front();
       items_.pop_front();
       if (idle_ > 0) AskAll();
+      if (asking_ == kToYield) {
+        for (const auto& stack : stacks_) stack->AskToYield();
+      }
       lock.unlock();
       item->run(*item);
       lock.lock();
@@ -111,9 +118,11 @@ class StealingExecutor final : public Executor {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<WorkItem*> items_;
+  const Asking asking_;
   int idle_ = 0;
   bool ending_ = false;
   Atomic<int> published_{0};
+  Atomic<int> yields_{0};
   std::vector<std::unique_ptr<Forks>> stacks_;
   std::vector<Thread> threads_;
 };
@@ -149,6 +158,9 @@ TEST_P(ForkTest, ForksInForksAddUp) {
   }
   if (std::get<1>(GetParam()) == StealingExecutor::kAlways) {
     EXPECT_GT(executor_.published(), 1'000);
+  }
+  if (std::get<1>(GetParam()) == StealingExecutor::kToYield) {
+    EXPECT_GT(executor_.yields(), 100);
   }
 }
 
@@ -240,16 +252,17 @@ TEST_P(ForkTest, ACancelThatRacesStealsReachesAllOrNone) {
   BlockOn(executor_, body());
 }
 
+std::string ThreadsAndAsking(const testing::TestParamInfo<ForkTest::ParamType>& info) {
+  constexpr const char* kNames[] = {"AskingWhenIdle", "AlwaysAsking", "AskingToYield"};
+  return absl::StrCat(std::get<0>(info.param), "Threads", kNames[std::get<1>(info.param)]);
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, ForkTest,
                          testing::Combine(testing::Values(1, 2, 8),
                                           testing::Values(StealingExecutor::kWhenIdle,
-                                                          StealingExecutor::kAlways)),
-                         [](const testing::TestParamInfo<ForkTest::ParamType>& info) {
-                           return absl::StrCat(std::get<0>(info.param), "Threads",
-                                               std::get<1>(info.param) == StealingExecutor::kAlways
-                                                   ? "AlwaysAsking"
-                                                   : "AskingWhenIdle");
-                         });
+                                                          StealingExecutor::kAlways,
+                                                          StealingExecutor::kToYield)),
+                         ThreadsAndAsking);
 
 // --- costs ---
 

@@ -141,7 +141,8 @@ class OwnBlockingPool {
 
   // Any thread.
   Executor& get() noexcept;
-  // What follows is of the own pool, if there is one. Waits until it has nothing to do. What ran
+  // What follows is of the own pool, which is made where it was not; where one was given it does
+  // nothing. Waits until it has nothing to do. What ran
   // there may have spawned tasks on its executor, and these may offload functions whose results
   // cannot say that they did not run: so it takes work until its executor has no task left.
   void Drain();

@@ -44,10 +44,12 @@ namespace plait {
 
 struct EventLoopOptions {
   // Null for the machine's. Outlives the loop. With a virtual clock the loop jumps to the next
-  // deadline when it is idle.
+  // deadline when it is idle, also while other threads work for it (an Offload, a reactor's
+  // blocking file operation): that takes no time by that clock.
   Clock* clock = nullptr;
-  // Where Offload's functions run; outlives the loop. Null for a BlockingPool of the loop's own,
-  // whose threads are started when they are needed and joined when the loop is closed.
+  // Where Offload's functions and the reactor's blocking file operations run; outlives the loop.
+  // Null for a BlockingPool of the loop's own, whose threads are started when they are needed and
+  // joined when the loop is closed.
   Executor* blocking = nullptr;
   // Who is told of what happens on the loop; debug mode. (asyncio: the exception handler, the debug
   // switch, the task factory.)

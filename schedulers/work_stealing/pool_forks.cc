@@ -8,10 +8,18 @@
 
 namespace plait::internal {
 
-void PoolForks::Publish(ForkJob& job) noexcept {
-  // It runs elsewhere, and looks whether the task is stopped.
+namespace {
+
+// What does so looks whether the task is stopped.
+void PrepareToRunElsewhere() noexcept {
   if (thread_state.joins != nullptr) [[unlikely]]
     PassAllJoins();
+}
+
+}  // namespace
+
+void PoolForks::Publish(ForkJob& job) noexcept {
+  PrepareToRunElsewhere();
   if (job.run == &ForkedCallBase::Run) {
     calls_.Push(job);
   } else {
@@ -22,6 +30,11 @@ void PoolForks::Publish(ForkJob& job) noexcept {
   // those who sleep do not ask again. After the waking, which may have left it to one who has just
   // begun to look.
   if (worker_.MoreAreIdleThan(calls_.size())) Ask();
+}
+
+void PoolForks::OnYield(WorkItem& rest) noexcept {
+  PrepareToRunElsewhere();
+  worker_.Yield(rest);
 }
 
 WorkItem* PoolForks::StealCall() noexcept {
@@ -35,14 +48,17 @@ WorkItem* PoolForks::StealCall() noexcept {
 bool PoolForks::RunOne(WorkItem::RunFunction only) noexcept {
   PLAIT_CHECK(only == &ForkedCallBase::Run, "only plain functions wait on a worker's stack");
   worker_.NoteWaitForForked();
-  WorkItem* call = calls_.Pop();
+  // Its own is what would have run here in any case, had nobody asked for it.
+  if (WorkItem* const own = calls_.Pop()) {
+    worker_.NoteForkedFound();
+    own->run(*own);
+    return true;
+  }
   // Each may wait in its turn, and help on top of that.
   constexpr int kMostHelps = 16;
-  if (call == nullptr && helps_ < kMostHelps) {
-    call = worker_.StealCall();
-    if (call != nullptr) worker_.AskForOthers();
-  }
+  WorkItem* const call = helps_ < kMostHelps ? worker_.StealCall() : nullptr;
   if (call == nullptr) return false;
+  worker_.AskForOthers();
   worker_.NoteForkedFound();
   ++helps_;
   call->run(*call);

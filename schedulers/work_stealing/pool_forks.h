@@ -38,6 +38,7 @@ class PoolForks final : public ForkStack {
 
  private:
   void Publish(ForkJob& job) noexcept override;
+  void OnYield(WorkItem& rest) noexcept override;
 
   PoolWorker& worker_;
   WorkStealingDeque calls_{16};

@@ -102,22 +102,46 @@ void PoolMonitor::LookAt(PoolWorker& worker, Watched& watched, Deadline now) noe
     return;
   }
   shared_.TakeOver(worker, turns);
-  watched.waits = ThreadWaits(worker.thread_number()) ? watched.waits + 1 : 0;
-  // After one look that found it waiting, the next one says what it is.
-  if (watched.reported || watched.waits == 1) return;
+  worker.AskToYield();
+  LookWhetherItWaits(worker, watched, now);
+  if (watched.reported) return;
   const ExecutorHooks& hooks = shared_.executor.hooks();
-  if (now.Since(watched.since) < hooks.slow_callback) return;
-  const bool blocked = watched.blocked() && !worker.waits_for_forked();
-  if (!blocked && !hooks.debug) return;  // yet: it may block still
+  const bool waits = watched.waits > 0 && !worker.waits_for_forked();
+  if (now.Since(waits ? watched.waits_since : watched.since) < hooks.slow_callback) return;
+  // After one look that found it waiting, the next one says what it is. And what computes may block
+  // still.
+  if (waits ? !watched.blocked() : !hooks.debug) return;
   watched.reported = true;
   Report(worker, watched, now);
 }
 
+void PoolMonitor::LookWhetherItWaits(const PoolWorker& worker, Watched& watched,
+                                     Deadline now) noexcept {
+  const Deadline looked_at = Clock::Real().Now();
+  const ThreadActivity activity = ActivityOf(worker.thread_number());
+  if (!activity.waits) {
+    watched.waits = 0;
+    return;
+  }
+  // Who computes, and waits for a page or a lock of the allocator now and then, may be met in it
+  // twice. Also where the machine has too much to do.
+  const bool ran_meanwhile =
+      watched.waits > 0 && 2 * (activity.ran - watched.ran) > looked_at.Since(watched.looked_at);
+  if (watched.waits == 0 || ran_meanwhile) {
+    watched.waits = 0;
+    watched.waits_since = now;
+  }
+  ++watched.waits;
+  watched.looked_at = looked_at;
+  watched.ran = activity.ran;
+}
+
 void PoolMonitor::Report(const PoolWorker& worker, const Watched& watched, Deadline now) const {
   const bool blocked = watched.blocked() && !worker.waits_for_forked();
+  const Deadline since = blocked ? watched.waits_since : watched.since;
   auto dropped = std::make_unique<DropTasks>();
   const TaskState* const task = Find(TasksIn(shared_.executor.tasks()), worker, dropped->tasks);
-  if (worker.turns() == watched.turns) Tell(task, blocked, now.Since(watched.since));
+  if (worker.turns() == watched.turns) Tell(task, blocked, now.Since(since));
   // (Otherwise it has gone on meanwhile.)
   if (!dropped->tasks.empty()) shared_.PostFromOutside(*dropped.release());
 }

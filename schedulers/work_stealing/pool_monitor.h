@@ -8,20 +8,24 @@
 // same item as at the last look is stuck, and
 //   - what is in its slot and its deque goes to the pool's inbox, where also those look who have
 //     enough to do;
-//   - if the system says, at two looks in a row, that its thread waits there, it is blocked. While
-//     all workers are blocked and there is work, a spare one works in their place (up to kSpares,
-//     one after the other). It gives back what it has when one of them returns;
-//   - after ExecutorHooks::slow_callback it is reported, once, with the task's name: one that is
-//     blocked always (kSlowCallback, which elsewhere is debug mode's), one that computes in debug
-//     mode. One that waits for what it has forked (ParallelInvoke) is not blocked. The task is the
-//     innermost: one that was begun eagerly inside of another, while it runs there. (What is only
-//     awaited or forked is a part of the task that does so, and has no name of its own.)
+//   - is asked to yield, which a tree of Forks does between two of them (fork_stack.h): it goes on
+//     when the worker has seen to its timers, its completions and what else waits there;
+//   - if the system says, at two looks in a row, that its thread waits there, and that it has run
+//     for less than half of the time between them, it is blocked. While all workers are blocked and
+//     there is work, a spare one works in their place (up to kSpares, one after the other). It
+//     gives back what it has when one of them returns;
+//   - after ExecutorHooks::slow_callback it is reported, once, with the task's name: one that was
+//     blocked for so long always (kSlowCallback, which elsewhere is debug mode's; one that blocks
+//     again and again, and runs in between, is not), one that computes in debug mode. One that
+//     waits for what it has forked (ParallelInvoke) is not blocked. The task is the innermost: one
+//     that was begun eagerly inside of another, while it runs there. (What is only awaited or
+//     forked is a part of the task that does so, and has no name of its own.)
 // What only the stuck worker may run waits until it is back: its timers, its completions (and the
 // coroutines that those let go on, where they were ready already), operations on descriptors that
 // are at home there, and what cancels any of these. Its reactor is its thread's own, which nobody
-// can poll in its place. So do children of its Forks that have not begun: they have no item that
-// could be moved (fork_stack.h). By a virtual clock, which knows no long,
-// there is neither monitor nor spare.
+// can poll in its place. So does, of one that is blocked, what its Forks have not begun: that has
+// no item which could be moved. By a virtual clock, which knows no long, there is neither monitor
+// nor spare.
 //
 // A spare is a worker like any other, with a reactor of its own, whose thread begins when it is
 // needed first and sleeps when it is not. It is also begun when something is posted to it: a
@@ -84,7 +88,13 @@ class PoolMonitor {
     uint64_t turns = 0;
     bool idle = true;
     Deadline since;  // it was first seen in this item
-    int waits = 0;   // looks in a row that found its thread waiting in it
+    // Looks in a row that found its thread waiting in it, each but the first having hardly run
+    // since the one before; and when that began.
+    int waits = 0;
+    Deadline waits_since;
+    // Of the look before, where that found it waiting.
+    Deadline looked_at;
+    absl::Duration ran;
     bool reported = false;
 
     // One look may have met a thread that waits for a moment only.
@@ -99,6 +109,7 @@ class PoolMonitor {
   void AwaitTick() noexcept;
   void Look() noexcept;
   void LookAt(PoolWorker& worker, Watched& watched, Deadline now) noexcept;
+  static void LookWhetherItWaits(const PoolWorker& worker, Watched& watched, Deadline now) noexcept;
   void Report(const PoolWorker& worker, const Watched& watched, Deadline now) const;
   // `task`: null where it is a callback.
   void Tell(const TaskState* task, bool blocked, absl::Duration since) const;

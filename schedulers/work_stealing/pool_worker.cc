@@ -96,6 +96,17 @@ void PoolWorker::ScheduleBehind(WorkItem& item) noexcept {
   WakeForQueue();
 }
 
+void PoolWorker::Yield(WorkItem& rest) noexcept {
+  // The monitor has moved there what waited here.
+  WorkQueue posted;
+  if (shared_.HasPosted()) shared_.TakePosted(posted);
+  while (WorkItem* const item = posted.Pop()) Queue(*item);
+  Queue(rest);
+  WakeForQueue();  // also for `rest` alone: what is ready here comes first
+  left_in_turn_ = kLast;
+  ready_first_ = true;
+}
+
 WorkItem* PoolWorker::TakeOldest() noexcept {
   while (!deque_.empty()) {
     const WorkStealingDeque::Stolen oldest = deque_.Steal();

@@ -70,6 +70,8 @@ class PoolWorker final : public Worker {
   // The lane is opened when so many items were taken from the deque. What it costs when others come
   // for what is in it, and each that parks, is then less than what they have paid.
   static constexpr int kTakesBeforeLane = 1024;
+  // The most of what is ready that runs in a row where it has waited for a tree of Forks.
+  static constexpr int kReadyAfterYield = 128;
   // What takes longer is long. To go on elsewhere costs a wake-up there, and the way back for the
   // next operation here, some 30 µs together.
   static constexpr absl::Duration kLongItem = absl::Microseconds(50);
@@ -134,6 +136,11 @@ class PoolWorker final : public Worker {
   // A call that another worker has published. Where there is none, those who fork are asked for
   // more.
   WorkItem* StealCall() noexcept;
+  // The monitor: it has been in one item for long.
+  void AskToYield() noexcept { forks_.AskToYield(); }
+  // For its PoolForks: the item that it is in has made way. What goes on with it is behind what
+  // there is; its reactor and its timers come first.
+  void Yield(WorkItem& rest) noexcept;
   // It has taken what others may have asked for, who sleep: asks again in their place.
   void AskForOthers() noexcept;
 
@@ -161,7 +168,7 @@ class PoolWorker final : public Worker {
   }
   bool has_work() const noexcept { return queued() > 0; }
 
-  // What it is known by to ThreadWaits.
+  // What it is known by to ActivityOf.
   int64_t thread_number() const noexcept { return thread_number_.load(kRelaxed); }
   // Whether what it has resumed or begun last belongs to `task`, which is alive.
   bool runs(const TaskState& task) const noexcept {
@@ -273,6 +280,8 @@ class PoolWorker final : public Worker {
   }
   // False when there was nothing left.
   bool RunItems() noexcept;
+  // What is ready, up to a limit.
+  void RunReady() noexcept;
   // When the pool is closed: what is in flight here and no task's, as what a Stream sends in the
   // background.
   void EndOperations() noexcept;
@@ -302,6 +311,10 @@ class PoolWorker final : public Worker {
   int items_to_posted_look_ = kItemsPerPostedLook;
   int takes_before_lane_ = kTakesBeforeLane;
   int turn_limit_ = 64;
+  // Items, with the one that runs.
+  static constexpr int kLast = 1;
+  int left_in_turn_ = kLast;
+  bool ready_first_ = false;  // what Yield was for comes before the rest of a turn
   bool full_turn_ = false;
   Deadline last_look_;
   // When NextOfSeveral has looked at the clock in this turn, and after how many turns; or infinite.

@@ -64,7 +64,11 @@ void PoolWorker::Run() noexcept {
       GiveBack();
     if (HasLocalWork()) continue;
     if (!FindWork()) return EndOperations();
-    if (WorkItem* const item = std::exchange(found_, nullptr)) RunItem(*item);
+    if (WorkItem* const item = std::exchange(found_, nullptr)) {
+      left_in_turn_ = turn_limit_;
+      RunItem(*item);
+      if (left_in_turn_ == kLast) Look();
+    }
   }
 }
 
@@ -158,13 +162,27 @@ inline void PoolWorker::RunItem(WorkItem& item) noexcept {
 bool PoolWorker::RunItems() noexcept {
   full_turn_ = false;
   noted_at_ = Deadline::Infinite();
-  for (int left = turn_limit_; left > 0; --left) {
+  left_in_turn_ = turn_limit_;
+  if (ready_first_) [[unlikely]]
+    RunReady();
+  for (; left_in_turn_ > 0; --left_in_turn_) {
     WorkItem* const item = Next();
     if (item == nullptr) return false;
     RunItem(*item);
   }
   full_turn_ = true;
   return true;
+}
+
+void PoolWorker::RunReady() noexcept {
+  ready_first_ = false;
+  // One that has made way in turn leaves the turn one item of the queues: they are not to starve
+  // either.
+  for (int left = kReadyAfterYield; left > 0 && !ready_first_; --left) {
+    WorkItem* const item = NextOfReady();
+    if (item == nullptr) return;
+    RunItem(*item);
+  }
 }
 
 void PoolWorker::EndOperations() noexcept {
@@ -194,7 +212,8 @@ void PoolWorker::AdaptTurn(Deadline now) noexcept {
   constexpr int64_t kLongNs = 100'000;
   const int64_t took = now.nanos() - last_look_.nanos();
   if (took > kLongNs) {
-    turn_limit_ = std::max(8, turn_limit_ / 2);
+    const auto share = static_cast<int>(turn_limit_ * kLongNs / took);
+    turn_limit_ = std::max(8, std::min(turn_limit_ / 2, share));
   } else if (full_turn_ && took < kShortNs) {
     turn_limit_ = std::min(kMostItems, turn_limit_ * 2);
   }

@@ -15,11 +15,12 @@
 // runs next on the same worker, as its data is in the cache there; all else is first in, first out,
 // by worker. Fairness: after three of such in a row others have their turn; work that yields or
 // reposts itself goes behind what is ready; reactor and timers are looked at after 20 to 100
-// microseconds of work or 1,024 items, posts from outside after 61 items. What runs for longer than
-// that without going back to its worker (computing, a tree of Forks or ParallelInvokes while nobody
-// steals of it) keeps what must run there waiting: timers, and connections that are at home there.
-// The rest of its work is taken by the others. So where both matter, computing yields now and then,
-// or has a pool of its own.
+// microseconds of work or 1,024 items, posts from outside after 61 items. A tree of Forks makes way
+// for all of that after some tens of milliseconds (not by a virtual clock). What computes for
+// longer without forking coroutines (a plain function, a tree of ParallelInvokes) keeps what must
+// run on its worker waiting: timers, and connections that are at home there. The rest of its work
+// is taken by the others. So where both matter, computing yields now and then, or has a pool of its
+// own.
 //
 // Blocked threads: a task that blocks its thread for longer than ExecutorHooks::slow_callback,
 // where it should have awaited or used an Offload, is reported with its name (a kSlowCallback,
@@ -90,8 +91,9 @@ struct WorkStealingPoolOptions {
   absl::AnyInvocable<absl::StatusOr<std::unique_ptr<Reactor>>()> reactor;
   // Null for the machine's. Outlives the pool.
   Clock* clock = nullptr;
-  // Where Offload's functions run; outlives the pool. Null for a BlockingPool of the pool's own,
-  // whose threads are started when they are needed and joined when the pool is closed.
+  // Where Offload's functions and a reactor's blocking file operations run; outlives the pool. Null
+  // for a BlockingPool of the pool's own, whose threads are started when they are needed and joined
+  // when the pool is closed.
   Executor* blocking = nullptr;
   // Who is told of what happens on the pool.
   ExecutorHooks hooks;

@@ -25,9 +25,11 @@
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/frame_allocator.h"
+#include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/parallel/invoke.h"
 #include "plait/runtime/runtime.h"
+#include "plait/runtime/sync/strand.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/testing/pool_suite.h"
 #include "plait/runtime/testing/repeats.h"
@@ -194,6 +196,47 @@ TEST(WorkStealingPoolTest, AFunctionThatWaitsForWhatItHasForkedIsNotReportedAsBl
   };
   BlockOn(pool, body());
   EXPECT_EQ(reports.all().size(), 0u) << reports.all()[0].message;
+}
+
+// What computes waits for memory and for locks of the allocator, too. Met twice while it does, it
+// is not blocked: it has run in between.
+TEST(WorkStealingPoolTest, ATaskThatWaitsForMomentsAndRunsMostOfTheTimeIsNotReportedAsBlocked) {
+  Reports reports;
+  WorkStealingPool pool(
+      {.threads = 1,
+       .hooks = {.on_report = reports.handler(), .slow_callback = absl::Milliseconds(10)}});
+  absl::Notification never;
+  const auto computes = [&]() -> Task<void> {
+    const Deadline end = Clock::Real().Now() + absl::Milliseconds(500);
+    while (Clock::Real().Now() < end) {
+      const Deadline begun = Clock::Real().Now();
+      never.WaitForNotificationWithTimeout(absl::Microseconds(100));
+      const absl::Duration waited = Clock::Real().Now().Since(begun);
+      // Twice as long as it has waited, however long that was.
+      while (Clock::Real().Now().Since(begun) < 3 * waited) {
+      }
+    }
+    co_return;
+  };
+  BlockOn(pool, computes());
+  EXPECT_EQ(reports.all().size(), 0u) << reports.all()[0].message;
+}
+
+// The other thread has nothing to do, and asks.
+TEST(WorkStealingPoolTest, WhatATaskOfAStrandForksStaysOnTheStrand) {
+  WorkStealingPool pool({.threads = 2});
+  Strand strand(pool);
+  Atomic<bool> inside{false};
+  struct Tree {
+    static Task<void> Of(int levels, Atomic<bool>* inside) {
+      EXPECT_FALSE(inside->exchange(true)) << "another part of the strand's work runs";
+      for (int spins = 0; spins < 20; ++spins) internal::SpinWait(0);
+      inside->store(false);
+      if (levels > 0) co_await Fork(Of(levels - 1, inside), Of(levels - 1, inside));
+    }
+  };
+  JoinHandle<void> tree = Spawn(Tree::Of(12, &inside), {.executor = &strand});
+  BlockOn(pool, [](JoinHandle<void>* handle) -> Task<void> { co_await *handle; }(&tree));
 }
 
 // On a busy machine any step of a task may hold its thread as long: others may be reported too.

@@ -3,6 +3,8 @@
 #include <array>
 #include <fstream>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,8 +15,11 @@
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
 #include "plait/runtime/core/atomic.h"
+#include "plait/runtime/core/environment.h"
+#include "plait/runtime/core/fork_stack.h"
 #include "plait/runtime/core/frame_allocator.h"
 #include "plait/runtime/core/spin_lock.h"
+#include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
@@ -141,6 +146,112 @@ TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
     };
     BlockOn(*pool, body());
   }
+}
+
+// As many leaves as two are to the `levels`, or fewer once `enough`.
+Task<void> Tree(int levels, const bool* enough) {
+  if (levels == 0 || *enough) co_return;
+  co_await Fork(Tree(levels - 1, enough), Tree(levels - 1, enough));
+}
+
+// A fork that is left to Drain, as the first child waits, and whose others fork nothing.
+Task<void> Comb(int teeth, const bool* enough) {
+  const auto tooth = [enough](size_t i) -> Task<void> {
+    if (i == 0) co_await Yield();
+    const Deadline end = Clock::Real().Now() + absl::Microseconds(50);
+    while (!*enough && Clock::Real().Now() < end) internal::SpinWait(0);
+  };
+  co_await ForkEach(static_cast<size_t>(teeth), tooth);
+}
+
+// On one thread, so that nobody steals of them. For more than one pass: what is ready is not to
+// wait for the next each.
+TEST_P(WorkStealingReactorsTest, ForksMakeWayForTimersCompletionsAndTasks) {
+  for (const bool tree : {true, false}) {
+    constexpr int kWaits = 20;
+    constexpr int kReaders = 50;
+    constexpr int kYielders = 300;
+    const auto pool = MakePool(1);
+    std::vector<FdPair> pairs;
+    for (int i = 0; i < kReaders; ++i) pairs.push_back(MakeSocketPair());
+    int left = 1 + kReaders + kYielders;
+    bool enough = false;
+    const auto over = [&] { enough = --left == 0; };
+    const auto sleeps = [&]() -> Task<void> {
+      for (int i = 0; i < kWaits; ++i) {
+        const absl::Status slept = co_await Sleep(absl::Milliseconds(1));
+        EXPECT_TRUE(slept.ok()) << slept;
+      }
+      over();
+    };
+    const auto reads = [&](int fd) -> Task<void> {
+      const GuardedBuffer byte(1);
+      const absl::StatusOr<size_t> size = co_await io::Read(fd, byte.span());
+      EXPECT_TRUE(size.ok()) << size.status();
+      over();
+    };
+    const auto yields = [&]() -> Task<void> {
+      for (int i = 0; i < kWaits; ++i) co_await Yield();
+      over();
+    };
+    const auto body = [&]() -> Task<void> {
+      std::vector<JoinHandle<void>> others;
+      others.push_back(Spawn(sleeps(), {.eager = true}));
+      for (int i = 0; i < kYielders; ++i) others.push_back(Spawn(yields(), {.eager = true}));
+      for (const FdPair& pair : pairs) {
+        others.push_back(Spawn(reads(pair.second.get()), {.eager = true}));
+      }
+      for (const FdPair& pair : pairs) WriteAll(pair.first.get(), "x");
+      // Seconds, if it is all of it.
+      if (tree) {
+        co_await Tree(28, &enough);
+      } else {
+        co_await Comb(200'000, &enough);
+      }
+      EXPECT_EQ(left, 0) << "they waited for all of it";
+      for (JoinHandle<void>& other : others) co_await other;
+    };
+    BlockOn(*pool, body());
+  }
+}
+
+// Again and again, and on each thread: what is put aside goes on elsewhere.
+TEST_P(WorkStealingReactorsTest, ForksThatMakeWayComeToTheirEnd) {
+  const auto pool = MakePool(3);
+  struct Told {
+    std::mutex mutex;
+    std::set<internal::ForkStack*> stacks;
+    Atomic<bool> enough{false};
+  } told;
+  struct Count {
+    static Task<int64_t> Leaves(int levels, Told* told) {
+      if (levels == 0) co_return 1;
+      if (levels == 8) {
+        const std::lock_guard hold(told->mutex);
+        told->stacks.insert(internal::thread_state.forks);
+      }
+      // Some wait, so that their thread drains what they have forked.
+      if (levels % 5 == 0) co_await Yield();
+      const auto [a, b] = co_await Fork(Leaves(levels - 1, told), Leaves(levels - 1, told));
+      co_return a + b;
+    }
+  };
+  Thread teller = StartThread("teller", [&] {
+    while (!told.enough.load()) {
+      const std::lock_guard hold(told.mutex);
+      for (internal::ForkStack* const forks : told.stacks) forks->AskToYield();
+    }
+  });
+  std::vector<JoinHandle<int64_t>> trees;
+  for (int i = 0; i < 6; ++i) {
+    trees.push_back(Spawn(Count::Leaves(14, &told), {.executor = pool.get()}));
+  }
+  const auto body = [&]() -> Task<void> {
+    for (JoinHandle<int64_t>& tree : trees) EXPECT_EQ(co_await tree, 1 << 14);
+  };
+  BlockOn(*pool, body());
+  told.enough.store(true);
+  teller.join();
 }
 
 // Whoever steals the task between its waits: each goes on at the worker that has its timer or its
