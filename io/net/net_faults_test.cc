@@ -95,8 +95,7 @@ TEST_P(NetFaultsTest, AServerAndItsClientOverTcp) {
     return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix(
-      {.places = 2,
-       .short_transfers = false,
+      {.short_transfers = false,
        .reaches = {FaultInjection::kSocket, FaultInjection::kBind, FaultInjection::kListen,
                    FaultInjection::kAccept, FaultInjection::kConnect, FaultInjection::kSocketName,
                    FaultInjection::kSetSocketOption},
@@ -157,11 +156,9 @@ TEST_P(NetFaultsTest, AServerWhoseClientsComeAgainAndStay) {
   std::vector<sys::LeftOut> left_out = LeftOutOf(GetParam());
   // Such a connection counts as reset: it is passed over, and its client sees no more than an end.
   left_out.push_back({.call = FaultInjection::kPeerName, .error = ENOTCONN});
-  RunFaultMatrix({.places = 12,
-                  .short_transfers = false,
-                  .reaches = std::move(reaches),
-                  .left_out = std::move(left_out)},
-                 scenario);
+  RunFaultMatrix(
+      {.short_transfers = false, .reaches = std::move(reaches), .left_out = std::move(left_out)},
+      scenario);
 }
 
 TEST_P(NetFaultsTest, AServerAndItsClientOverAUnixSocket) {
@@ -172,8 +169,7 @@ TEST_P(NetFaultsTest, AServerAndItsClientOverAUnixSocket) {
     return RunUnderFaults(GetParam(), arm, body);
   };
   RunFaultMatrix(
-      {.places = 2,
-       .reaches = {FaultInjection::kSocket, FaultInjection::kBind, FaultInjection::kListen,
+      {.reaches = {FaultInjection::kSocket, FaultInjection::kBind, FaultInjection::kListen,
                    FaultInjection::kAccept, FaultInjection::kConnect},
        .left_out = LeftOutOf(GetParam())},
       scenario);
@@ -318,8 +314,7 @@ TEST_P(NetFaultsTest, OptionsAndInterfaces) {
   std::vector<sys::LeftOut> left_out = LeftOutOf(GetParam());
   // There being no such interface is told in words of ours.
   left_out.push_back({.call = FaultInjection::kInterfaceIndex, .error = ENODEV});
-  RunFaultMatrix({.places = 8,
-                  .reaches = {FaultInjection::kInterfaceIndex, FaultInjection::kSocketOption,
+  RunFaultMatrix({.reaches = {FaultInjection::kInterfaceIndex, FaultInjection::kSocketOption,
                               FaultInjection::kSetSocketOption},
                   .left_out = std::move(left_out)},
                  scenario);

@@ -68,8 +68,7 @@ TEST_P(ProcessFaultsTest, AProcessThatIsTalkedTo) {
     return status;
   };
   RunFaultMatrix(
-      {.places = 3,
-       .reaches = {FaultInjection::kPipe, FaultInjection::kSpawn, FaultInjection::kOpenProcess,
+      {.reaches = {FaultInjection::kPipe, FaultInjection::kSpawn, FaultInjection::kOpenProcess,
                    FaultInjection::kTakeExit, FaultInjection::kRead, FaultInjection::kWrite},
        .left_out = LeftOut()},
       scenario);
@@ -90,8 +89,7 @@ TEST_P(ProcessFaultsTest, AProcessThatIsEndedAndWaitedFor) {
     ReapTheRest();
     return status;
   };
-  RunFaultMatrix({.places = 3,
-                  .reaches = {FaultInjection::kSpawn, FaultInjection::kOpenProcess,
+  RunFaultMatrix({.reaches = {FaultInjection::kSpawn, FaultInjection::kOpenProcess,
                               FaultInjection::kSignalProcess, FaultInjection::kTakeExit},
                   .left_out = LeftOut()},
                  scenario);

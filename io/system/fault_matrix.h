@@ -21,6 +21,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -46,8 +47,9 @@ struct LeftOut {
 };
 
 struct FaultMatrixOptions {
-  // How many of the times that a call is made, the first ones, are made to fail in turn.
-  int64_t places = 4;
+  // How many of the times that a call is made, the first ones, are made to fail in turn: all of
+  // them, but where it is a matter of time how often that is.
+  int64_t places = std::numeric_limits<int64_t>::max();
   // Whether the Status has to name an error of the system's, and not only what failed.
   bool errors_are_named = true;
   // Whether transfers are made short. Not where they go through a TCP socket.

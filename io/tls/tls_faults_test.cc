@@ -67,8 +67,7 @@ TEST_P(TlsFaultsTest, AQuestionAndItsAnswer) {
     if (GetParam().reactor.name != "IoUring") {
       reaches = {FaultInjection::kReceive, FaultInjection::kSend};
     }
-    sys::RunFaultMatrix({.places = 6,
-                         .errors_are_named = false,
+    sys::RunFaultMatrix({.errors_are_named = false,
                          .short_transfers = !tcp,
                          .reaches = std::move(reaches),
                          .left_out = LeftOutOf(GetParam())},
