@@ -40,6 +40,8 @@ struct ExecutorFactory {
   // One thread runs everything, in the order of posting. Otherwise only what holds for any pool is
   // asserted.
   bool ordered = true;
+  // One thread runs everything, also where it is in another order.
+  bool one_thread = ordered;
   // Work runs on whichever thread schedules it.
   bool inlined = false;
   // For executors with several threads. Called on one of them: is there nothing to do for the
@@ -90,6 +92,7 @@ class ExecutorFixture : public testing::TestWithParam<ExecutorFactory> {
   TestClock& test_clock() { return clock_; }
   bool virtual_time() const { return GetParam().virtual_time; }
   bool ordered() const { return GetParam().ordered; }
+  bool one_thread() const { return GetParam().one_thread; }
   // A time that is short to wait for: an hour of the TestClock, two milliseconds of the machine's.
   absl::Duration unit() const { return virtual_time() ? absl::Hours(1) : absl::Milliseconds(2); }
 

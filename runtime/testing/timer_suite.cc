@@ -66,7 +66,7 @@ TEST_P(TimerSuite, Line16AFractionOfANanosecondIsRoundedUp) {
 }
 
 TEST_P(TimerSuite, SleepersWakeInTheOrderOfTheirDeadlines) {
-  if (!ordered()) return;
+  if (!one_thread()) return;
   std::vector<int> woke;
   Await([&]() -> Task<void> {
     std::vector<Task<void>> sleepers;
@@ -77,22 +77,24 @@ TEST_P(TimerSuite, SleepersWakeInTheOrderOfTheirDeadlines) {
 }
 
 TEST_P(TimerSuite, Line17EqualDeadlinesWakeInTheOrderOfTheirSleeps) {
-  if (!ordered() || !virtual_time()) return;  // only there are they equal to the nanosecond
+  if (!one_thread() || !virtual_time()) return;  // only there are they equal to the nanosecond
+  std::vector<int> slept;
   std::vector<int> woke;
-  std::vector<int> expected;
   Await([&]() -> Task<void> {
+    const auto sleeper = [&](int n) -> Task<void> {
+      slept.push_back(n);
+      co_await SleepAndNote(unit(), &woke, n);
+    };
     std::vector<Task<void>> sleepers;
-    for (int n = 0; n < 500; ++n) {
-      expected.push_back(n);
-      sleepers.push_back(SleepAndNote(unit(), &woke, n));
-    }
+    for (int n = 0; n < 500; ++n) sleepers.push_back(sleeper(n));
     co_await Gather(std::move(sleepers));
   });
-  EXPECT_EQ(woke, expected);
+  EXPECT_EQ(slept.size(), 500u);
+  EXPECT_EQ(woke, slept);
 }
 
 TEST_P(TimerSuite, Line18AZeroSleepComesBackOnTheNextTurn) {
-  if (!ordered()) return;
+  if (!one_thread()) return;
   std::vector<std::string> log;
   Await([&]() -> Task<void> {
     const Deadline before = clock().Now();
@@ -162,7 +164,7 @@ TEST_P(TimerSuite, Line21ACancelledSleepEndsAtOnce) {
 }
 
 TEST_P(TimerSuite, Line22ASleepMayBeCancelledByAnotherThatWakesAtTheSameTime) {
-  if (!ordered() || !virtual_time()) return;
+  if (!one_thread() || !virtual_time()) return;
   Await([&]() -> Task<void> {
     auto cancel_later = [](absl::Duration after, JoinHandle<absl::Status>* victim) -> Task<void> {
       const absl::Status slept = co_await Sleep(after);

@@ -37,7 +37,8 @@ ExecutorFactory Pool(
                        },
                        .virtual_time = virtual_time,
                        // Also with one thread what was scheduled last may run first.
-                       .ordered = false};
+                       .ordered = false,
+                       .one_thread = threads == 1};
   if (threads > 1) pool.quiet = IsQuiet;
   return pool;
 }
@@ -54,9 +55,8 @@ std::vector<ExecutorFactory> PoolsWithReactors() {
   std::vector<ExecutorFactory> pools;
   for (const ReactorFactory& reactor : AllReactors()) {
     const auto make = [make = reactor.make] { return make(nullptr); };
-    for (const bool virtual_time : {false, true}) {
-      pools.push_back(Pool(reactor.name, 2, virtual_time, make));
-    }
+    for (const int threads : {1, 2, 8}) pools.push_back(Pool(reactor.name, threads, false, make));
+    pools.push_back(Pool(reactor.name, 2, true, make));
   }
   return pools;
 }
@@ -74,6 +74,8 @@ INSTANTIATE_TEST_SUITE_P(WorkStealing, SyncTimerSuite, testing::ValuesIn(Pools()
 
 INSTANTIATE_TEST_SUITE_P(WorkStealingOnReactors, ExecutorSuite,
                          testing::ValuesIn(PoolsWithReactors()), ExecutorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(WorkStealingOnReactors, TaskSuite, testing::ValuesIn(PoolsWithReactors()),
+                         ExecutorFactory::Name);
 INSTANTIATE_TEST_SUITE_P(WorkStealingOnReactors, TimerSuite, testing::ValuesIn(PoolsWithReactors()),
                          ExecutorFactory::Name);
 INSTANTIATE_TEST_SUITE_P(WorkStealingOnReactors, SyncSuite, testing::ValuesIn(PoolsWithReactors()),
