@@ -1,4 +1,5 @@
-// The ping-pong on Plait: an event loop a thread, on the reactor that --reactor=NAME names.
+// The ping-pong on Plait: an event loop on each side or, with --scheduler=work_stealing, a pool of
+// one thread, on the reactor that --reactor=NAME names.
 #include "plait/io/net/peers/ping_pong.h"
 
 #include <netinet/in.h>
@@ -6,7 +7,7 @@
 #include <sys/socket.h>
 
 #include <memory>
-#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -14,14 +15,12 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
-#include "plait/io/auto_reactor/auto_reactor.h"
 #include "plait/io/net/address.h"
 #include "plait/io/net/peers/peer.h"
 #include "plait/io/net/stream.h"
 #include "plait/io/ops/operations.h"
 #include "plait/io/ops/owned_descriptor.h"
 #include "plait/runtime/runtime.h"
-#include "plait/schedulers/event_loop/event_loop.h"
 #include "plait/schedulers/run.h"
 
 namespace peers {
@@ -71,9 +70,16 @@ Task<absl::Status> AskAll(uint16_t port) {
   });
 }
 
-void RunOn(absl::string_view reactor, Task<absl::Status> task) {
-  plait::EventLoop loop(plait::MakeReactor(reactor));
-  const absl::Status status = plait::BlockOn(loop, std::move(task));
+struct Flags {
+  std::string reactor;
+  std::string scheduler;
+};
+
+void RunOn(const Flags& flags, Task<absl::Status> task) {
+  const absl::Status status = plait::Run(std::move(task), {.scheduler = flags.scheduler,
+                                                           .threads = 1,
+                                                           .reactor = flags.reactor,
+                                                           .handle_sigint = false});
   if (!status.ok()) Die(status.ToString().c_str());
 }
 
@@ -81,15 +87,22 @@ void RunOn(absl::string_view reactor, Task<absl::Status> task) {
 }  // namespace peers
 
 int main(int argc, char** argv) {
-  absl::string_view reactor = argc > 1 ? argv[1] : "";
-  if (argc > 2 || (argc == 2 && !absl::ConsumePrefix(&reactor, "--reactor="))) {
-    peers::Die("the only flag is --reactor=NAME");
+  peers::Flags flags;
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view flag = argv[i];
+    if (absl::ConsumePrefix(&flag, "--reactor=")) {
+      flags.reactor = std::string(flag);
+    } else if (absl::ConsumePrefix(&flag, "--scheduler=")) {
+      flags.scheduler = std::string(flag);
+    } else {
+      peers::Die("the only flags are --reactor=NAME and --scheduler=NAME");
+    }
   }
   const int listener = peers::Listen(0);
   const uint16_t port = peers::PortOf(listener);
   const peers::PingPongTimer timer;
-  std::thread server([&] { peers::RunOn(reactor, peers::ServeAll(listener)); });
-  std::thread client([&] { peers::RunOn(reactor, peers::AskAll(port)); });
+  std::thread server([&] { peers::RunOn(flags, peers::ServeAll(listener)); });
+  std::thread client([&] { peers::RunOn(flags, peers::AskAll(port)); });
   client.join();
   server.join();
   timer.Print();

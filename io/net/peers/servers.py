@@ -36,9 +36,13 @@ def need(path, package):
         raise Missing(f"needs Debian's {package}")
 
 
+# More flags of Bazel's: those of another compiler.
+BAZEL_FLAGS = []
+
+
 def bazel(*targets):
     """The paths of optimised builds of `targets`."""
-    subprocess.run(["bazel", "build", "-c", "opt", *targets], cwd=ROOT, check=True, capture_output=True, text=True)
+    subprocess.run(["bazel", "build", "-c", "opt", *BAZEL_FLAGS, *targets], cwd=ROOT, check=True, capture_output=True, text=True)
     return [ROOT / "bazel-bin" / target.removeprefix("//").replace(":", "/") for target in targets]
 
 
@@ -111,8 +115,9 @@ def asyncio(loop):
     return PYTHON, str(HERE / "asyncio_echo.py"), f"--loop={loop}"
 
 
-def plait(target, reactor):
-    return str(bazel(target)[0]), f"--reactor={reactor}"
+def plait(target, reactor, scheduler="event_loop"):
+    # A pool has a thread for each core that its process may use: one.
+    return str(bazel(target)[0]), f"--reactor={reactor}", f"--scheduler={scheduler}"
 
 
 FLOORS = ("epoll loop", "io_uring loop")
@@ -124,6 +129,8 @@ ECHO = {
     "plait epoll": lambda: plait("//examples/echo_server:echo_server", "epoll"),
     "plait io_uring": lambda: plait("//examples/echo_server:echo_server", "io_uring"),
     "plait kqueue": lambda: plait("//examples/echo_server:echo_server", "kqueue"),
+    "plait pool epoll": lambda: plait("//examples/echo_server:echo_server", "epoll", "work_stealing"),
+    "plait pool io_uring": lambda: plait("//examples/echo_server:echo_server", "io_uring", "work_stealing"),
     "libuv": libuv,
     "asio epoll": lambda: asio("asio", "asio.cc"),
     "asio io_uring": lambda: asio_io_uring("asio_io_uring", "asio.cc"),
@@ -137,6 +144,8 @@ PING_PONG = {
     "epoll loop": lambda: bazel("//io/net/peers:ping_pong_raw_epoll")[0],
     "plait epoll": lambda: plait("//io/net/peers:ping_pong", "epoll"),
     "plait io_uring": lambda: plait("//io/net/peers:ping_pong", "io_uring"),
+    "plait pool epoll": lambda: plait("//io/net/peers:ping_pong", "epoll", "work_stealing"),
+    "plait pool io_uring": lambda: plait("//io/net/peers:ping_pong", "io_uring", "work_stealing"),
     "asio epoll": lambda: asio("ping_pong_asio", "ping_pong_asio.cc"),
     "asio io_uring": lambda: asio_io_uring("ping_pong_asio_io_uring", "ping_pong_asio.cc"),
 }
