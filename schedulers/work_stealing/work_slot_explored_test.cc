@@ -76,7 +76,7 @@ void ACertainOneIsTakenOrStolen() {
 
 std::vector<Scenario> Scenarios() {
   return {{"one is stolen or not", OneIsStolenOrNot},
-          {"two and two thieves", TwoAndTwoThieves, {.preemptions = 2}},
+          {"two and two thieves", TwoAndTwoThieves},
           {"a certain one is taken or stolen", ACertainOneIsTakenOrStolen}};
 }
 
