@@ -68,7 +68,16 @@ absl::StatusOr<Thread> TryStartThread(absl::string_view name, absl::AnyInvocable
 #endif
 }
 
-int HardwareThreads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+int HardwareThreads() {
+#if defined(__linux__)
+  // Of those that the process may use: of its first thread, as others may have been pinned since.
+  cpu_set_t allowed;
+  if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) == 0) {
+    return std::max(1, CPU_COUNT(&allowed));
+  }
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
 bool PinThread(int number) {
 #if defined(__linux__)

@@ -1,6 +1,9 @@
 // What the system says of threads.
 #include "plait/runtime/core/environment.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cstdint>
 
 #include "absl/synchronization/notification.h"
@@ -45,6 +48,21 @@ TEST(EnvironmentTest, AThreadThatComputesIsSeenToRun) {
   EXPECT_TRUE(ThreadIsThere(number.load()));
   enough.store(true);
   thread.join();
+}
+
+// As under taskset: two threads on one processor would wait for each other's time slices.
+TEST(EnvironmentTest, AProcessThatMayUseOneProcessorHasOne) {
+  const int before = HardwareThreads();
+  StartThread("pinned", [before] {
+    EXPECT_TRUE(PinThread(0));
+    EXPECT_EQ(HardwareThreads(), before) << "others are not pinned";
+  }).join();
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) ::_exit(PinThread(0) && HardwareThreads() == 1 ? 0 : 1);
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(EnvironmentTest, OfWhatIsNoThreadNothingIsKnown) {
