@@ -139,7 +139,7 @@ class ForkStack {
   struct Rest;
 
   static ForkStack& UseThreadsOwn() noexcept;
-  // Below all places, and not null.
+  // An address that nothing has, to be compared with only: below all places, and not null.
   static ForkJob** NoPlace() noexcept { return reinterpret_cast<ForkJob**>(alignof(ForkJob*)); }
 
   bool PushSlow(ForkJob& job);

@@ -37,6 +37,13 @@ class Forks : public ForkStack {
 
 using Published = std::vector<ForkJob*>;
 
+// On the thread of `forks`.
+void GoOn(WorkItem& rest, Forks& forks) {
+  ForkStack* const outer = std::exchange(thread_state.forks, &forks);
+  rest.run(rest);
+  thread_state.forks = outer;
+}
+
 TEST(ForkStackTest, WhatWasPushedIsPoppedInReverse) {
   Forks forks;
   Job jobs[3];
@@ -96,9 +103,7 @@ TEST(ForkStackTest, WhatYieldsIsPutAsideAndGoesOnWhereItWas) {
 
   // It goes on, here on another thread's stack.
   Forks other;
-  ForkStack* const outer = std::exchange(thread_state.forks, &other);
-  forks.put_aside[0]->run(*forks.put_aside[0]);
-  thread_state.forks = outer;
+  GoOn(*forks.put_aside[0], other);
   EXPECT_EQ(jobs[3].runs, 1);
   EXPECT_TRUE(other.Pop(jobs[2]));
   EXPECT_TRUE(other.Pop(jobs[1]));
@@ -125,9 +130,7 @@ TEST(ForkStackTest, WhoAsksForWorkIsGivenItAlsoByWhatIsToYield) {
   forks.Yield(&jobs[2]);
   EXPECT_EQ(forks.published, Published({&jobs[0]}));
   ASSERT_EQ(forks.put_aside.size(), 1u);
-  ForkStack* const outer = std::exchange(thread_state.forks, &forks);
-  forks.put_aside[0]->run(*forks.put_aside[0]);
-  thread_state.forks = outer;
+  GoOn(*forks.put_aside[0], forks);
   EXPECT_TRUE(forks.Pop(jobs[1]));
   EXPECT_FALSE(forks.Pop(jobs[0]));
 }
@@ -187,9 +190,7 @@ TEST(ForkStackTest, DrainAnswersAndYields) {
   for (int i = 0; i < 6; ++i) EXPECT_EQ(jobs[i].runs, i >= 3 ? 1 : 0) << i;
   ASSERT_EQ(forks.put_aside.size(), 1u);
   EXPECT_TRUE(forks.empty());
-  ForkStack* const outer = std::exchange(thread_state.forks, &forks);
-  forks.put_aside[0]->run(*forks.put_aside[0]);
-  thread_state.forks = outer;
+  GoOn(*forks.put_aside[0], forks);
   for (int i = 0; i < 6; ++i) EXPECT_EQ(jobs[i].runs, i >= 1 ? 1 : 0) << i;
   EXPECT_EQ(forks.put_aside.size(), 1u);
 }

@@ -88,7 +88,7 @@ class PoolMonitor {
     uint64_t turns = 0;
     bool idle = true;
     Deadline since;  // it was first seen in this item
-    // Looks in a row that found its thread waiting in it, each but the first having hardly run
+    // Looks in a row that found its thread waiting in it, each but the first having mostly waited
     // since the one before; and when that began.
     int waits = 0;
     Deadline waits_since;
