@@ -51,6 +51,10 @@ class ServerOnWorkersTest : public testing::TestWithParam<PoolFactory> {
     return BlockOn(*pool_, body());
   }
   Executor& pool() { return *pool_; }
+  void ReplacePool(int threads) {
+    pool_ = nullptr;
+    pool_ = GetParam().make(threads);
+  }
 
  private:
   const int open_before_ = OpenSockets();
@@ -119,6 +123,33 @@ TEST_P(ServerOnWorkersTest, ConnectionsAreSpreadOverTheWorkers) {
   for (Worker* const worker : seen) {
     EXPECT_EQ(std::count(seen.begin(), seen.end(), worker), 2);
   }
+}
+
+// Of many that come at once each would otherwise wait for a round over all that are busy already.
+TEST_P(ServerOnWorkersTest, ABurstOfConnectionsIsTakenInAFewTurns) {
+  constexpr int kConnections = 400;
+  ReplacePool(/*threads=*/1);
+  int served = 0;
+  const auto handle = [&](Stream stream) -> Task<absl::Status> {
+    ++served;
+    co_return co_await stream.Close();
+  };
+  int turns = 0;
+  const auto body = [&]() -> Task<absl::Status> {
+    Listener listener = ListenLocally();
+    const SocketAddress address = listener.local_address();
+    std::vector<Stream> clients;
+    for (int i = 0; i < kConnections; ++i) clients.push_back(co_await OrReturn(Connect(address)));
+    Server server(std::move(listener), handle);
+    JoinHandle<absl::Status> serving = Spawn(server.Serve());
+    for (; served < kConnections; ++turns) co_await Yield();
+    for (Stream& client : clients) co_await OrReturn(client.Close());
+    server.Stop();
+    co_return co_await serving;
+  };
+  const absl::Status ran = RunTask(body);
+  EXPECT_TRUE(ran.ok()) << ran;
+  EXPECT_LE(turns, kConnections);
 }
 
 TEST_P(ServerOnWorkersTest, AStopLetsTheLastConnectionsEnd) {

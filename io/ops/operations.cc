@@ -13,6 +13,7 @@
 #include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/worker.h"
 #include "plait/runtime/core/worker_group.h"
+#include "plait/runtime/task/budget.h"
 
 namespace plait::io {
 namespace internal {
@@ -113,8 +114,14 @@ bool OperationAwaiter::Start(HomeWait& wait, plait::internal::PromiseBase& waite
   } else if (!self.Begin(waiter, home, kIoNote)) {
     return true;
   }
-  home.reactor()->Submit(self);
-  return true;
+  Reactor& reactor = *home.reactor();
+  if (self.opcode == IoOpcode::kClose) {
+    reactor.Submit(self);
+    return true;
+  }
+  if (!reactor.SubmitOrComplete(self) || self.HappenedAtOnce()) return true;
+  static_cast<void>(plait::internal::SpendBudget());
+  return plait::internal::YieldIfSpent(waiter);
 }
 
 bool OperationAwaiter::StartCarried(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept {

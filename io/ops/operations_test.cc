@@ -16,9 +16,13 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "plait/io/system/fault_injection.h"
+#include "plait/runtime/core/reactor.h"
+#include "plait/runtime/core/thread_state.h"
+#include "plait/runtime/core/worker.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
+#include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/thread_executor.h"
 
@@ -126,6 +130,67 @@ TEST_P(OperationsTest, AnOperationMayBeKeptAndAwaitedMoreThanOnce) {
     co_return received;
   };
   EXPECT_EQ(RunTask(body), "ab");
+}
+
+// Where a reactor tries calls at once, a turn of the loop is not spent on each; nor is the thread
+// kept from the others for as long as there is something to read.
+TEST_P(OperationsTest, WhatIsReadyGoesOnAtOnceWithinTheBudgetOfAwaits) {
+  constexpr int kReads = 1000;
+  FdPair pipe = MakePipe();
+  WriteAll(pipe.second.get(), std::string(kReads, 'x'));
+  GuardedBuffer byte(1);
+  bool done = false;
+  int turns = 0;
+  const auto read = [&]() -> Task<absl::Status> {
+    for (int i = 0; i < kReads; ++i) co_await OrReturn(Read(pipe.first.get(), byte.span()));
+    done = true;
+    co_return absl::OkStatus();
+  };
+  const auto count = [&]() -> Task<absl::Status> {
+    while (!done) {
+      ++turns;
+      co_await Yield();
+    }
+    co_return absl::OkStatus();
+  };
+  bool at_once = false;
+  const auto body = [&]() -> Task<absl::Status> {
+    at_once = Worker::Current()->reactor()->prefers_await_input();
+    if (GetParam().threads > 1) co_return co_await read();  // others would count meanwhile
+    co_return co_await Gather(read(), count());
+  };
+  const absl::Status ran = RunTask(body);
+  EXPECT_TRUE(ran.ok()) << ran;
+  if (GetParam().threads > 1) return;
+  EXPECT_GE(turns, kReads / plait::internal::kReadyAwaits);
+  if (at_once) {
+    EXPECT_LE(turns, kReads / 10);
+  }
+}
+
+// Trap: a cancel that races completion. The read has its byte at once, and a stop is on its way to
+// it, or it was stopped before it began.
+TEST_P(OperationsTest, ACancelOfWhatIsReadyLosesNothing) {
+  FdPair pair = MakeSocketPair();
+  for (int round = 0; round < Repeats(2000); ++round) {
+    GuardedBuffer byte(1);
+    WriteAll(pair.second.get(), "x");
+    const auto read = [&]() -> Task<absl::StatusOr<size_t>> {
+      co_return co_await Read(pair.first.get(), byte.span());
+    };
+    const auto body = [&]() -> Task<absl::Status> {
+      JoinHandle<absl::StatusOr<size_t>> reading = Spawn(read(), {.eager = round % 2 == 0});
+      if (round % 4 < 2) co_await Yield();
+      reading.Cancel();
+      const absl::StatusOr<size_t> count = co_await reading;
+      if (count.ok()) co_return absl::OkStatus();
+      if (!absl::IsCancelled(count.status())) co_return count.status();
+      // Then it is still there.
+      co_return (co_await Read(pair.first.get(), byte.span())).status();
+    };
+    const absl::Status ran = RunTask(body);
+    ASSERT_TRUE(ran.ok()) << ran;
+  }
 }
 
 TEST_P(OperationsTest, ConnectAndAcceptTellTheAddressesOfEachOther) {

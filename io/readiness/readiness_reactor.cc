@@ -124,6 +124,11 @@ ReadinessReactor::OperationList& ReadinessReactor::ListOf(Descriptor& descriptor
 inline void ReadinessReactor::Complete(IoOperation& operation, int64_t result) noexcept {
   operation.result = static_cast<int32_t>(result);
   operation.reactor_slot[0] = nullptr;
+  if (&operation == at_once_) {
+    at_once_ = nullptr;
+    --in_flight_;
+    return;
+  }
   completed_.Push(operation);
   ++undelivered_;
 }
@@ -168,6 +173,15 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
     }
   }
   SubmitOther(operation);
+}
+
+bool ReadinessReactor::SubmitOrComplete(IoOperation& operation) noexcept {
+  // What a close ends is delivered before it.
+  if (operation.opcode != IoOpcode::kClose) at_once_ = &operation;
+  Submit(operation);
+  const bool completed = operation.opcode != IoOpcode::kClose && at_once_ == nullptr;
+  at_once_ = nullptr;
+  return completed;
 }
 
 void ReadinessReactor::SubmitOther(IoOperation& operation) noexcept {

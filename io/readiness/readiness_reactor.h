@@ -49,6 +49,7 @@ class ReadinessReactor : public Reactor {
   ~ReadinessReactor() override;
 
   void Submit(IoOperation& operation) noexcept final;
+  bool SubmitOrComplete(IoOperation& operation) noexcept final;
   void Cancel(IoOperation& operation) noexcept final;
   void CancelAll() noexcept final;
   void Poll(Deadline deadline, Clock& clock, WorkQueue& ready) noexcept final;
@@ -156,7 +157,8 @@ class ReadinessReactor : public Reactor {
   std::vector<std::unique_ptr<Descriptor[]>> descriptors_;
   WorkQueue completed_;
   size_t in_flight_ = 0;
-  size_t undelivered_ = 0;  // in completed_
+  size_t undelivered_ = 0;          // in completed_
+  IoOperation* at_once_ = nullptr;  // is not delivered, if it completes inside its Submit
   int polls_without_wait_ = 0;
 };
 

@@ -44,6 +44,13 @@ class Reactor {
   // are served in the order of submission.
   virtual void Submit(IoOperation& operation) noexcept = 0;
 
+  // Owner thread. As Submit, for who can go on at once: true when `operation` has ended inside this
+  // call. Its result is there, and it is not delivered. See runtime/task/budget.h for how often.
+  virtual bool SubmitOrComplete(IoOperation& operation) noexcept {
+    Submit(operation);
+    return false;
+  }
+
   // Owner thread. Asks for `operation`, which is in flight, to end. It still arrives once: with
   // -ECANCELED, or with its true result if that was first. Never delivers inside this call. One
   // that has been delivered and has not run yet is left alone: a task may be cancelled between the

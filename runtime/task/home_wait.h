@@ -82,14 +82,20 @@ class StoppableWait : private StopNode {
     home.Post(static_cast<StopNode&>(*this));
   }
 
+  // On the home thread, after Begin, where the event has happened already. What await_suspend
+  // returns: true where a stop is on its way here, which has the coroutine go on.
+  [[nodiscard]] bool HappenedAtOnce() noexcept {
+    happened_ = true;
+    if (registered_ && !waiter_->context->stop->TryUnregister(*this)) [[unlikely]]
+      return true;
+    registered_ = false;
+    return false;
+  }
+
   // On the home thread, as a work item: the event has happened. Has the coroutine go on, on its own
   // executor, unless a stop is on its way here, which will.
   void Happened() noexcept {
-    happened_ = true;
-    if (registered_ && !waiter_->context->stop->TryUnregister(*this)) [[unlikely]]
-      return;  // the stop resumes it
-    registered_ = false;
-    GoOn();
+    if (!HappenedAtOnce()) GoOn();
   }
 
  protected:

@@ -28,6 +28,16 @@ void ReactorSuite::Submit(TestOperation& operation) {
   EXPECT_EQ(reactor_->in_flight(), in_flight + 1);
 }
 
+bool ReactorSuite::SubmitOrComplete(TestOperation& operation) {
+  operation.next_turn = &next_turn_;
+  const int before = operation.deliveries;
+  const size_t in_flight = reactor_->in_flight();
+  const bool completed = reactor_->SubmitOrComplete(operation);
+  EXPECT_EQ(operation.deliveries, before) << "delivered inside SubmitOrComplete";
+  EXPECT_EQ(reactor_->in_flight(), in_flight + (completed ? 0 : 1));
+  return completed;
+}
+
 void ReactorSuite::Cancel(TestOperation& operation) {
   const int before = operation.deliveries;
   const size_t in_flight = reactor_->in_flight();

@@ -50,6 +50,7 @@ class ReactorSuite : public testing::TestWithParam<ReactorFactory> {
 
   // These expect of each call what the Reactor's contract says of it.
   void Submit(TestOperation& operation);
+  bool SubmitOrComplete(TestOperation& operation);
   void Cancel(TestOperation& operation);
   // Polls once and runs what came; how many that were.
   int PollOnce(Deadline deadline);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -156,6 +157,78 @@ TEST_P(ReactorSuite, AnOperationMaySubmitItselfAgainWhenItIsDelivered) {
   while (read.deliveries < 10) PollOnce(Deadline::Infinite());
   EXPECT_EQ(reactor().in_flight(), 0u);
   ExpectNothingMore();
+}
+
+// --- what completes at once, for who asks. Traps: reentry ---
+
+// Readiness reactors try a call before they wait for it.
+TEST_P(ReactorSuite, WhatCompletesAtOnceIsNotDelivered) {
+  FdPair pair = MakeSocketPair();
+  TcpListener listener = MakeTcpListener();
+  const OwnedFd client = MakeConnection(listener.name(), sizeof(listener.address));
+  WriteAll(pair.second.get(), "hello");
+  GuardedBuffer buffer(5);
+  ReadOperation read(pair.first.get(), buffer.span());
+  WriteOperation write(pair.first.get(), "answer");
+  AcceptOperation accept(listener.fd.get());
+  PollOperation poll(pair.first.get(), kPollWritable);
+  PollOperation nothing(-1, kPollReadable);
+  const std::vector<std::pair<TestOperation*, int32_t>> expected = {
+      {&read, 5}, {&write, 6}, {&accept, -1}, {&poll, kPollWritable}, {&nothing, -EBADF}};
+  for (const auto& [operation, result] : expected) {
+    SCOPED_TRACE(static_cast<int>(operation->opcode));
+    const bool completed = SubmitOrComplete(*operation);
+    EXPECT_EQ(completed, reactor().prefers_await_input());
+    if (!completed) Await(*operation);
+    ExpectNothingMore();
+    EXPECT_EQ(operation->deliveries, completed ? 0 : 1);
+    if (operation == &accept) {
+      EXPECT_GE(accept.Take().get(), 0);
+    } else {
+      EXPECT_EQ(operation->result, result);
+    }
+  }
+  EXPECT_EQ(buffer.text(5), "hello");
+  EXPECT_EQ(ReadExactly(pair.second.get(), 6), "answer");
+}
+
+TEST_P(ReactorSuite, WhatDoesNotCompleteAtOnceIsDeliveredInItsTurn) {
+  FdPair pair = MakeSocketPair();
+  GuardedBuffer first_buffer(2);
+  GuardedBuffer second_buffer(3);
+  GuardedBuffer third_buffer(1);
+  ReadOperation first(pair.first.get(), first_buffer.span());
+  ReadOperation second(pair.first.get(), second_buffer.span());
+  ReadOperation third(pair.first.get(), third_buffer.span());
+  EXPECT_FALSE(SubmitOrComplete(first));
+  WriteAll(pair.second.get(), "hello");
+  // There is data, and another that waits for it.
+  EXPECT_FALSE(SubmitOrComplete(second));
+  EXPECT_FALSE(SubmitOrComplete(third));
+  Cancel(third);
+  Await(first);
+  if (!second.delivered()) Await(second);
+  if (!third.delivered()) Await(third);
+  EXPECT_EQ(first.result, 2);
+  EXPECT_EQ(second.result, 3);
+  EXPECT_EQ(third.result, -ECANCELED);
+  EXPECT_EQ(first_buffer.text(2), "he");
+  EXPECT_EQ(second_buffer.text(3), "llo");
+  ExpectNothingMore();
+}
+
+TEST_P(ReactorSuite, ACloseIsDeliveredAfterWhatItEnds) {
+  FdPair pair = MakeSocketPair();
+  GuardedBuffer buffer(1);
+  ReadOperation read(pair.first.get(), buffer.span());
+  CloseOperation close(pair.first.Release());
+  Submit(read);
+  EXPECT_FALSE(SubmitOrComplete(close));
+  Await(read);
+  if (!close.delivered()) Await(close);
+  EXPECT_EQ(read.result, -ECANCELED);
+  EXPECT_EQ(close.result, 0);
+  EXPECT_LT(read.turn, close.turn);
 }
 
 TEST_P(ReactorSuite, OperationsInFlightAreCounted) {
