@@ -9,6 +9,9 @@ namespace plait::internal {
 namespace {
 
 constexpr ptrdiff_t kInitialPlaces = 64;
+// So many pushes of what cannot yield, plain calls, take the slow way until one comes that can:
+// some microseconds each time that it is asked to.
+constexpr int kPatience = 1000;
 
 // Of a thread whose executor has none.
 class ThreadsOwn final : public ForkStack {
@@ -24,6 +27,7 @@ ForkStack::ForkStack() : places_(std::make_unique<ForkJob*[]>(kInitialPlaces)) {
   top_ = bottom_ = floor_ = places_.get() + 1;
   end_ = places_.get() + kInitialPlaces;
   limit_.store(end_, kRelaxed);
+  patience_ = kPatience;
 }
 
 ForkStack::~ForkStack() {
@@ -39,14 +43,16 @@ ForkStack& ForkStack::UseThreadsOwn() noexcept {
 bool ForkStack::PushSlow(ForkJob& job) {
   if (top_ == end_) Grow();
   *top_++ = &job;
+  const bool yields = IsToYield();
   if (asked()) {
     Answer();
-  } else {
+  } else if (!yields || --patience_ == 0) {
+    patience_ = kPatience;
     // Fails where a question has come now, which the next push or pop answers.
     ForkJob** no_place = NoPlace();
     limit_.compare_exchange_strong(no_place, end_, kRelaxed, kRelaxed);
   }
-  return IsToYield();
+  return yields;
 }
 
 // What was put aside. Only one thread at a time has it, and the queue between them is what orders

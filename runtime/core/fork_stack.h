@@ -64,7 +64,7 @@ class ForkStack {
   }
 
   // True: this has gone on for long, and the thread is wanted (see AskToYield). Who can is to call
-  // Yield then.
+  // Yield then; if nobody does the pushes that follow say so too, for a while.
   bool Push(ForkJob& job) {
     if (top_ >= limit_.load(kRelaxed)) [[unlikely]]
       return PushSlow(job);
@@ -158,6 +158,7 @@ class ForkStack {
   std::unique_ptr<ForkJob*[]> places_;  // the first is always null
   bool draining_ = false;
   int floors_ = 0;
+  int patience_;  // pushes that may be told to yield and not do so
   // `end_`; or null: somebody asked; or NoPlace, for AskToYield. On a line of its own, with what
   // else others write.
   alignas(64) Atomic<ForkJob**> limit_;

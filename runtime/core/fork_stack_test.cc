@@ -151,6 +151,31 @@ TEST(ForkStackTest, WhatRunsInTheMiddleOfSomethingElseDoesNotYield) {
   for (int i = 3; --i >= 0;) EXPECT_TRUE(forks.Pop(jobs[i]));
 }
 
+// A tree of coroutines whose leaves fork plain calls, as a ParallelFor does.
+TEST(ForkStackTest, WhatCannotYieldLeavesItToTheNextThatCan) {
+  Forks forks;
+  Job jobs[3];
+  forks.Push(jobs[0]);
+  forks.AskToYield();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(forks.Push(jobs[1]));
+    EXPECT_TRUE(forks.Pop(jobs[1]));
+  }
+  // Not for ever: it costs them something.
+  int pushes = 0;
+  while (forks.Push(jobs[1]) && ++pushes < 1'000'000) EXPECT_TRUE(forks.Pop(jobs[1]));
+  EXPECT_LT(pushes, 10'000);
+  EXPECT_TRUE(forks.Pop(jobs[1]));
+  forks.AskToYield();
+  EXPECT_TRUE(forks.Push(jobs[1])) << "it is said again";
+  forks.Yield(&jobs[2]);
+  ASSERT_EQ(forks.put_aside.size(), 1u);
+  GoOn(*forks.put_aside[0], forks);
+  EXPECT_EQ(jobs[2].runs, 1);
+  EXPECT_TRUE(forks.Pop(jobs[1]));
+  EXPECT_TRUE(forks.Pop(jobs[0]));
+}
+
 TEST(ForkStackTest, AFullStackGrowsAndIsToldToYield) {
   Forks forks;
   std::vector<Job> jobs(1000);

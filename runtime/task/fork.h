@@ -37,7 +37,7 @@
 // the last. Only the thread that is in a fork can give children away, between two of its own: while
 // one blocks its thread, in a function that waits, those that have not begun wait with it. A fork
 // that takes tens of milliseconds there makes way for the rest of its thread's work, as if it had
-// yielded, between two children (not by a virtual clock).
+// yielded, before it begins a child that is not its last (not by a virtual clock).
 //
 // Cancellation: children inherit the awaiting task's stop token and its context, so a cancel of the
 // task reaches all of them. They are part of the same task: its task-locals, its name in dumps.

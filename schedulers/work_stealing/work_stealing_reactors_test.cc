@@ -11,6 +11,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
@@ -21,6 +22,7 @@
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/worker.h"
+#include "plait/runtime/parallel/invoke.h"
 #include "plait/runtime/runtime.h"
 #include "plait/runtime/testing/all_reactors.h"
 #include "plait/runtime/testing/guarded_buffer.h"
@@ -154,6 +156,17 @@ Task<void> Tree(int levels, const bool* enough) {
   co_await Fork(Tree(levels - 1, enough), Tree(levels - 1, enough));
 }
 
+// The same, of which most that is forked are plain calls, which cannot make way.
+Task<void> TreeOfCalls(int levels, const bool* enough) {
+  if (*enough) co_return;
+  if (levels > 0) {
+    co_await Fork(TreeOfCalls(levels - 1, enough), TreeOfCalls(levels - 1, enough));
+    co_return;
+  }
+  const auto nothing = [] {};
+  for (int i = 0; i < 200; ++i) ParallelInvoke(nothing, nothing);
+}
+
 // A fork that is left to Drain, as the first child waits, and whose others fork nothing.
 Task<void> Comb(int teeth, const bool* enough) {
   const auto tooth = [enough](size_t i) -> Task<void> {
@@ -167,7 +180,8 @@ Task<void> Comb(int teeth, const bool* enough) {
 // On one thread, so that nobody steals of them. For more than one pass: what is ready is not to
 // wait for the next each.
 TEST_P(WorkStealingReactorsTest, ForksMakeWayForTimersCompletionsAndTasks) {
-  for (const bool tree : {true, false}) {
+  for (const absl::string_view kind : {"tree", "tree of calls", "comb"}) {
+    SCOPED_TRACE(kind);
     constexpr int kWaits = 20;
     constexpr int kReaders = 50;
     constexpr int kYielders = 300;
@@ -203,8 +217,10 @@ TEST_P(WorkStealingReactorsTest, ForksMakeWayForTimersCompletionsAndTasks) {
       }
       for (const FdPair& pair : pairs) WriteAll(pair.first.get(), "x");
       // Seconds, if it is all of it.
-      if (tree) {
+      if (kind == "tree") {
         co_await Tree(28, &enough);
+      } else if (kind == "tree of calls") {
+        co_await TreeOfCalls(26, &enough);
       } else {
         co_await Comb(200'000, &enough);
       }
