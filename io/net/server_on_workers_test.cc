@@ -142,7 +142,10 @@ TEST_P(ServerOnWorkersTest, ABurstOfConnectionsIsTakenInAFewTurns) {
     for (int i = 0; i < kConnections; ++i) clients.push_back(co_await OrReturn(Connect(address)));
     Server server(std::move(listener), handle);
     JoinHandle<absl::Status> serving = Spawn(server.Serve());
-    for (; served < kConnections; ++turns) co_await Yield();
+    while (served < kConnections) {
+      ++turns;
+      co_await Yield();
+    }
     for (Stream& client : clients) co_await OrReturn(client.Close());
     server.Stop();
     co_return co_await serving;
