@@ -14,7 +14,8 @@
 //
 // Threads: a socket belongs to the loop that first awaits it; making one, its options and its
 // addresses may be asked for on any thread, one at a time. Any number of tasks of that loop may
-// send and receive at once; receives are served in order. Lifetime: the socket and the memory of an
+// send and receive at once; receives are served in order, though who was served second may go on
+// first. Lifetime: the socket and the memory of an
 // operation outlive its co_await, and the socket is not moved meanwhile; it may be closed, which
 // ends what is pending with absl::CancelledError. Drop it on a thread of the executor that used it,
 // or when that is gone (io::OwnedDescriptor).
@@ -44,6 +45,7 @@
 #include "plait/io/net/address.h"
 #include "plait/io/ops/operations.h"
 #include "plait/io/ops/owned_descriptor.h"
+#include "plait/runtime/task/budget.h"
 #include "plait/runtime/task/promise.h"
 #include "plait/runtime/task/task.h"
 
@@ -114,7 +116,8 @@ class [[nodiscard]] DatagramSend final : public io::internal::OperationAwaiter {
   bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
     if (!at_once_) return OperationAwaiter::await_suspend(waiter);
     SendAtOnce(waiter.promise());
-    waiter.promise().ScheduleLast();  // others have their turn
+    if (sent_at_once_ != -ECANCELED) return SpendOrYield(waiter.promise());
+    waiter.promise().ScheduleLast();  // a loop that ignores it lets others have their turn
     return true;
   }
   absl::Status await_resume() const;

@@ -120,8 +120,8 @@ bool OperationAwaiter::Start(HomeWait& wait, plait::internal::PromiseBase& waite
     return true;
   }
   if (!reactor.SubmitOrComplete(self) || self.HappenedAtOnce()) return true;
-  static_cast<void>(plait::internal::SpendBudget());
-  return plait::internal::YieldIfSpent(waiter);
+  waiter.next = nullptr;  // it waits for nothing now
+  return plait::internal::SpendOrYield(waiter);
 }
 
 bool OperationAwaiter::StartCarried(HomeWait& wait, plait::internal::PromiseBase& waiter) noexcept {

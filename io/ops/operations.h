@@ -7,7 +7,10 @@
 // Where that has several such threads, a descriptor is at home with the one that used it first, and
 // its operations go there, whichever thread its tasks are on: see runtime/core/worker_group.h. Two
 // executors do not share a descriptor. An operation does what one call of the same name does: a
-// read or a write may be short, 0 bytes read is the end. Lifetime: the buffer is the kernel's until
+// read or a write may be short, 0 bytes read is the end. Order: operations of one kind on a
+// descriptor are served in the order of their co_awaits. What the system does at once takes no turn
+// of the loop over epoll and kqueue, as often as the budget of awaits allows (budget.h); so who was
+// served second may go on first. Lifetime: the buffer is the kernel's until
 // the co_await has returned; it lives in the caller's frame or above it. Descriptors: any that the
 // reactor can wait for (sockets, pipes, terminals, eventfds), and regular files: those by the
 // reactor, or on the executor for blocking work. One that was used here is closed with io::Close,
@@ -149,7 +152,7 @@ internal::OperationAwaitable<size_t> WriteAt(int fd, absl::Span<const char> data
 internal::OperationAwaitable<int> Accept(int listener, ::sockaddr* address = nullptr,
                                          uint32_t* address_size = nullptr);
 
-// `address` lives until the co_await has returned. A refusal comes asynchronously, as Unavailable.
+// `address` lives until the co_await has returned. A refusal comes by the co_await, as Unavailable.
 // So does, on every reactor, that a Unix listener's queue is full (EAGAIN; on BSDs a refusal), also
 // of a socket that was made to block: the system has no way to wait for room there, so try again
 // after a while. A TCP listener is waited for.

@@ -168,6 +168,47 @@ TEST_P(OperationsTest, WhatIsReadyGoesOnAtOnceWithinTheBudgetOfAwaits) {
   }
 }
 
+// A task of a strand that never waits does not keep the strand's base.
+TEST_P(OperationsTest, WhatIsReadyOnAStrandLeavesItsBaseTheOthersTurns) {
+  if (GetParam().threads > 1) return;  // others have theirs elsewhere
+  constexpr int kReads = 5000;
+  FdPair pipe = MakePipe();
+  WriteAll(pipe.second.get(), std::string(kReads, 'x'));
+  GuardedBuffer byte(1);
+  Strand strand(executor());
+  bool done = false;
+  const auto read = [&]() -> Task<absl::Status> {
+    for (int i = 0; i < kReads; ++i) co_await OrReturn(Read(pipe.first.get(), byte.span()));
+    done = true;
+    co_return absl::OkStatus();
+  };
+  int turns = 0;
+  const auto body = [&]() -> Task<absl::Status> {
+    JoinHandle<absl::Status> reading = Spawn(read(), {.executor = &strand});
+    while (!done) {
+      ++turns;
+      co_await Yield();
+    }
+    co_return co_await reading;
+  };
+  const absl::Status ran = RunTask(body);
+  EXPECT_TRUE(ran.ok()) << ran;
+  EXPECT_GE(turns, kReads / plait::internal::kReadyAwaits / 2);
+}
+
+TEST_P(OperationsTest, WhoHasGoneOnAtOnceIsNotShownAsWaiting) {
+  FdPair pipe = MakePipe();
+  WriteAll(pipe.second.get(), "x");
+  GuardedBuffer byte(1);
+  const auto body = [&]() -> Task<std::string> {
+    const absl::StatusOr<size_t> read = co_await Read(pipe.first.get(), byte.span());
+    EXPECT_TRUE(read.ok()) << read.status();
+    co_return DumpTasks(executor());
+  };
+  const std::string dump = RunTask(body);
+  EXPECT_FALSE(absl::StrContains(dump, "waits for the operating system")) << dump;
+}
+
 // Trap: a cancel that races completion. The read has its byte at once, and a stop is on its way to
 // it, or it was stopped before it began.
 TEST_P(OperationsTest, ACancelOfWhatIsReadyLosesNothing) {

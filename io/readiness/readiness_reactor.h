@@ -1,6 +1,7 @@
 // ReadinessReactor: makes completions out of readiness: try the operation, park it while the system
 // says "not now", try again when the system says that the descriptor is ready. What epoll and
-// kqueue share; each adds how it watches and waits.
+// kqueue share; each adds how it watches and waits. (SubmitOrComplete says when the first try was
+// all it took.)
 //
 // A descriptor is registered once, for both directions, edge-triggered, at its first operation, and
 // stays registered until it is closed through kClose: waiting costs no system call of its own. Each

@@ -11,7 +11,7 @@ namespace {
 constexpr ptrdiff_t kInitialPlaces = 64;
 // So many pushes of what cannot yield, plain calls, take the slow way until one comes that can:
 // some microseconds each time that it is asked to.
-constexpr int kPatience = 1000;
+constexpr int kPatience = 4000;
 
 // Of a thread whose executor has none.
 class ThreadsOwn final : public ForkStack {

@@ -8,6 +8,7 @@
 // From Submit until it is delivered, the operation and every buffer it points to belong to the
 // reactor. It is delivered exactly once, by the reactor's Poll, after which `result` is what the
 // system call of the same name would return, or -errno. Its `run` is then called by the executor.
+// Only what was given to SubmitOrComplete, and completed in there, is not delivered.
 #ifndef PLAIT_RUNTIME_CORE_IO_OPERATION_H_
 #define PLAIT_RUNTIME_CORE_IO_OPERATION_H_
 

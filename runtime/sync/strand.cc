@@ -78,10 +78,13 @@ void Strand::RunItems() noexcept {
   thread.sole_executor = outer_sole == &base_ ? this : nullptr;
   // What is forked here is not for the base's other threads.
   internal::ForkStack* const outer_forks = std::exchange(thread.forks, nullptr);
+  thread.budget = 0;
   for (int i = 0; i < kItemsPerTurn; ++i) {
     WorkItem* item = ready_.Pop();
     if (item == nullptr) break;
     item->run(*item);
+    // A coroutine that had all it wanted at once for long enough, calls of the system it may be.
+    if (thread.budget < 0) break;
   }
   thread.local_executor = outer_executor;
   thread.list_executor = outer_list;

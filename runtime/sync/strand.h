@@ -8,14 +8,15 @@
 // strand's tasks touch need no lock. Between two awaits a task has the strand to itself; while it
 // waits, others have their turn (a Mutex is what is held across an await).
 //
-// Order: first in, first out. After a number of items the strand lets the other work of its base
-// have a turn. Threads: Schedule may be called from any thread. The strand uses a thread of its
-// base only while it has work, and what a task of it sees of timers and I/O is that thread's.
-// Lifetime: the base outlives the strand, and the strand its tasks: join them before it dies
-// (CHECK), not from inside it. Run does not know of a strand's tasks, and does not cancel them.
-// Cost: a Schedule from the strand itself is a list append, from elsewhere one locked instruction,
-// and a Schedule of the base when it was idle; nothing allocates. A task of it that awaits one that
-// it has just spawned on it, with nothing else ready, calls that, on any base.
+// Order: first in, first out. After a number of items, or one that has spent its budget of awaits
+// (what can be had at once is no wait), the strand lets the other work of its base have a turn.
+// Threads: Schedule may be called from any thread. The strand uses a thread of its base only while
+// it has work, and what a task of it sees of timers and I/O is that thread's. Lifetime: the base
+// outlives the strand, and the strand its tasks: join them before it dies (CHECK), not from inside
+// it. Run does not know of a strand's tasks, and does not cancel them. Cost: a Schedule from the
+// strand itself is a list append, from elsewhere one locked instruction, and a Schedule of the base
+// when it was idle; nothing allocates. A task of it that awaits one that it has just spawned on it,
+// with nothing else ready, calls that, on any base.
 #ifndef PLAIT_RUNTIME_SYNC_STRAND_H_
 #define PLAIT_RUNTIME_SYNC_STRAND_H_
 

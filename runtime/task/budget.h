@@ -8,8 +8,9 @@
 // An awaiter asks in await_ready, before it takes anything, and says no where the answer is no. In
 // await_suspend it looks again, as it does for those who come between the two, and where it has
 // what it wants it returns YieldIfSpent in place of false: the coroutine is queued with its result.
-// A coroutine that may find all it wants without an await of its own awaits SpendTurn first. Cost:
-// a decrement. Threads: the one that runs the coroutine.
+// One that finds out only as it begins, as an operation of the system's does, takes what there is,
+// and returns SpendOrYield. A coroutine that may find all it wants without an await of its own
+// awaits SpendTurn first. Cost: a decrement. Threads: the one that runs the coroutine.
 #ifndef PLAIT_RUNTIME_TASK_BUDGET_H_
 #define PLAIT_RUNTIME_TASK_BUDGET_H_
 
@@ -43,6 +44,14 @@ inline bool BudgetIsSpent() noexcept {
 // after true, as the coroutine may go on on another thread.
 inline bool YieldIfSpent(PromiseBase& coroutine) noexcept {
   if (!BudgetIsSpent()) [[likely]]
+    return false;
+  coroutine.ScheduleLast();
+  return true;
+}
+
+// The same, where await_ready did not ask.
+inline bool SpendOrYield(PromiseBase& coroutine) noexcept {
+  if (SpendBudget()) [[likely]]
     return false;
   coroutine.ScheduleLast();
   return true;
