@@ -173,8 +173,10 @@ TEST_P(NetOnExecutorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
     Stream other = MakeStream(quiet.second);
     for (int i = 0; i < Repeats(20); ++i) {
       co_await OrReturn(Sleep(absl::Microseconds(50)));
+      // It waits for what comes.
+      auto hearing = Spawn(other.ReadExactly(1), {.eager = true});
       co_await OrReturn(one.Write("y"));
-      co_await OrReturn(other.ReadExactly(1));
+      co_await OrReturn(hearing);
     }
     EXPECT_FALSE(talking.done());
     talking.Cancel();

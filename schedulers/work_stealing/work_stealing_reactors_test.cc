@@ -32,6 +32,7 @@
 #include "plait/runtime/testing/repeats.h"
 #include "plait/runtime/testing/sockets.h"
 #include "plait/runtime/testing/test_clock.h"
+#include "plait/runtime/testing/thread_executor.h"
 #include "plait/runtime/testing/until.h"
 #include "plait/schedulers/work_stealing/work_stealing_pool.h"
 
@@ -86,20 +87,37 @@ int64_t ProcessStatus(const std::string& name) {
   return -1;
 }
 
+// The reader waits in the reactor when the byte is written.
 Task<void> SayAndHear(int to, int from) {
+  const auto hear = [from]() -> Task<void> {
+    const GuardedBuffer byte(1);
+    const absl::StatusOr<size_t> heard = co_await io::Read(from, byte.span());
+    EXPECT_TRUE(heard.ok()) << heard.status();
+  };
+  JoinHandle<void> hearing = Spawn(hear(), {.eager = true});
   const GuardedBuffer byte("x");
   const absl::StatusOr<size_t> said = co_await io::Write(to, byte.span());
   EXPECT_TRUE(said.ok()) << said.status();
-  const absl::StatusOr<size_t> heard = co_await io::Read(from, byte.span());
-  EXPECT_TRUE(heard.ok()) << heard.status();
+  co_await hearing;
 }
 
 TEST_P(WorkStealingReactorsTest, AThousandPoolsThatCameAndWentLeaveNoThreadDescriptorOrPage) {
   FdPair pair = MakeSocketPair();
+  Atomic<bool> begun{false};
+  const auto waits = [&]() -> Task<void> {
+    const GuardedBuffer byte(1);
+    begun.store(true);
+    const absl::StatusOr<size_t> heard = co_await io::Read(pair.second.get(), byte.span());
+    EXPECT_TRUE(absl::IsCancelled(heard.status())) << heard.status();
+  };
   const auto some = [&](int count) {
     for (int i = 0; i < count; ++i) {
       const auto pool = MakePool(2);
       BlockOn(*pool, SayAndHear(pair.first.get(), pair.second.get()));
+      // And one that waits in its reactor when it ends.
+      begun.store(false);
+      Spawn(waits(), {.executor = pool.get()});
+      Until([&] { return begun.load() && pool->idle_threads() == 2; });
     }
   };
   const int64_t threads = ProcessStatus("Threads:");
@@ -116,37 +134,56 @@ TEST_P(WorkStealingReactorsTest, AThousandPoolsThatCameAndWentLeaveNoThreadDescr
   }
 }
 
-// A socket that always has something does not keep its worker from the rest: a timer, a task that
-// yields, posts from outside, and another socket.
+// Sockets that always have something, at once or as the reactor says, do not keep their worker from
+// the rest: a timer, a task that yields, posts from outside, and another socket.
 TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
+  ThreadExecutor outside;
   for (const int threads : {1, 2, 8}) {
     const auto pool = MakePool(threads);
     FdPair busy = MakeSocketPair();
+    FdPair told = MakeSocketPair();
     FdPair other = MakeSocketPair();
     Atomic<bool> ended{false};
-    const auto always = [&]() -> Task<void> {
+    const auto at_once = [&]() -> Task<void> {
       const GuardedBuffer byte("x");
       while (!ended.load(internal::kRelaxed)) {
         static_cast<void>(co_await io::Write(busy.first.get(), byte.span()));
         static_cast<void>(co_await io::Read(busy.second.get(), byte.span()));
       }
     };
-    const auto yields = [&]() -> Task<void> {
-      while (!ended.load(internal::kRelaxed)) co_await Yield();
+    const auto by_the_reactor = [&]() -> Task<void> {
+      while (!ended.load(internal::kRelaxed)) {
+        co_await SayAndHear(told.first.get(), told.second.get());
+      }
     };
-    JoinHandle<void> socket = Spawn(always(), {.executor = pool.get()});
-    JoinHandle<void> yielder = Spawn(yields(), {.executor = pool.get()});
+    Atomic<int> turns{0};
+    const auto yields = [&]() -> Task<void> {
+      while (!ended.load(internal::kRelaxed)) {
+        turns.fetch_add(1, internal::kRelaxed);
+        co_await Yield();
+      }
+    };
     const auto body = [&]() -> Task<void> {
-      for (int i = 0; i < Repeats(20); ++i) {
-        const absl::Status slept = co_await Sleep(absl::Microseconds(50));  // or never
+      for (int i = 0; i < Repeats(20); ++i) {  // each of these comes, or the test has no end
+        const absl::Status slept = co_await Sleep(absl::Microseconds(50));
         EXPECT_TRUE(slept.ok()) << slept;
         co_await SayAndHear(other.first.get(), other.second.get());
+        const absl::StatusOr<int> posted = co_await RunIn(outside, [] { return 1; });
+        EXPECT_TRUE(posted.ok()) << posted.status();
+        const int before = turns.load(internal::kRelaxed);
+        while (turns.load(internal::kRelaxed) == before) co_await Yield();
       }
       ended.store(true, internal::kRelaxed);
-      co_await socket;
-      co_await yielder;
     };
+    std::vector<JoinHandle<void>> busy_ones;
+    busy_ones.push_back(Spawn(at_once(), {.executor = pool.get()}));
+    busy_ones.push_back(Spawn(by_the_reactor(), {.executor = pool.get()}));
+    busy_ones.push_back(Spawn(yields(), {.executor = pool.get()}));
     BlockOn(*pool, body());
+    const auto join = [&]() -> Task<void> {
+      for (JoinHandle<void>& each : busy_ones) co_await each;
+    };
+    BlockOn(*pool, join());
   }
 }
 
