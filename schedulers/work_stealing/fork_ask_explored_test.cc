@@ -125,6 +125,11 @@ TEST(ForkAskExploredTest, NoQuestionIsLost) {
   ExpectAllExecutionsPass({{"one that looks", One}, {"two that look", Two, {.preemptions = 2}}});
 }
 
+// Some minutes, so only for who asks: --gtest_also_run_disabled_tests.
+TEST(ForkAskExploredTest, DISABLED_NoQuestionIsLostWithThreePreemptions) {
+  ExpectAllExecutionsPass({{"two that look", Two, {.max_executions = 1'000'000'000}}});
+}
+
 TEST(ForkAskExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
   ExpectMutantsKilled("core/fork_stack.", {{"one that looks", One, {.preemptions = 2}}}, 2);
 }

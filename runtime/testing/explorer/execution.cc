@@ -114,6 +114,7 @@ std::string Execution::Run(Body body, Decisions& decisions, const Settings& sett
   count_ = 0;
   running_ = next_ = 0;
   preemptions_ = steps_ = 0;
+  locked_instructions_ = 0;
   failed_ = false;
   why_.clear();
   trace_.clear();
@@ -527,6 +528,7 @@ void Execution::Store(const void* at, size_t size, uint64_t value, MemoryOrder o
   if (!IsWholeSpinLock(where)) Point(its_own);
   SetQuiet(its_own, false);
   order = Order(SiteKind::kStore, order, where);
+  if (order == kSeqCst) ++locked_instructions_;
   MemoryModel::Location& location = Locate(at, size, where);
   model_.Store(running_, location, value, order, choose_);
   if (settings_.traced) {
@@ -541,6 +543,7 @@ uint64_t Execution::Modify(const void* at, size_t size, Change change, uint64_t 
   const bool its_own = IsItsOwn(at);
   Point(its_own);
   SetQuiet(its_own, false);
+  ++locked_instructions_;
   const bool locks = IsWholeSpinLock(where);
   if (locks) WaitForSpinLock(at, where);
   order = Order(SiteKind::kModify, order, where);
@@ -568,6 +571,7 @@ bool Execution::CompareExchange(const void* at, size_t size, uint64_t& expected,
   static_cast<void>(weak);  // one that fails for no reason is one that is tried a little later
   const bool its_own = IsItsOwn(at);
   Point(its_own);
+  ++locked_instructions_;
   success = Order(SiteKind::kCompare, success, where);
   failure = Order(SiteKind::kCompareFailure, failure, where);
   MemoryModel::Location& location = Locate(at, size, where);
@@ -596,6 +600,7 @@ void Execution::Fence(MemoryOrder order, const Where* where) noexcept {
   Point();
   thread(running_).quiet = false;
   if (where != nullptr) order = Order(SiteKind::kFence, order, *where);
+  if (order == kSeqCst) ++locked_instructions_;
   model_.Fence(running_, order);
   if (settings_.traced && where != nullptr) Trace(*where, absl::StrCat("fence ", NameOf(order)));
   CheckOverflow();

@@ -66,6 +66,7 @@ class Execution {
   // Whether the bound on preemptions kept a thread from running, ever since this was last asked.
   bool TakeWasBounded() noexcept { return std::exchange(was_bounded_, false); }
   bool overflown() const noexcept { return model_.overflown(); }
+  int64_t locked_instructions() const noexcept { return locked_instructions_; }
   const std::vector<std::string>& trace() const noexcept { return trace_; }
 
   // What follows is for the thread of the code under test that runs now.
@@ -193,6 +194,7 @@ class Execution {
   int next_ = 0;
   int preemptions_ = 0;
   int steps_ = 0;
+  int64_t locked_instructions_ = 0;  // see LockedInstructions
   bool was_bounded_ = false;
   void* driver_ = nullptr;
   bool failed_ = false;

@@ -39,6 +39,9 @@ void ExpectMutantsKilled(std::string_view files, const std::vector<Scenario>& sc
   EXPECT_THAT(mutants.survivors(), testing::UnorderedElementsAreArray(survivors))
       << mutants.ToString();
   EXPECT_EQ(mutants.all.size(), count) << mutants.ToString();
+  for (const Mutant& mutant : mutants.all) {
+    EXPECT_FALSE(mutant.undecided) << mutant.name << ": not every execution was looked at";
+  }
   testing::Test::RecordProperty("mutants", mutants.ToString());
 }
 

@@ -33,7 +33,8 @@ void ExpectAllExecutionsPass(const std::vector<Scenario>& scenarios);
 void ExpectExhaustivelyPass(const std::vector<Scenario>& scenarios);
 
 // There are `count` mutants of `files` (see ExploreMutants), and the scenarios kill all of them but
-// the `survivors`, in whatever order: the test says in a comment why these survive.
+// the `survivors`, in whatever order: the test says in a comment why these survive. All executions
+// of those were looked at.
 void ExpectMutantsKilled(std::string_view files, const std::vector<Scenario>& scenarios,
                          size_t count, const std::vector<std::string>& survivors = {});
 

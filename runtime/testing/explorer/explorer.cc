@@ -121,6 +121,8 @@ void Require(bool condition, std::string_view message, std::source_location wher
       absl::StrCat(std::string(message), " (", std::string(file), ":", where.line(), ")"));
 }
 
+int64_t LockedInstructions() { return InsideExplorer().execution().locked_instructions(); }
+
 void Event::Set(std::source_location where) {
   const InsideExplorer inside;
   inside.execution().Release(released_, "sets an event", where);

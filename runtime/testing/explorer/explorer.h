@@ -112,6 +112,11 @@ void Parallel(std::initializer_list<absl::FunctionRef<void()>> threads);
 void Require(bool condition, std::string_view message,
              std::source_location where = std::source_location::current());
 
+// How many operations of this execution, by all of its threads, processors do as locked
+// instructions or as barriers: read-modify-writes, and stores and fences that are sequentially
+// consistent.
+int64_t LockedInstructions();
+
 // What a thread sleeps on in place of a futex, an eventfd or a condition variable: Set wakes it,
 // now or when it comes to wait.
 class Event {

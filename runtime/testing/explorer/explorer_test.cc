@@ -13,11 +13,14 @@ namespace plait::explorer {
 namespace {
 
 using internal::Atomic;
+using internal::kAcqRel;
 using internal::kAcquire;
 using internal::kRelaxed;
 using internal::kRelease;
+using internal::kSeqCst;
 using internal::SpinLock;
 using internal::SpinLockHolder;
+using internal::explored::Fence;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -413,12 +416,12 @@ TEST(ExplorerTest, RemovingAFenceIsNoticed) {
                                           int a = -1, b = -1;
                                           Parallel({[&] {
                                                       x.store(1, kRelaxed);
-                                                      internal::explored::Fence(internal::kSeqCst);
+                                                      Fence(kSeqCst);
                                                       a = y.load(kRelaxed);
                                                     },
                                                     [&] {
                                                       y.store(1, kRelaxed);
-                                                      internal::explored::Fence(internal::kSeqCst);
+                                                      Fence(kSeqCst);
                                                       b = x.load(kRelaxed);
                                                     }});
                                           Require(a + b > 0, "one sees the other");
@@ -458,6 +461,23 @@ TEST(ExplorerTest, AMutantWhoseSearchGivesUpIsNeitherKilledNorHarmless) {
   EXPECT_EQ(undecided.size(), 2u) << mutants.ToString();
   EXPECT_THAT(mutants.survivors(), ::testing::IsSupersetOf(undecided));
   EXPECT_THAT(mutants.ToString(), HasSubstr("NOT DECIDED"));
+}
+
+TEST(LockedInstructionsTest, AreThoseThatWaitForTheProcessorsMemory) {
+  const Report report = Explore([] {
+    Atomic<int> x = 0;
+    Require(LockedInstructions() == 0, "nothing was done yet");
+    x.store(x.load(kSeqCst), kRelease);
+    Fence(kAcqRel);
+    Require(LockedInstructions() == 0, "plain loads and stores");
+    x.fetch_add(1, kRelaxed);
+    int expected = 7;
+    Require(!x.compare_exchange_strong(expected, 8, kRelaxed, kRelaxed), "it is 1");
+    x.store(2, kSeqCst);
+    Fence(kSeqCst);
+    Require(LockedInstructions() == 4, "each of these is one");
+  });
+  EXPECT_TRUE(report.ok()) << report.ToString();
 }
 
 }  // namespace
