@@ -15,6 +15,8 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/io/ops/operations.h"
+#include "plait/io/system/fault_injection.h"
+#include "plait/io/system/system_calls.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/fork_stack.h"
@@ -185,6 +187,31 @@ TEST_P(WorkStealingReactorsTest, Line65ASocketThatIsAlwaysReadyStarvesNobody) {
     };
     BlockOn(*pool, join());
   }
+}
+
+// A futex is the cheaper place to sleep, and the reactor the only one where results come.
+TEST_P(WorkStealingReactorsTest, AWorkerWaitsInItsReactorOnlyForWhatIsInFlight) {
+  using sys::FaultInjection;
+  FaultInjection calls;
+  const sys::ScopedSystemCalls scope(calls);
+  const auto waits_in_reactors = [&] {
+    return calls.count(FaultInjection::kEpollWait) + calls.count(FaultInjection::kIoUringEnter) +
+           calls.count(FaultInjection::kKqueueEvents);
+  };
+  const auto pool = MakePool(2);
+  const auto until_asleep = [&] { Until([&] { return pool->idle_threads() == 2; }); };
+  const auto nothing = []() -> Task<void> { co_await Yield(); };
+  BlockOn(*pool, nothing());
+  until_asleep();
+  const int64_t before = waits_in_reactors();
+  for (int i = 0; i < Repeats(100); ++i) {
+    BlockOn(*pool, nothing());
+    until_asleep();
+  }
+  EXPECT_EQ(waits_in_reactors(), before);
+  FdPair pair = MakeSocketPair();
+  BlockOn(*pool, SayAndHear(pair.first.get(), pair.second.get()));
+  EXPECT_GT(waits_in_reactors(), before);
 }
 
 // As many leaves as two are to the `levels`, or fewer once `enough`.
