@@ -69,6 +69,7 @@ absl::StatusOr<Measured> RunOne(Console& console, const Workload& workload, int 
   absl::StatusOr<std::unique_ptr<WorkStealingPool>> pool =
       WorkStealingPool::Create(std::move(options));
   if (!pool.ok()) return pool.status();
+  peers::ForgetPeak();  // which other workloads had
   // So that all threads run, and have their memory.
   plait::BlockOn(**pool, AsTask(workload, style, WarmUpSize(workload, n)));
   const Stopwatch watch;

@@ -31,7 +31,7 @@
 namespace plait {
 namespace {
 
-class DescriptorPassingTest : public StreamTest {
+class DescriptorPassingTest : public StreamLoopTest {
  protected:
   DescriptorPassingTest() {
     FdPair pair = MakeSocketPair();

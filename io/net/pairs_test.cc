@@ -21,7 +21,7 @@
 namespace plait {
 namespace {
 
-using PairsTest = StreamTest;
+using PairsTest = StreamLoopTest;
 
 TEST_P(PairsTest, BothEndsOfASocketPairReadAndWrite) {
   const auto body = [&]() -> Task<absl::Status> {

@@ -37,7 +37,7 @@ using sys::FaultInjection;
 // Of what the kernel takes, and the stream, this is more.
 constexpr size_t kALot = size_t{2} << 20;
 
-class StreamBadPeersTest : public StreamTest {
+class StreamBadPeersTest : public StreamLoopTest {
  protected:
   // Runs on a loop whose clock jumps.
   template <class Body>

@@ -1,4 +1,5 @@
-// StreamTest: what the tests of streams run on: a loop over each reactor there is.
+// StreamLoopTest: what those tests of streams run on that need a loop: one over each reactor there
+// is.
 #ifndef PLAIT_IO_NET_STREAM_FIXTURE_H_
 #define PLAIT_IO_NET_STREAM_FIXTURE_H_
 
@@ -16,9 +17,9 @@
 
 namespace plait {
 
-class StreamTest : public testing::TestWithParam<ReactorFactory> {
+class StreamLoopTest : public testing::TestWithParam<ReactorFactory> {
  protected:
-  ~StreamTest() override {
+  ~StreamLoopTest() override {
     // Before the close, which ends what is no task's.
     loop_.CancelTasks().IgnoreError();  // a test may have closed it
     EXPECT_EQ(loop_.io().in_flight(), 0u) << "an operation was left behind";

@@ -33,7 +33,7 @@
 namespace plait {
 namespace {
 
-class StreamRacesTest : public StreamTest {
+class StreamRacesTest : public StreamLoopTest {
  protected:
   // Another thread cancels `handle`, soon.
   template <class T>

@@ -15,7 +15,7 @@
 
 namespace plait {
 
-class StreamShotsTest : public StreamTest {
+class StreamShotsTest : public StreamLoopTest {
  protected:
   // The kernel's part of a close may end a few turns later.
   bool TurnsUntilItEnds(int peer) {

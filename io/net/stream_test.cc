@@ -21,8 +21,9 @@
 #include "plait/io/net/stream_talk.h"
 #include "plait/io/system/fault_injection.h"
 #include "plait/io/system/system_calls.h"
+#include "plait/runtime/core/atomic.h"
 #include "plait/runtime/runtime.h"
-#include "plait/runtime/testing/all_reactors.h"
+#include "plait/runtime/testing/all_executors.h"
 #include "plait/runtime/testing/allocations.h"
 #include "plait/runtime/testing/guarded_buffer.h"
 #include "plait/runtime/testing/sockets.h"
@@ -31,6 +32,8 @@ namespace plait {
 namespace {
 
 using sys::FaultInjection;
+
+class StreamTest : public IoTest {};
 
 // More than the kernel and the high-water mark take together.
 constexpr size_t kALot = size_t{2} << 20;
@@ -88,7 +91,7 @@ TEST_P(StreamTest, AReadGivesWhatThereIsAndAnExactOneWaitsForAll) {
     WriteAll(pair.second.get(), "abc");
     absl::StatusOr<std::string> read = co_await ReadSome(stream, 100);
     EXPECT_TRUE(read.ok() && *read == "abc") << read.status();
-    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadFully(stream, 6));
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadFully(stream, 6), {.eager = true});
     for (const char* part : {"d", "ef", "ghi"}) {
       co_await Yield();
       EXPECT_FALSE(reading.done());
@@ -121,7 +124,7 @@ TEST_P(StreamTest, ACancelledReadLosesNoBytes) {
   const auto body = [&]() -> Task<void> {
     FdPair pair = MakeSocketPair();
     Stream stream = MakeStream(pair.first);
-    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadFully(stream, 6));
+    JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadFully(stream, 6), {.eager = true});
     co_await Yield();
     WriteAll(pair.second.get(), "abc");
     // The task has taken these once the socket is empty.
@@ -136,7 +139,7 @@ TEST_P(StreamTest, ACancelledReadLosesNoBytes) {
     read = co_await ReadFully(stream, 6);
     EXPECT_TRUE(read.ok() && *read == "abcdef") << read.status();
     // And one that waits for its first byte.
-    reading = Spawn(ReadSome(stream, 6));
+    reading = Spawn(ReadSome(stream, 6), {.eager = true});
     co_await Yield();
     reading.Cancel();
     read = co_await reading;
@@ -172,7 +175,7 @@ TEST_P(StreamTest, AWriteAboveTheHighWaterMarkWaitsForThePeer) {
     Stream stream = MakeStream(pair.first);
     Stream peer = MakeStream(pair.second);
     const std::string text = Pattern(kALot);
-    JoinHandle<absl::Status> writing = Spawn(WriteText(stream, text));
+    JoinHandle<absl::Status> writing = Spawn(WriteText(stream, text), {.eager = true});
     co_await Yield();
     EXPECT_FALSE(writing.done());
     EXPECT_LE(stream.unsent(), Stream::kDefaultHighWaterMark);
@@ -202,7 +205,7 @@ TEST_P(StreamTest, WritesOfAllSizesArriveInOrder) {
       }
       co_return co_await stream.Close();
     };
-    JoinHandle<absl::Status> writing = Spawn(write());
+    JoinHandle<absl::Status> writing = Spawn(write(), {.eager = true});
     std::string all;
     for (;;) {
       const absl::StatusOr<std::string> read = co_await ReadSome(peer, 5000);
@@ -228,7 +231,7 @@ TEST_P(StreamTest, ACancelledWriteSaysHowMuchWasAcceptedAndThatArrives) {
         co_await FillUp(stream);
       }
       const std::string text = Pattern(kALot);
-      JoinHandle<absl::Status> writing = Spawn(WriteText(stream, text));
+      JoinHandle<absl::Status> writing = Spawn(WriteText(stream, text), {.eager = true});
       co_await Yield();
       EXPECT_FALSE(writing.done());
       writing.Cancel();
@@ -238,7 +241,7 @@ TEST_P(StreamTest, ACancelledWriteSaysHowMuchWasAcceptedAndThatArrives) {
       EXPECT_TRUE(accepted.has_value());
       EXPECT_LT(*accepted, text.size());
       // Close sends what was accepted, and nothing else.
-      JoinHandle<absl::Status> closing = Spawn(stream.Close());
+      JoinHandle<absl::Status> closing = Spawn(stream.Close(), {.eager = true});
       Stream peer = MakeStream(pair.second);
       std::string all;
       for (;;) {
@@ -269,7 +272,7 @@ TEST_P(StreamTest, HalfClosedItStillReads) {  // conformance 29, 30
     const std::string text = Pattern(50'000);
     absl::Status written = co_await stream.Write(text);
     EXPECT_TRUE(written.ok()) << written;
-    JoinHandle<absl::Status> shutting = Spawn(stream.ShutdownWrite());
+    JoinHandle<absl::Status> shutting = Spawn(stream.ShutdownWrite(), {.eager = true});
     absl::StatusOr<std::string> read = co_await ReadFully(peer, text.size());
     EXPECT_TRUE(read.ok() && *read == text) << read.status();
     read = co_await peer.Read(1);
@@ -304,7 +307,7 @@ TEST_P(StreamTest, CloseSendsWhatIsLeftAndAbortDropsIt) {
       EXPECT_TRUE(written.ok()) << written;
       std::optional<JoinHandle<absl::Status>> closing;
       if (close) {
-        closing = Spawn(stream.Close());
+        closing = Spawn(stream.Close(), {.eager = true});
         co_await Yield();
       } else {
         stream.Abort();
@@ -349,9 +352,11 @@ TEST_P(StreamTest, WhatWaitsOnAStreamThatGoesIsCancelled) {  // conformance 35
     const auto body = [&]() -> Task<void> {
       FdPair pair = MakeSmallTcpPair();
       std::optional<Stream> stream(MakeStream(pair.first));
-      JoinHandle<absl::StatusOr<std::string>> reading = Spawn(ReadSome(*stream, 10));
-      JoinHandle<absl::StatusOr<std::string>> filling = Spawn(ReadFully(*stream, 10));
-      JoinHandle<absl::Status> writing = Spawn(WriteText(*stream, Pattern(kALot)));
+      JoinHandle<absl::StatusOr<std::string>> reading =
+          Spawn(ReadSome(*stream, 10), {.eager = true});
+      JoinHandle<absl::StatusOr<std::string>> filling =
+          Spawn(ReadFully(*stream, 10), {.eager = true});
+      JoinHandle<absl::Status> writing = Spawn(WriteText(*stream, Pattern(kALot)), {.eager = true});
       co_await Yield();
       absl::StatusOr<std::string> read = co_await filling;
       EXPECT_TRUE(absl::IsFailedPrecondition(read.status())) << read.status();
@@ -373,7 +378,7 @@ TEST_P(StreamTest, AStreamThatIsClosedOrBusySaysSo) {
   const auto body = [&]() -> Task<void> {
     FdPair pair = MakeSmallTcpPair();
     Stream stream = MakeStream(pair.first);
-    JoinHandle<absl::Status> writing = Spawn(WriteText(stream, Pattern(kALot)));
+    JoinHandle<absl::Status> writing = Spawn(WriteText(stream, Pattern(kALot)), {.eager = true});
     co_await Yield();
     absl::Status written = co_await stream.Write("second");
     EXPECT_TRUE(absl::IsFailedPrecondition(written)) << written;
@@ -416,7 +421,7 @@ TEST_P(StreamTest, ACancelledTaskNeitherReadsNorWrites) {
       EXPECT_TRUE(absl::IsCancelled(read.status())) << read.status();
       co_return co_await stream.Write("x");
     };
-    JoinHandle<absl::Status> task = Spawn(cancelled());
+    JoinHandle<absl::Status> task = Spawn(cancelled(), {.eager = true});
     co_await Yield();
     task.Cancel();
     const absl::Status written = co_await task;
@@ -451,17 +456,17 @@ TEST_P(StreamTest, WritersThatNeverWaitLetOthersRun) {  // conformance 65
   const auto body = [&]() -> Task<void> {
     FdPair pair = MakeSocketPair();
     Stream stream = MakeStream(pair.first);
-    bool stop = false;
+    internal::Atomic<bool> stop{false};
     const auto write = [&]() -> Task<void> {
-      while (!stop) {
+      while (!stop.load(internal::kRelaxed)) {
         const absl::Status written = co_await stream.Write("x");
         EXPECT_TRUE(written.ok()) << written;
         EXPECT_EQ(Drain(pair.second.get()), "x");
       }
     };
-    JoinHandle<void> writing = Spawn(write());
+    JoinHandle<void> writing = Spawn(write(), {.eager = true});
     for (int i = 0; i < 10; ++i) co_await Yield();
-    stop = true;
+    stop.store(true, internal::kRelaxed);
     co_await writing;
   };
   RunTask(body);
@@ -493,7 +498,7 @@ TEST_P(StreamTest, APipeHasOneDirectionAndEndsByItsClose) {
     Stream reader = MakeStream(pipe.first);
     Stream writer = MakeStream(pipe.second);
     const std::string text = Pattern(1 << 20);
-    JoinHandle<absl::Status> writing = Spawn(WriteText(writer, text));
+    JoinHandle<absl::Status> writing = Spawn(WriteText(writer, text), {.eager = true});
     absl::StatusOr<std::string> read = co_await ReadFully(reader, text.size());
     EXPECT_TRUE(read.ok() && *read == text) << read.status();
     absl::Status done = co_await writing;
@@ -508,8 +513,8 @@ TEST_P(StreamTest, APipeHasOneDirectionAndEndsByItsClose) {
   RunTask(body);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllReactors, StreamTest, testing::ValuesIn(AllReactors()),
-                         ReactorFactory::Name);
+INSTANTIATE_TEST_SUITE_P(AllExecutors, StreamTest, testing::ValuesIn(AllExecutors()),
+                         IoExecutor::Name);
 
 }  // namespace
 }  // namespace plait

@@ -72,12 +72,14 @@ void MultiplyBlock(const int* a, const int* b, int* c, int n, int stride);
 
 // A, B and C. They lie alike in every program: each begins a cache line, in another part of a page.
 // Left to malloc they lie as the program's earlier allocations have it, which makes the same
-// instructions a sixth slower in one program than in another.
+// instructions a sixth slower in one program than in another; and it keeps them, or not, for the
+// next that are made.
 class Matrices {
-  struct Free {
+  struct Unmap {
     void operator()(int* memory) const;
+    size_t size;
   };
-  std::unique_ptr<int, Free> memory_;
+  std::unique_ptr<int, Unmap> memory_;
 
  public:
   explicit Matrices(int n);
@@ -90,6 +92,8 @@ class Matrices {
 
 // The most memory that this process has had, in MiB (VmHWM); 0 where the system does not say.
 double PeakMib();
+// From now on the most is what it has from now on, where the system can forget (Linux).
+void ForgetPeak();
 
 }  // namespace peers
 
