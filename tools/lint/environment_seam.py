@@ -90,7 +90,7 @@ ALLOWED = {
     "schedulers/process_pool/stop_process.h": ("system call",),
     # What Plait is measured against and with, which is none of it.
     "io/net/peers/": ("system call", "clock", "thread"),
-    "schedulers/work_stealing/peers/": ("clock", "thread"),
+    "schedulers/work_stealing/peers/": ("system call", "clock", "thread"),
 }
 
 # Tests make files and sockets to hand to the code under test, and share flags with their threads. They still neither sleep nor
