@@ -15,10 +15,9 @@
 // Threads: a socket belongs to the loop that first awaits it; making one, its options and its
 // addresses may be asked for on any thread, one at a time. Any number of tasks of that loop may
 // send and receive at once; receives are served in order, though who was served second may go on
-// first. Lifetime: the socket and the memory of an
-// operation outlive its co_await, and the socket is not moved meanwhile; it may be closed, which
-// ends what is pending with absl::CancelledError. Drop it on a thread of the executor that used it,
-// or when that is gone (io::OwnedDescriptor).
+// first. Lifetime: the socket and the memory of an operation outlive its co_await, and the socket
+// is not moved meanwhile; it may be closed, which ends what is pending with absl::CancelledError.
+// Drop it on a thread of the executor that used it, or when that is gone (io::OwnedDescriptor).
 //
 // Cancellation: absl::CancelledError; a datagram that had been taken by then is given, so none is
 // lost by it. Errors: a Status that names the operation and the peer, or the own address. An answer

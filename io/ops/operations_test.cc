@@ -89,7 +89,7 @@ TEST_P(OperationsTest,
   }
 }
 
-TEST_P(OperationsTest, ADescriptorThatCannotDoItIsAClearStatus) {
+TEST_P(OperationsTest, Line47ADescriptorThatCannotDoItIsAClearStatus) {
   OwnedFd file = MakeFile("hello");
   Answers answers = BlockOn(executor(), AskEverything(file.get()));
   EXPECT_TRUE(answers.read.ok() && answers.write.ok()) << answers.read << answers.write;

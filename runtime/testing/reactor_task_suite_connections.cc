@@ -45,6 +45,53 @@ TEST_P(ReactorTaskSuite, Line35CloseEndsThePendingOperationsOfOtherTasksWithCanc
   RunTask(body);
 }
 
+TEST_P(ReactorTaskSuite, Line34CloseDuringAConnectEndsItOnceAsCancelled) {
+  FullListener full = MakeFullListener();
+  OwnedFd client = MakeTcpSocket();
+  const auto body = [&]() -> Task<void> {
+    int ends = 0;
+    const auto connect = [&]() -> Task<absl::Status> {
+      absl::Status status =
+          co_await io::Connect(client.get(), full.listener.name(), sizeof(sockaddr_in));
+      ++ends;
+      co_return status;
+    };
+    JoinHandle<absl::Status> connecting = Spawn(connect(), {.eager = true});
+    co_await Turns(1);
+    EXPECT_FALSE(connecting.done());
+    const absl::Status closed = co_await io::Close(client.Release());
+    EXPECT_TRUE(closed.ok()) << closed;
+    const absl::Status connected = co_await connecting;
+    EXPECT_TRUE(absl::IsCancelled(connected)) << connected;
+    EXPECT_EQ(ends, 1);
+  };
+  RunTask(body);
+}
+
+// Traps: buffer (ReadSome's is gone when its read has ended), reuse
+TEST_P(ReactorTaskSuite, Line36NothingComesOnADescriptorThatWasClosed) {
+  const auto body = [&]() -> Task<void> {
+    for (const int i : ShareOf(50)) {
+      FdPair pair = MakeSocketPair();
+      JoinHandle<absl::StatusOr<std::string>> reading =
+          Spawn(ReadSome(pair.first.get(), 10), {.eager = true});
+      if (i % 2 == 0) co_await Turns(1);
+      const int number = pair.first.Release();
+      const absl::Status closed = co_await io::Close(number);
+      EXPECT_TRUE(closed.ok()) << closed;
+      // Something else has the number, and something to read.
+      FdPair next = MakeSocketPair();
+      EXPECT_TRUE(next.first.get() == number || !ordered());
+      WriteAll(next.second.get(), "another's");
+      co_await Turns(1);
+      const absl::StatusOr<std::string> read = co_await reading;
+      EXPECT_TRUE(absl::IsCancelled(read.status())) << read.status();
+      EXPECT_EQ(ReadExactly(next.first.get(), 9), "another's");
+    }
+  };
+  RunTask(body);
+}
+
 TEST_P(ReactorTaskSuite, ACancelledTaskStillCloses) {
   FdPair pair = MakeSocketPair();
   const auto body = [&]() -> Task<void> {
@@ -101,7 +148,30 @@ TEST_P(ReactorTaskSuite, EndingTheExecutorCancelsAndJoinsWhatWaitsForInput) {
   EXPECT_TRUE(absl::IsCancelled(reader.result().status()));
 }
 
-// --- connections. Lines 39, 42 ---
+// --- connections. Lines 28, 39, 42 ---
+
+TEST_P(ReactorTaskSuite, Line28TheEndComesAfterAllTheDataAndAgainWhenAskedAgain) {
+  for (const bool tcp : {false, true}) {
+    FdPair pair = tcp ? MakeTcpPair() : MakeSocketPair();
+    const std::string all = Pattern(300'000, 28);
+    const auto body = [&]() -> Task<void> {
+      JoinHandle<absl::Status> writing = Spawn(WriteAndShutDown(pair.second.get(), all));
+      const absl::StatusOr<std::string> read = co_await ReadToEnd(pair.first.get(), 4096);
+      EXPECT_TRUE(read.ok() && *read == all) << read.status();
+      for (int i = 0; i < 3; ++i) {
+        const absl::StatusOr<std::string> end = co_await ReadSome(pair.first.get(), 10);
+        EXPECT_TRUE(end.ok() && end->empty()) << end.status();
+      }
+      const absl::Status written = co_await writing;
+      EXPECT_TRUE(written.ok()) << written;
+      for (OwnedFd* const end : {&pair.first, &pair.second}) {
+        const absl::Status closed = co_await io::Close(end->Release());
+        EXPECT_TRUE(closed.ok()) << closed;
+      }
+    };
+    RunTask(body);
+  }
+}
 
 TEST_P(ReactorTaskSuite, Line39ARefusedConnectionIsUnavailable) {
   TcpListener refusing = MakeRefusingPort();
