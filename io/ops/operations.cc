@@ -114,12 +114,7 @@ bool OperationAwaiter::Start(HomeWait& wait, plait::internal::PromiseBase& waite
   } else if (!self.Begin(waiter, home, kIoNote)) {
     return true;
   }
-  Reactor& reactor = *home.reactor();
-  if (self.opcode == IoOpcode::kClose) {
-    reactor.Submit(self);
-    return true;
-  }
-  if (!reactor.SubmitOrComplete(self) || self.HappenedAtOnce()) return true;
+  if (!home.reactor()->SubmitOrComplete(self) || self.HappenedAtOnce()) return true;
   waiter.next = nullptr;  // it waits for nothing now
   return plait::internal::SpendOrYield(waiter);
 }

@@ -177,11 +177,10 @@ void ReadinessReactor::Submit(IoOperation& operation) noexcept {
 
 bool ReadinessReactor::SubmitOrComplete(IoOperation& operation) noexcept {
   // What a close ends is delivered before it.
-  if (operation.opcode != IoOpcode::kClose) at_once_ = &operation;
+  const bool closes = operation.opcode == IoOpcode::kClose;
+  if (!closes) at_once_ = &operation;
   Submit(operation);
-  const bool completed = operation.opcode != IoOpcode::kClose && at_once_ == nullptr;
-  at_once_ = nullptr;
-  return completed;
+  return std::exchange(at_once_, nullptr) == nullptr && !closes;
 }
 
 void ReadinessReactor::SubmitOther(IoOperation& operation) noexcept {

@@ -44,8 +44,8 @@ class Reactor {
   // are served in the order of submission.
   virtual void Submit(IoOperation& operation) noexcept = 0;
 
-  // Owner thread. As Submit, for who can go on at once: true when `operation` has ended inside this
-  // call. Its result is there, and it is not delivered. See runtime/task/budget.h for how often.
+  // Owner thread. As Submit, for who can go on at once: true when `operation`, no kClose, has ended
+  // inside this call. Its result is there; it is not delivered. For how often see budget.h.
   virtual bool SubmitOrComplete(IoOperation& operation) noexcept {
     Submit(operation);
     return false;
