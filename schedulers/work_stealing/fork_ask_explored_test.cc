@@ -125,11 +125,6 @@ TEST(ForkAskExploredTest, NoQuestionIsLost) {
   ExpectAllExecutionsPass({{"one that looks", One}, {"two that look", Two, {.preemptions = 2}}});
 }
 
-// 12 million executions, seven minutes, so only for who asks: --gtest_also_run_disabled_tests.
-TEST(ForkAskExploredTest, DISABLED_NoQuestionIsLostWithThreePreemptions) {
-  ExpectAllExecutionsPass({{"two that look", Two, {.max_executions = 1'000'000'000}}});
-}
-
 TEST(ForkAskExploredTest, WeakeningAnyMemoryOrderIsNoticed) {
   ExpectMutantsKilled("core/fork_stack.", {{"one that looks", One, {.preemptions = 2}}}, 2);
 }

@@ -6,19 +6,17 @@
 #include <array>
 #include <cstdint>
 
+#include "plait/runtime/testing/explorer/sc_set.h"
+
 namespace plait::explorer {
 
 // The thread that Explore's body begins on, and those that it starts.
 inline constexpr int kMaxThreads = 6;
 
-// A set of the sequentially consistent operations of an execution, by number.
-using ScSet = unsigned __int128;
-inline constexpr int kMaxSequentiallyConsistent = 128;
-
 // A vector clock. Each thread numbers its operations from 1.
 struct Clock {
   std::array<uint32_t, kMaxThreads> at{};
-  ScSet fences = 0;  // the sequentially consistent fences that happen before
+  ScSet fences;  // the sequentially consistent fences that happen before
 
   void Join(const Clock& other) noexcept {
     for (size_t i = 0; i < at.size(); ++i) at[i] = std::max(at[i], other.at[i]);

@@ -1,8 +1,11 @@
 #include "plait/runtime/testing/explorer/execution.h"
 
+#include <link.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <string_view>
 
 #include "absl/debugging/symbolize.h"
@@ -19,6 +22,8 @@ using internal::kRelaxed;
 using internal::kRelease;
 using internal::kSeqCst;
 using internal::explored::Change;
+
+constexpr int kAllValues = std::numeric_limits<int>::max();
 
 std::string Place(const Where& where) {
   std::string_view file = where.file_name();
@@ -73,6 +78,22 @@ const char* NameOfKind(PlainMemory::Kind kind) {
   return "";
 }
 
+// Where the program's thread_locals are, of the calling thread.
+std::string_view ThreadLocals() {
+  std::string_view found;
+  const auto look_at = [](dl_phdr_info* info, size_t, void* out) {
+    for (int i = 0; i < info->dlpi_phnum; ++i) {
+      const auto& segment = info->dlpi_phdr[i];
+      if (segment.p_type != PT_TLS || info->dlpi_tls_data == nullptr) continue;
+      *static_cast<std::string_view*>(out) = {static_cast<const char*>(info->dlpi_tls_data),
+                                              segment.p_memsz};
+    }
+    return 1;  // the program itself comes first, and is all
+  };
+  dl_iterate_phdr(look_at, &found);
+  return found;
+}
+
 }  // namespace
 
 constinit Execution* Execution::current_ = nullptr;
@@ -93,7 +114,7 @@ struct Execution::Entry {
   }
 };
 
-Execution::Execution() {
+Execution::Execution() : thread_locals_(ThreadLocals()) {
   for (Thread& each : threads_) {
     absl::StatusOr<internal::StackMemory> stack = internal::MapStack(kStackSize);
     PLAIT_CHECK(stack.ok(), stack.status().ToString());
@@ -113,7 +134,7 @@ std::string Execution::Run(Body body, Decisions& decisions, const Settings& sett
   for (Thread& each : threads_) each.state = State::kNone;
   count_ = 0;
   running_ = next_ = 0;
-  preemptions_ = steps_ = 0;
+  preemptions_ = stale_values_ = steps_ = 0;
   locked_instructions_ = 0;
   failed_ = false;
   why_.clear();
@@ -207,7 +228,10 @@ Fingerprint Execution::fingerprint() const noexcept {
 
 void Execution::LookUp(bool running) noexcept {
   if (settings_.visited == nullptr || !decisions_->fresh()) return;
-  const Fingerprint here = Chain(fingerprint(), running ? static_cast<uint64_t>(running_) : 255);
+  Fingerprint here = Chain(fingerprint(), running ? static_cast<uint64_t>(running_) : 255);
+  // What is still allowed must be the same, too. (Where all is, it is.)
+  if (settings_.stale_values != kAllValues)
+    here = Chain(here, static_cast<uint64_t>(stale_values_));
   const auto used = static_cast<uint8_t>(std::min(preemptions_, 255));
   const auto [found, inserted] = settings_.visited->try_emplace(here, used);
   if (inserted) return;
@@ -216,6 +240,17 @@ void Execution::LookUp(bool running) noexcept {
   } else {
     found->second = used;
   }
+}
+
+int Execution::ChooseAge(int count) noexcept {
+  if (count <= 1 || decisions_->settled()) return 0;
+  if (stale_values_ >= settings_.stale_values) {
+    was_bounded_in_values_ = true;
+    return 0;
+  }
+  const int age = decisions_->Choose(count);
+  if (age > 0) ++stale_values_;
+  return age;
 }
 
 bool Execution::IsItsOwn(const void* at) noexcept {
@@ -640,10 +675,10 @@ void Execution::FailRace(const PlainMemory::Clash& clash, const PlainMemory::Acc
 void Execution::Access(const void* at, size_t size, PlainMemory::Kind kind,
                        const void* code) noexcept {
   if (decisions_->settled()) return;
-  // At the same address for all of the explored threads, but each has its own. As bytes, to compare
-  // addresses.
-  const auto* const state = reinterpret_cast<const char*>(&internal::thread_state);
-  if (at >= state && at < state + sizeof(internal::thread_state)) return;
+  // At the same address for all of the explored threads.
+  const auto offset =
+      reinterpret_cast<uintptr_t>(at) - reinterpret_cast<uintptr_t>(thread_locals_.data());
+  if (offset < thread_locals_.size()) return;
   const PlainMemory::Access access{.thread = running_, .kind = kind, .code = code};
   const PlainMemory::Clash clash =
       memory_.Note(reinterpret_cast<uintptr_t>(at), size, access, model_.clock(running_));

@@ -19,6 +19,7 @@
 #include <deque>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -47,6 +48,7 @@ class Execution {
   struct Settings {
     int preemptions = 0;
     int max_steps = 0;
+    int stale_values = 0;
     bool traced = false;
     const Site* weakened = nullptr;      // to its order
     std::vector<Site>* sites = nullptr;  // gets those that are met
@@ -65,6 +67,8 @@ class Execution {
 
   // Whether the bound on preemptions kept a thread from running, ever since this was last asked.
   bool TakeWasBounded() noexcept { return std::exchange(was_bounded_, false); }
+  // Whether the bound on stale values has ever left one out.
+  bool was_bounded_in_values() const noexcept { return was_bounded_in_values_; }
   bool overflown() const noexcept { return model_.overflown(); }
   int64_t locked_instructions() const noexcept { return locked_instructions_; }
   const std::vector<std::string>& trace() const noexcept { return trace_; }
@@ -163,6 +167,8 @@ class Execution {
   void SetQuiet(bool its_own, bool quiet) noexcept {
     if (!its_own) thread(running_).quiet = quiet;
   }
+  // Which of so many values, the newest first.
+  int ChooseAge(int count) noexcept;
   // Another thread must run, unless this one may.
   void Block() noexcept;
   void SwitchTo(int number) noexcept;
@@ -186,6 +192,7 @@ class Execution {
 
   static constinit Execution* current_;
 
+  const std::string_view thread_locals_;  // those of the thread that explores
   Settings settings_;
   Decisions* decisions_ = nullptr;
   std::array<Thread, kMaxThreads> threads_;
@@ -193,9 +200,11 @@ class Execution {
   int running_ = 0;
   int next_ = 0;
   int preemptions_ = 0;
+  int stale_values_ = 0;
   int steps_ = 0;
   int64_t locked_instructions_ = 0;  // see LockedInstructions
   bool was_bounded_ = false;
+  bool was_bounded_in_values_ = false;
   void* driver_ = nullptr;
   bool failed_ = false;
   std::string why_;
@@ -206,9 +215,9 @@ class Execution {
   std::deque<FutexClock> futexes_;
   std::vector<Log> logs_;
   std::vector<void*> freed_;
-  struct ChooseNext {
+  struct ChooseValue {
     Execution* self;
-    int operator()(int count) const noexcept { return self->decisions_->Choose(count); }
+    int operator()(int count) const noexcept { return self->ChooseAge(count); }
   } choose_{this};
 };
 

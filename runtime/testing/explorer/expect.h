@@ -9,8 +9,8 @@
 //   }
 //
 // What was explored stands among the test's properties (--gtest_output=xml:...), under the name of
-// each scenario, and under "mutants". MUTANTS.md lists the mutants of all tests; a lint test reads
-// the names of survivors in the text of the tests.
+// each scenario, and under "mutants". MUTANTS.md lists the mutants of all tests, and what notices
+// each, which is checked here; a lint test reads the names of survivors in the text of the tests.
 #ifndef PLAIT_RUNTIME_TESTING_EXPLORER_EXPECT_H_
 #define PLAIT_RUNTIME_TESTING_EXPLORER_EXPECT_H_
 
@@ -26,7 +26,8 @@ namespace plait::explorer {
 // The scenarios with a lower bound on preemptions, where that is enough to notice what is weaker.
 std::vector<Scenario> Shorter(std::vector<Scenario> scenarios, int preemptions);
 
-// Each scenario passes in every execution within its bound.
+// Each scenario passes in every execution within its bound; or within one that is higher, however
+// long that takes, where PLAIT_EXPLORE_PREEMPTIONS in the environment says so (--config=deep).
 void ExpectAllExecutionsPass(const std::vector<Scenario>& scenarios);
 
 // The same, and the bound leaves out none: these are all the executions that there are.

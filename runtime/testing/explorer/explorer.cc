@@ -37,6 +37,7 @@ Report RunSearch(const Search& search, Body body) {
     Decisions decisions;
     Execution::Settings settings{.preemptions = bound,
                                  .max_steps = search.options.max_steps,
+                                 .stale_values = search.options.stale_values,
                                  .traced = false,
                                  .weakened = search.weakened,
                                  .sites = search.sites,
@@ -63,12 +64,27 @@ Report RunSearch(const Search& search, Body body) {
       return report;
     } while (decisions.Advance());
     if (!execution->TakeWasBounded()) {
-      report.exhaustive = true;
+      report.exhaustive = !execution->was_bounded_in_values();
       break;
     }
   }
   report.complete = true;
   return report;
+}
+
+std::string KindOf(std::string_view failure) {
+  constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
+      {"data race", "data race"},
+      {"deadlock", "lost wake-up"},
+      {"load buffering", "load buffering"},
+      {"use of freed memory", "use of freed memory"},
+      {"an atomic is used after", "use of freed memory"},
+      {"an execution does not end", "no end"},
+  };
+  for (const auto& [begins, kind] : kKinds) {
+    if (failure.substr(0, begins.size()) == begins) return std::string(kind);
+  }
+  return "requirement";
 }
 
 }  // namespace
@@ -101,6 +117,7 @@ Report Replay(std::string_view schedule, Body body, const Options& options) {
   report.failure = execution->Run(body, decisions,
                                   {.preemptions = bound,
                                    .max_steps = options.max_steps,
+                                   .stale_values = options.stale_values,
                                    .traced = true,
                                    .whole_spin_locks = options.whole_spin_locks,
                                    .forbid_load_buffering = options.forbid_load_buffering});
@@ -193,6 +210,7 @@ Mutants ExploreMutants(std::string_view files, const std::vector<Scenario>& scen
         mutant.killed = true;
         mutant.undecided = false;
         mutant.killer = absl::StrCat(scenario.name, ", ", report.failure);
+        mutant.noticed_by = absl::StrCat(KindOf(report.failure), " in \"", scenario.name, "\"");
         break;
       }
       result.all.push_back(mutant);

@@ -35,6 +35,7 @@
 // the same: no clock, no randomness, no real threads or blocking. Loops that wait for another
 // thread call SpinWait (runtime/core/spin_lock.h), which lets others run. std::atomic, inside
 // Abseil say, works, but is not explored: its operations happen at once, in the order of execution.
+// Of thread_locals each thread has its own thread_state; the others are one for all, unwatched.
 //
 // Cost: a microsecond or two an operation. Three threads of ten operations each are a second; turns
 // that lead to the same are explored once (execution.h).
@@ -48,6 +49,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -61,6 +63,10 @@ namespace plait::explorer {
 struct Options {
   // How often a thread may be stopped that could have gone on.
   int preemptions = 3;
+  // How often a load may read another store than the last one, or a store go before one that was
+  // done. All that the memory model allows are too many for loops that look at much, again and
+  // again.
+  int stale_values = std::numeric_limits<int>::max();
   // Where the search gives up; then the report is not `complete`.
   int64_t max_executions = 10'000'000;
   // An execution with more operations on atomics does not end.
@@ -90,7 +96,8 @@ struct Report {
   std::vector<std::string> trace;
   int64_t executions = 0;
   bool complete = false;
-  // No execution would have needed more preemptions than were allowed: these are all there are.
+  // No execution would have needed more preemptions, or stale values, than were allowed: these are
+  // all there are.
   bool exhaustive = false;
 };
 
@@ -148,7 +155,8 @@ struct Scenario {
 struct Mutant {
   std::string name;  // "Inbox::Push compare_exchange: release -> relaxed"
   bool killed = false;
-  std::string killer;  // the scenario that failed, and its failure
+  std::string killer;      // the scenario that failed, and its failure
+  std::string noticed_by;  // the same in short, as MUTANTS.md has it: data race in "one producer"
   // The search of some scenario gave up before anything failed: it is not known to be harmless.
   bool undecided = false;
 };

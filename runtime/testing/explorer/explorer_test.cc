@@ -341,6 +341,41 @@ TEST(ExplorerTest, TurnsThatLeadToTheSameAreExploredOnce) {
       << merged.ToString() << "; " << apart.ToString();
 }
 
+// Two loads that must both give what is out of date.
+void FailWithTwoStaleValues() {
+  Atomic<int> x = 0, y = 0;
+  Atomic<bool> stored = false;
+  Parallel({[&] {
+              x.store(1, kRelaxed);
+              y.store(1, kRelaxed);
+              stored.store(true, kRelaxed);
+            },
+            [&] {
+              if (!stored.load(kRelaxed)) return;
+              Require(x.load(kRelaxed) + y.load(kRelaxed) > 0, "one of them is new");
+            }});
+}
+
+TEST(ExplorerTest, TheBoundOnStaleValuesIsABound) {
+  for (bool merge : {true, false}) {
+    const Report bounded = Explore({.stale_values = 1, .merge = merge}, FailWithTwoStaleValues);
+    EXPECT_TRUE(bounded.ok()) << bounded.ToString();
+    EXPECT_FALSE(bounded.exhaustive);
+    const Options more = {.stale_values = 2, .merge = merge};
+    const Report found = Explore(more, FailWithTwoStaleValues);
+    EXPECT_THAT(found.failure, HasSubstr("one of them is new"));
+    EXPECT_EQ(Replay(found.schedule, FailWithTwoStaleValues, more).failure, found.failure);
+  }
+}
+
+thread_local int for_all_threads = 0;
+
+TEST(ExplorerTest, ThreadLocalsAreNotWatched) {
+  const Report report =
+      Explore([] { Parallel({[] { ++for_all_threads; }, [] { ++for_all_threads; }}); });
+  EXPECT_TRUE(report.ok()) << report.ToString();
+}
+
 TEST(ExplorerTest, WithFewerPreemptionsLeftAPointMayBeExploredAgainWithMore) {
   for (bool merge : {true, false}) {
     EXPECT_TRUE(Explore({.preemptions = 2, .merge = merge}, FailWithThreePreemptions).ok());
@@ -450,7 +485,7 @@ TEST(ExplorerTest, AMutantWhoseSearchGivesUpIsNeitherKilledNorHarmless) {
                                                     [&] {
                                                       if (gate.load(kAcquire) == 0) return;
                                                       if (x.load(kRelaxed) == 1) return;
-                                                      for (int i = 0; i < 200; ++i) x.fetch_add(1);
+                                                      for (int i = 0; i < 600; ++i) x.fetch_add(1);
                                                     }});
                                         }}});
   std::vector<std::string> undecided;

@@ -22,6 +22,8 @@ bool Releases(MemoryOrder order) noexcept {
 void MemoryModel::Reset() noexcept {
   threads_ = {};
   used_ = 0;
+  by_address_.clear();
+  orders_ = 0;
   sc_.Reset();
   stores_ = 0;
   overflown_ = false;
@@ -29,17 +31,17 @@ void MemoryModel::Reset() noexcept {
 }
 
 MemoryModel::Location* MemoryModel::Find(const void* at) noexcept {
-  for (size_t i = used_; i-- > 0;) {
-    if (locations_[i]->at == at) return locations_[i].get();
-  }
-  return nullptr;
+  const auto found = by_address_.find(at);
+  return found == by_address_.end() ? nullptr : found->second;
 }
 
 MemoryModel::Location& MemoryModel::Create(const void* at, size_t size, uint64_t value,
                                            int thread_number) noexcept {
-  if (Location* old = Find(at)) old->at = nullptr;
+  Location*& here = by_address_[at];
+  if (here != nullptr) here->at = nullptr;
   if (used_ == locations_.size()) locations_.push_back(std::make_unique<Location>());
   Location& location = *locations_[used_];
+  here = &location;
   location.at = at;
   location.size = size;
   location.number = static_cast<int>(used_++);
@@ -50,6 +52,7 @@ MemoryModel::Location& MemoryModel::Create(const void* at, size_t size, uint64_t
   location.order.assign(1, 0);
   location.place.assign(1, 0);
   location.loads.clear();
+  location.fingerprint = 0;
   StoreOperation first;
   if (thread_number >= 0) {
     first.thread = thread_number;
@@ -134,7 +137,7 @@ bool MemoryModel::Allowed(int thread_number, const Location& location, int place
                           bool sc) noexcept {
   if (sc_.empty()) return true;
   Neighbours around = Around(location, place, is_load, sc);
-  if (around.after == 0) return true;
+  if (around.after.empty()) return true;
   around.before |= clock(thread_number).fences;
   if (sc) around.before |= sc_.StronglyBefore(thread_number, clock(thread_number));
   return sc_.Allows(around.before, around.after);
@@ -157,7 +160,7 @@ MemoryModel::Operation MemoryModel::Commit(int thread_number, const Location& lo
   }
   around.before |= sc_.StronglyBefore(thread_number, before) | before.fences;
   operation.itself =
-      ScOrder::Bit(sc_.Add(thread_number, operation.index, around.before, around.after));
+      ScSet::Of(sc_.Add(thread_number, operation.index, around.before, around.after));
   return operation;
 }
 
@@ -191,6 +194,21 @@ void MemoryModel::LookForLoadBuffering(const Location& location, int place,
   }
 }
 
+void MemoryModel::UpdateFingerprint(Location& location, int place) noexcept {
+  const auto add = [&location](int p) {
+    const StoreOperation& store = location.InPlace(p);
+    location.fingerprint = Chain(location.fingerprint, NumberOf(store.thread, store.index));
+  };
+  orders_ -= location.fingerprint;
+  if (place == location.last() && place > 1) {
+    add(place);
+  } else {
+    location.fingerprint = location.id;
+    for (int p = 0; p <= location.last(); ++p) add(p);
+  }
+  orders_ += location.fingerprint;
+}
+
 MemoryModel::StoreOperation& MemoryModel::Insert(int thread_number, Location& location, int place,
                                                  uint64_t value, MemoryOrder order,
                                                  const Operation& operation) noexcept {
@@ -211,6 +229,7 @@ MemoryModel::StoreOperation& MemoryModel::Insert(int thread_number, Location& lo
     location.place[static_cast<size_t>(location.order[p])] = static_cast<int>(p);
   }
   LookForLoadBuffering(location, place, Releases(order));
+  UpdateFingerprint(location, place);
   return store;
 }
 
@@ -323,14 +342,14 @@ void MemoryModel::PlaceFence(const Clock& known, ScSet itself) noexcept {
       load.fences_after |= itself;
       newest = std::max(newest, 2 * location.PlaceOf(load) + 1);
     }
-    ScSet earlier = 0;
+    ScSet earlier;
     for (size_t s = 0; s < location.stores.size(); ++s) {
       if (2 * location.place[s] < newest) earlier |= location.stores[s].sources();
     }
     for (const LoadOperation& load : location.loads) {
       if (2 * location.PlaceOf(load) + 1 < newest) earlier |= load.sources();
     }
-    sc_.Demand(earlier & ~itself, itself);
+    sc_.Demand(earlier - itself, itself);
   }
 }
 
@@ -340,14 +359,14 @@ ScSet MemoryModel::Fence(int thread_number, MemoryOrder order) noexcept {
   Remember(thread_number, static_cast<uint64_t>(order));
   const Clock before = self.now;
   if (Acquires(order)) self.now.Join(self.pending);
-  ScSet itself = 0;
+  ScSet itself;
   if (order == kSeqCst) {
     if (sc_.full()) {
       overflown_ = true;
-      return 0;
+      return {};
     }
-    itself = ScOrder::Bit(sc_.Add(thread_number, index,
-                                  sc_.StronglyBefore(thread_number, before) | before.fences, 0));
+    itself = ScSet::Of(sc_.Add(thread_number, index,
+                               sc_.StronglyBefore(thread_number, before) | before.fences, {}));
     PlaceFence(self.now, itself);
     self.now.fences |= itself;
   }
@@ -357,7 +376,7 @@ ScSet MemoryModel::Fence(int thread_number, MemoryOrder order) noexcept {
 
 void MemoryModel::HeavyBarrier(int thread_number, int threads) noexcept {
   const ScSet before = Fence(thread_number, kSeqCst);
-  ScSet others = 0;
+  ScSet others;
   for (int i = 0; i < threads; ++i) {
     if (i == thread_number) continue;
     // An operation of the caller's, as where it is in the other thread is not known.
@@ -368,7 +387,7 @@ void MemoryModel::HeavyBarrier(int thread_number, int threads) noexcept {
     }
     Thread& other = thread(i);
     const ScSet earlier = sc_.StronglyBefore(i, other.light) | other.light.fences | before;
-    const ScSet itself = ScOrder::Bit(sc_.Add(thread_number, index, earlier, 0));
+    const ScSet itself = ScSet::Of(sc_.Add(thread_number, index, earlier, {}));
     PlaceFence(other.light, itself);
     other.heavy |= itself;
     Remember(i, NumberOf(thread_number, index));
@@ -381,7 +400,7 @@ void MemoryModel::LightBarrier(int thread_number) noexcept {
   Thread& self = thread(thread_number);
   Tick(thread_number);
   Remember(thread_number, 0);
-  self.now.fences |= std::exchange(self.heavy, 0);
+  self.now.fences |= std::exchange(self.heavy, {});
   self.light = self.now;
 }
 
@@ -394,18 +413,7 @@ Fingerprint MemoryModel::fingerprint() const noexcept {
   Fingerprint threads = 0;
   for (const Thread& each : threads_) threads = Chain(threads, each.history);
   // What is not ordered is added up.
-  Fingerprint result = Chain(threads, sc_.fingerprint());
-  for (size_t i = 0; i < used_; ++i) {
-    const Location& location = *locations_[i];
-    if (location.order.size() == 1) continue;
-    Fingerprint stores = location.id;
-    for (int p = 0; p <= location.last(); ++p) {
-      const StoreOperation& store = location.InPlace(p);
-      stores = Chain(stores, NumberOf(store.thread, store.index));
-    }
-    result += stores;
-  }
-  return result;
+  return Chain(threads, sc_.fingerprint()) + orders_;
 }
 
 void MemoryModel::CatchUp(int thread_number) noexcept { thread(thread_number).caught_up = stores_; }

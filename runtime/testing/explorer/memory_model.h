@@ -33,6 +33,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/testing/explorer/clock.h"
@@ -59,9 +60,9 @@ class MemoryModel {
   struct Operation {
     int thread = 0;
     uint32_t index = 0;
-    ScSet itself = 0;         // if it is sequentially consistent
-    ScSet fences_before = 0;  // sequentially consistent ones that happen before it
-    ScSet fences_after = 0;   // and those that it happens before
+    ScSet itself;         // if it is sequentially consistent
+    ScSet fences_before;  // sequentially consistent ones that happen before it
+    ScSet fences_after;   // and those that it happens before
 
     // What comes before, or after, in S whatever this is coherence-ordered before, or after.
     ScSet sources() const noexcept { return itself | fences_before; }
@@ -90,6 +91,7 @@ class MemoryModel {
     std::vector<int> order;              // the modification order: indexes into `stores`
     std::vector<int> place;              // of each store in `order`
     std::vector<LoadOperation> loads;
+    Fingerprint fingerprint = 0;  // of the modification order, where something was stored
 
     const StoreOperation& InPlace(int p) const noexcept {
       return stores[static_cast<size_t>(order[static_cast<size_t>(p)])];
@@ -171,14 +173,14 @@ class MemoryModel {
     Clock pending;            // what an acquire fence would acquire
     Clock light;              // at its last light barrier
     Clock causes;             // what it comes of, besides `now`: also by reads that acquire nothing
-    ScSet heavy = 0;          // of others' heavy barriers since then
+    ScSet heavy;              // of others' heavy barriers since then
     Fingerprint history = 0;  // of its operations and what they read
     uint64_t caught_up = 0;
     uint64_t stores = 0;
   };
   struct Neighbours {
-    ScSet before = 0;
-    ScSet after = 0;
+    ScSet before;
+    ScSet after;
   };
   struct Plan {
     int place = 0;
@@ -203,12 +205,16 @@ class MemoryModel {
   void AcquireFrom(int thread, const StoreOperation& store, MemoryOrder order) noexcept;
   // After a store was put at that place.
   void LookForLoadBuffering(const Location& location, int place, bool releases) noexcept;
+  // After that.
+  void UpdateFingerprint(Location& location, int place) noexcept;
   StoreOperation& Insert(int thread, Location& location, int place, uint64_t value,
                          MemoryOrder order, const Operation& operation) noexcept;
 
   std::array<Thread, kMaxThreads> threads_;
   std::vector<std::unique_ptr<Location>> locations_;  // those in use first
   size_t used_ = 0;
+  absl::flat_hash_map<const void*, Location*> by_address_;
+  Fingerprint orders_ = 0;  // the sum of the locations' fingerprints
   ScOrder sc_;
   uint64_t stores_ = 0;
   bool overflown_ = false;
