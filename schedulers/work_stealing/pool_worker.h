@@ -98,6 +98,8 @@ class PoolWorker final : public Worker {
   // The pool's constructor and end. `pinned`: to a processor of its own, where the system can.
   absl::Status StartThread(const std::string& name, bool pinned);
   void JoinThread();
+  // What that thread does until the pool is closed. (Public for tests, whose threads are others.)
+  void Run() noexcept;
   // The monitor, for a spare that has not begun: makes its reactor and its thread. False where that
   // cannot be had.
   bool StartSpare(const std::string& name) noexcept;
@@ -273,7 +275,6 @@ class PoolWorker final : public Worker {
 
   // pool_worker_run.cc: its thread.
   inline WorkItem* Next() noexcept;
-  void Run() noexcept;
   inline void RunItem(WorkItem& item) noexcept;
   void NoteResumed(const PromiseBase& coroutine) noexcept {
     resumed_.store(coroutine.context->task, kRelaxed);
