@@ -88,6 +88,13 @@ std::string ShortFunctionName(std::string_view function) {
   return std::string(function.substr(std::max(scope, begin), end - std::max(scope, begin)));
 }
 
+std::string Place(const std::source_location& where) {
+  std::string_view file = where.file_name();
+  file.remove_prefix(file.rfind('/') + 1);
+  return absl::StrCat(ShortFunctionName(where.function_name()), " (", std::string(file), ":",
+                      where.line(), ")");
+}
+
 std::vector<std::string> NameSites(std::vector<Site>& sites) {
   std::sort(sites.begin(), sites.end(), [](const Site& a, const Site& b) {
     const auto key = [](const Site& s) {

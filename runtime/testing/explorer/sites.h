@@ -34,6 +34,8 @@ const char* NameOf(MemoryOrder order) noexcept;
 const char* NameOf(SiteKind kind) noexcept;
 // "Inbox::Push" of "bool plait::internal::Inbox::Push(plait::WorkItem&)".
 std::string ShortFunctionName(std::string_view function);
+// "Inbox::Push (inbox.cc:12)".
+std::string Place(const std::source_location& where);
 // "Inbox::Push compare_exchange", with "#2" for the second of its kind in a function: does not
 // change when lines move. In the order of `sites`, which it sorts by where they are.
 std::vector<std::string> NameSites(std::vector<Site>& sites);
