@@ -78,7 +78,7 @@ void ABitIsSeen() {
 
 std::vector<Scenario> Scenarios() {
   return {{"one takes it away", OneTakesItAway},
-          {"two take it away", TwoTakeItAway, {.preemptions = 1}},
+          {"two take it away", TwoTakeItAway, {.preemptions = 2}},
           {"a bit is seen", ABitIsSeen},
           {"another wants to be its home", AnotherWantsToBeItsHome}};
 }

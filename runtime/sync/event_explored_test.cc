@@ -103,7 +103,7 @@ void ItIsClearedAtOnce() {
 std::vector<Scenario> EventScenarios() {
   return {{"one looks", OneLooks},
           {"one waits and destroys it", OneWaitsAndDestroysIt},
-          {"two wait and one is cancelled", TwoWaitAndOneIsCancelled, {.preemptions = 1}},
+          {"two wait and one is cancelled", TwoWaitAndOneIsCancelled, {.preemptions = 2}},
           {"a wait is cancelled and the event destroyed", AWaitIsCancelledAndTheEventDestroyed},
           {"it is cleared at once", ItIsClearedAtOnce}};
 }

@@ -125,7 +125,7 @@ std::vector<Scenario> Scenarios() {
   return {{"a callback dies while it is called", ACallbackDiesWhileItIsCalled},
           {"two requests", TwoRequests},
           {"two callbacks and a request", TwoCallbacksAndARequest},
-          {"two have a callback each", TwoThreadsWithACallbackEachAndARequest, {.preemptions = 1}},
+          {"two have a callback each", TwoThreadsWithACallbackEachAndARequest, {.preemptions = 2}},
           {"one waits alone and is stopped", AThreadThatWaitsAloneAndARequest},
           {"one waits alone and is stopped by two",
            AThreadThatWaitsAloneAndTwoRequests,
