@@ -57,7 +57,7 @@ def build(output, sources, command):
     return output
 
 
-def cxx(output, source, *flags):
+def cxx(output, source, *flags, compiler="g++"):
     # Our headers are included as "plait/...".
     include = CACHE / "include"
     include.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,9 @@ def cxx(output, source, *flags):
     if not link.is_symlink() or link.resolve() != ROOT:
         link.unlink(missing_ok=True)
         link.symlink_to(ROOT)
-    need("g++", "g++")
+    need(compiler, compiler.replace("clang++", "clang"))
     return build(output, [source, "peer.h"],
-                 lambda path: ["g++", "-std=c++20", "-O2", f"-I{include}", source, "-o", path, *flags])
+                 lambda path: [compiler, "-std=c++20", "-O2", f"-I{include}", source, "-o", path, *flags])
 
 
 def libuv():
@@ -83,6 +83,20 @@ def asio(output, source, *flags):
 def asio_io_uring(output, source):
     need("/usr/include/liburing.h", "liburing-dev")
     return asio(output, source, "-DASIO_HAS_IO_URING", "-DASIO_DISABLE_EPOLL", "-luring")
+
+
+# Where the headers of TooManyCooks and of tmc-asio are: checkouts of the user's.
+TOOMANYCOOKS = []
+
+
+def toomanycooks(output, source):
+    if not TOOMANYCOOKS:
+        raise Missing("needs --toomanycooks=FOLDER,FOLDER")
+    need("/usr/include/asio.hpp", "libasio-dev")
+    folders = [flag for folder in TOOMANYCOOKS for flag in ("-isystem", os.path.expanduser(folder))]
+    # The flags and the allocator (Debian's libtcmalloc-minimal4) are those of its own comparison. g++ 12 does not build it.
+    return cxx(output, source, "-DNDEBUG", "-DASIO_STANDALONE", "-DTMC_PRIORITY_COUNT=1", "-DTMC_TRIVIAL_TASK", *folders,
+               "-pthread", "-l:libtcmalloc_minimal.so.4", compiler="clang++-19")
 
 
 def go():
@@ -148,6 +162,7 @@ PING_PONG = {
     "plait pool io_uring": lambda: plait("//io/net/peers:ping_pong", "io_uring", "work_stealing"),
     "asio epoll": lambda: asio("ping_pong_asio", "ping_pong_asio.cc"),
     "asio io_uring": lambda: asio_io_uring("ping_pong_asio_io_uring", "ping_pong_asio.cc"),
+    "toomanycooks": lambda: toomanycooks("ping_pong_toomanycooks", "ping_pong_toomanycooks.cc"),
 }
 
 
