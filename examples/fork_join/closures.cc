@@ -27,10 +27,7 @@ int64_t Skynet(int64_t first, int levels) {
 int64_t NQueens(const Board& board, int row, int n) {
   if (row == n) return 1;
   std::array<char, peers::kMostNQueens> columns;
-  size_t legal = 0;
-  for (int column = 0; column < n; ++column) {
-    if (peers::IsLegal(board, row, column)) columns[legal++] = static_cast<char>(column);
-  }
+  const size_t legal = peers::LegalColumns(board, row, n, columns);
   return plait::ParallelReduce(
       0, static_cast<int64_t>(legal), int64_t{0},
       [&](int64_t solutions, int64_t i) {

@@ -28,10 +28,7 @@ plait::Task<int64_t> Skynet(int64_t first, int levels) {
 plait::Task<int64_t> NQueens(Board board, int row, int n) {
   if (row == n) co_return 1;
   std::array<char, peers::kMostNQueens> columns;
-  size_t legal = 0;
-  for (int column = 0; column < n; ++column) {
-    if (peers::IsLegal(board, row, column)) columns[legal++] = static_cast<char>(column);
-  }
+  const size_t legal = peers::LegalColumns(board, row, n, columns);
   const auto child = [&](size_t i) {
     Board next = board;
     next[static_cast<size_t>(row)] = columns[i];

@@ -42,10 +42,7 @@ int64_t Skynet(int64_t first, int levels) {
 int64_t NQueens(const Board& board, int row, int n) {
   if (row == n) return 1;
   std::array<char, kMostNQueens> columns;
-  int count = 0;
-  for (int column = 0; column < n; ++column) {
-    if (IsLegal(board, row, column)) columns[count++] = static_cast<char>(column);
-  }
+  const int count = static_cast<int>(LegalColumns(board, row, n, columns));
   if (count == 0) return 0;
   std::array<int64_t, kMostNQueens> solutions;
   tbb::task_group group;

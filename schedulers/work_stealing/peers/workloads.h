@@ -16,6 +16,7 @@
 #define PLAIT_SCHEDULERS_WORK_STEALING_PEERS_WORKLOADS_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -57,6 +58,17 @@ inline bool IsLegal(const Board& board, int row, int column) {
     if (column == queen || column == queen - distance || column == queen + distance) return false;
   }
   return true;
+}
+
+// The columns of `row`, below n, in which that is so; gives how many there are. (A function, also
+// where one could write it into a coroutine: g++ keeps a coroutine's variables in its frame.)
+inline size_t LegalColumns(const Board& board, int row, int n,
+                           std::array<char, kMostNQueens>& columns) {
+  size_t legal = 0;
+  for (int column = 0; column < n; ++column) {
+    if (IsLegal(board, row, column)) columns[legal++] = static_cast<char>(column);
+  }
+  return legal;
 }
 
 // How many producers there are, and how many consumers.
