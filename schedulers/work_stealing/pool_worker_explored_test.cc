@@ -37,8 +37,7 @@ using explorer::Parallel;
 using explorer::Require;
 
 // A worker looks at some twenty atomics each time that it finds nothing, so that there are bounds
-// on everything. Of the loop as it is, all that was left out of it by way of trial was noticed
-// within these: see MUTANTS.md.
+// on everything. MUTANTS.md lists what was taken out of the loop by hand and noticed within these.
 constexpr Options kOneWorker = {.preemptions = 3, .stale_values = 1};
 constexpr Options kTwoWorkers = {.preemptions = 1, .stale_values = 1};
 constexpr Options kThreeWorkers = {.preemptions = 1, .stale_values = 0};
