@@ -50,7 +50,7 @@ def plait_explored_test(name, srcs, deps, size = "small", tags = [], **kwargs):
         name = name + "_program",
         testonly = True,
         srcs = srcs,
-        data = ["//runtime/testing/explorer:MUTANTS.md"],  # what its mutants are held against
+        data = [Label("//runtime/testing/explorer:MUTANTS.md")],  # what mutants of Plait's own are held against
         tags = ["manual"],  # built through the test alone
         visibility = ["//visibility:private"],
         deps = deps + ["@com_google_googletest//:gtest_main"],

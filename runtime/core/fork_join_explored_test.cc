@@ -130,7 +130,6 @@ TEST(ForkJoinExploredTest, EachPartIsDoneOnceAndTheLastStrandJoins) {
 }
 
 TEST(ForkJoinExploredTest, WeakeningAMemoryOrderIsNoticed) {
-  // Four of the code, and two of the Queue above.
   ExpectMutantsKilled("runtime/core/fork_join.", Scenarios(), 4);
 }
 

@@ -81,14 +81,15 @@ class CountingReactor final : public Reactor {
   internal::Parker woken_;
 };
 
-// Says that it runs, and then waits for that many to do so.
+// Says that it runs, and then waits for that many to do so. When it is the last of them it may be
+// gone.
 struct Item : WorkItem {
   explicit Item(Atomic<int>& all_that_run, int its_wait_for = 0)
       : WorkItem(&Run), run(all_that_run), wait_for(its_wait_for) {}
   static void Run(WorkItem& item) noexcept {
-    auto& self = static_cast<Item&>(item);
-    self.run.fetch_add(1);
-    Until([&self] { return self.run.load() >= self.wait_for; });
+    Atomic<int>& all = static_cast<Item&>(item).run;
+    const int wait_for = static_cast<Item&>(item).wait_for;
+    if (all.fetch_add(1) + 1 < wait_for) Until([&] { return all.load() >= wait_for; });
   }
 
   Atomic<int>& run;
@@ -135,13 +136,13 @@ class WatchedPool {
     Until([&] { return run.load() == count; });
     AwaitAllAsleep();
   }
-  // A worker that spins looks at its reactor now and then, and nobody else does while nothing
-  // happens.
+  // A worker that spins looks at its reactor again and again; one that goes to sleep, after its
+  // last item and as it does so.
   bool spins() {
     const int before = sleepers_.polls.load();
     bool more = false;
     Until([&] {
-      more = sleepers_.polls.load() > before + 1;
+      more = sleepers_.polls.load() > before + 2;
       return more || sleepers_.asleep.load() == threads_;
     });
     return more;

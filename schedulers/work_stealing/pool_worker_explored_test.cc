@@ -26,6 +26,7 @@
 #include "plait/runtime/testing/explorer/explorer.h"
 #include "plait/schedulers/work_stealing/pool_shared.h"
 #include "plait/schedulers/work_stealing/pool_worker.h"
+#include "plait/schedulers/work_stealing/spinner.h"
 
 namespace plait::internal {
 namespace {
@@ -88,8 +89,9 @@ class Pool final : public Executor {
   // A thread of the pool.
   void Run(int number) { worker(number).Run(); }
   void NoteRun() noexcept {
-    if (items_left_.fetch_sub(1, kRelaxed) == 1) shared_.Close();
+    if (items_left_.fetch_sub(1, kRelaxed) == 1) Close();
   }
+  void Close() noexcept { shared_.Close(); }
 
  private:
   StoppedClock clock_;
@@ -131,6 +133,13 @@ void OneIsPostedToTheWorker() {
   Pool pool(1, 1, sleep);
   Item item(pool);
   Parallel({[&] { pool.Run(0); }, [&] { pool.worker(0).Post(item); }});
+}
+
+// By another thread, also before it has begun, or between its looks and its sleep.
+template <Sleep sleep>
+void ItIsClosed() {
+  Pool pool(1, 0, sleep);
+  Parallel({[&] { pool.Run(0); }, [&] { pool.Close(); }});
 }
 
 void TwoThreadsPost() {
@@ -241,6 +250,8 @@ TEST(PoolWorkerExploredTest, WhatIsPostedRunsOnceAndAllThreadsEnd) {
        {"one is posted to the worker", OneIsPostedToTheWorker<Sleep::kOnAFutex>, kOneWorker},
        {"one is posted to the worker, in its reactor", OneIsPostedToTheWorker<Sleep::kInItsReactor>,
         kOneWorker},
+       {"it is closed", ItIsClosed<Sleep::kOnAFutex>, kOneWorker},
+       {"it is closed, in its reactor", ItIsClosed<Sleep::kInItsReactor>, kOneWorker},
        {"two threads post", TwoThreadsPost, kTwoWorkers}});
 }
 

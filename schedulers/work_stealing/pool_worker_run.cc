@@ -312,7 +312,7 @@ void PoolWorker::Park() noexcept {
       AskOthers();  // what was given before may be gone, and nobody has seen that this one sleeps
     }
     const bool seen = helping && shared_.HasWorkForOneThatParks();
-    if (!seen) slept = Sleep(before);  // not, either, where it was woken meanwhile, as for the end
+    if (!seen) slept = Sleep(before);  // not where it was woken meanwhile, as it is for the end
     by_work = inbox_.has_items();
     by_result = !ready_.empty();
     // Where it was claimed, it searches; either way it looks now. For what it has seen nobody was

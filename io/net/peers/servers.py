@@ -4,6 +4,7 @@ What Bazel does not build goes to a cache outside the checkout, and is built aga
 """
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 import shutil
@@ -66,7 +67,8 @@ def cxx(output, source, *flags, compiler="g++"):
         link.unlink(missing_ok=True)
         link.symlink_to(ROOT)
     need(compiler, compiler.replace("clang++", "clang"))
-    return build(output, [source, "peer.h"],
+    sources = [source, "peer.h", *(["ping_pong.h"] if source.startswith("ping_pong") else [])]
+    return build(output, sources,
                  lambda path: [compiler, "-std=c++20", "-O2", f"-I{include}", source, "-o", path, *flags])
 
 
@@ -93,8 +95,12 @@ def toomanycooks(output, source):
     if not TOOMANYCOOKS:
         raise Missing("needs --toomanycooks=FOLDER,FOLDER")
     need("/usr/include/asio.hpp", "libasio-dev")
-    folders = [flag for folder in TOOMANYCOOKS for flag in ("-isystem", os.path.expanduser(folder))]
-    # The flags and the allocator (Debian's libtcmalloc-minimal4) are those of its own comparison. g++ 12 does not build it.
+    if not list(pathlib.Path("/usr/lib").glob("*/libtcmalloc_minimal.so.4")):
+        raise Missing("needs Debian's libtcmalloc-minimal4")
+    folders = [flag for folder in TOOMANYCOOKS for flag in ("-isystem", folder)]
+    # Another checkout is another program.
+    output += f"_{hashlib.sha256(' '.join(folders).encode()).hexdigest()[:8]}"
+    # The flags and the allocator are those of its own comparison. g++ 12 does not build it.
     return cxx(output, source, "-DNDEBUG", "-DASIO_STANDALONE", "-DTMC_PRIORITY_COUNT=1", "-DTMC_TRIVIAL_TASK", *folders,
                "-pthread", "-l:libtcmalloc_minimal.so.4", compiler="clang++-19")
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 
 #include "plait/runtime/testing/explorer/sc_set.h"
 
@@ -12,6 +13,9 @@ namespace plait::explorer {
 
 // The thread that Explore's body begins on, and those that it starts.
 inline constexpr int kMaxThreads = 6;
+
+// In place of a bound on stale values: there is none.
+inline constexpr int kAllValues = std::numeric_limits<int>::max();
 
 // A vector clock. Each thread numbers its operations from 1.
 struct Clock {

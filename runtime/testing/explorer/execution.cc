@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <limits>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
@@ -19,8 +18,6 @@ namespace {
 
 namespace context = boost::context::detail;
 using internal::kRelaxed;
-
-constexpr int kAllValues = std::numeric_limits<int>::max();
 
 // Where the program's thread_locals are, of the calling thread.
 std::string_view ThreadLocals() {
@@ -173,7 +170,7 @@ Fingerprint Execution::fingerprint() const noexcept {
 void Execution::LookUp(bool running) noexcept {
   if (settings_.visited == nullptr || !decisions_->fresh()) return;
   Fingerprint here = Chain(fingerprint(), running ? static_cast<uint64_t>(running_) : 255);
-  // What is still allowed must be the same, too. (Where all is, it is.)
+  // The number that is left must be the same, too, where there is a bound.
   if (settings_.stale_values != kAllValues)
     here = Chain(here, static_cast<uint64_t>(stale_values_));
   const auto used = static_cast<uint8_t>(std::min(preemptions_, 255));

@@ -7,9 +7,10 @@
 // Different turns lead to the same: to threads that have done the same operations with the same
 // results. From there on all that can happen is the same, too. So at every point the execution is
 // looked up by what has happened (MemoryModel::fingerprint), and goes on unexplored if it was there
-// before with as many preemptions left. That makes a search some hundred times shorter, and loses
-// nothing. (What the code under test does may depend on nothing but what it reads: a body that
-// decides by an address on the heap should allocate before it begins its threads.)
+// before with as many preemptions left, and as many stale values. That makes a search some hundred
+// times shorter, and loses nothing. (What the code under test does may depend on nothing but what
+// it reads: a body that decides by an address on the heap should allocate before it begins its
+// threads.)
 #ifndef PLAIT_RUNTIME_TESTING_EXPLORER_EXECUTION_H_
 #define PLAIT_RUNTIME_TESTING_EXPLORER_EXECUTION_H_
 
@@ -165,7 +166,9 @@ class Execution {
   bool IsItsOwn(const void* at) noexcept;
   // After an operation: whether it was one that others cannot notice.
   void SetQuiet(bool its_own, bool quiet) noexcept {
-    if (!its_own) thread(running_).quiet = quiet;
+    if (its_own) return;
+    // What is read later could not be older, where that is bounded.
+    thread(running_).quiet = quiet && settings_.stale_values == kAllValues;
   }
   // Which of so many values, the newest first.
   int ChooseAge(int count) noexcept;

@@ -1,7 +1,7 @@
 // What the code under test does to memory; its threads are in execution.cc.
 #include <cstring>
 #include <string>
-#include <utility>
+#include <string_view>
 
 #include "absl/debugging/symbolize.h"
 #include "absl/strings/str_cat.h"

@@ -46,10 +46,9 @@ void ExpectPass(const std::vector<Scenario>& scenarios, bool exhaustively) {
   }
 }
 
-// The lines of MUTANTS.md, which is among what a test can read.
+// The lines of Plait's MUTANTS.md, in Plait's own tests; else none.
 std::vector<std::string> PageOfMutants() {
   std::ifstream page("runtime/testing/explorer/MUTANTS.md");
-  PLAIT_CHECK(page.is_open(), "MUTANTS.md is not where the test runs");
   std::vector<std::string> lines;
   for (std::string line; std::getline(page, line);) lines.push_back(line);
   return lines;

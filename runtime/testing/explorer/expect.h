@@ -9,8 +9,8 @@
 //   }
 //
 // What was explored stands among the test's properties (--gtest_output=xml:...), under the name of
-// each scenario, and under "mutants". MUTANTS.md lists the mutants of all tests, and what notices
-// each, which is checked here; a lint test reads the names of survivors in the text of the tests.
+// each scenario, and under "mutants". MUTANTS.md lists the mutants of all of Plait's own tests, and
+// what notices each, which is checked here; a lint test reads the names of survivors in their text.
 #ifndef PLAIT_RUNTIME_TESTING_EXPLORER_EXPECT_H_
 #define PLAIT_RUNTIME_TESTING_EXPLORER_EXPECT_H_
 

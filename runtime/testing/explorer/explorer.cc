@@ -92,7 +92,7 @@ std::string KindOf(std::string_view failure) {
 std::string Report::ToString() const {
   const std::string explored = absl::StrCat(executions, " executions",
                                             exhaustive ? ", all that there are"
-                                            : complete ? ", all within the bound on preemptions"
+                                            : complete ? ", all within the bounds"
                                                        : "");
   if (failure.empty()) {
     return complete ? explored : absl::StrCat("gave up after ", explored, ": ", gave_up);

@@ -49,7 +49,6 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <limits>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -66,7 +65,7 @@ struct Options {
   // How often a load may read another store than the last one, or a store go before one that was
   // done. All that the memory model allows are too many for loops that look at much, again and
   // again.
-  int stale_values = std::numeric_limits<int>::max();
+  int stale_values = kAllValues;
   // Where the search gives up; then the report is not `complete`.
   int64_t max_executions = 10'000'000;
   // An execution with more operations on atomics does not end.

@@ -1,5 +1,6 @@
 #include "plait/runtime/testing/explorer/explorer.h"
 
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -368,6 +369,27 @@ TEST(ExplorerTest, TheBoundOnStaleValuesIsABound) {
   }
 }
 
+// What comes of turns alone is found whatever that bound is.
+TEST(ExplorerTest, TheBoundOnStaleValuesLeavesNoTurnsOut) {
+  bool found = false;
+  const auto old_and_new = [&found] {
+    Atomic<int> x = 0, y = 0;
+    int old_x = -1, new_y = -1;
+    Parallel({[&] {
+                old_x = x.load(kRelaxed);
+                new_y = y.load(kRelaxed);
+              },
+              [&] {
+                x.store(1, kRelaxed);
+                y.store(1, kRelaxed);
+              }});
+    if (old_x == 0 && new_y == 1) found = true;
+  };
+  const Report report = Explore({.stale_values = 0}, old_and_new);
+  EXPECT_TRUE(report.ok()) << report.ToString();
+  EXPECT_TRUE(found);
+}
+
 thread_local int for_all_threads = 0;
 
 TEST(ExplorerTest, ThreadLocalsAreNotWatched) {
@@ -463,6 +485,11 @@ TEST(ExplorerTest, RemovingAFenceIsNoticed) {
                                         }}});
   EXPECT_THAT(mutants.survivors(), IsEmpty()) << mutants.ToString();
   EXPECT_EQ(mutants.all.size(), 2u);
+}
+
+// Or ExpectMutantsKilled would hold nothing against it.
+TEST(ExplorerTest, ThePageOfMutantsIsThere) {
+  EXPECT_TRUE(std::ifstream("runtime/testing/explorer/MUTANTS.md").is_open());
 }
 
 // It needs many more operations than can be kept in mind: that says nothing of the mutant.

@@ -182,10 +182,6 @@ class MemoryModel {
     ScSet before;
     ScSet after;
   };
-  struct Plan {
-    int place = 0;
-    Neighbours neighbours;
-  };
 
   Thread& thread(int number) noexcept { return threads_[static_cast<size_t>(number)]; }
   static constexpr size_t kMaxCandidates = 64;
