@@ -37,12 +37,12 @@ constexpr auto kSkynet = [](auto self, int64_t first, int levels) -> lf::task<in
 
 constexpr auto kNQueens = [](auto self, Board board, int row, int n) -> lf::task<int64_t> {
   if (row == n) co_return 1;
-  std::array<char, kMostNQueens> columns;
-  const int count = static_cast<int>(LegalColumns(board, row, n, columns));
   std::array<int64_t, kMostNQueens> solutions;
-  for (int i = 0; i < count; ++i) {
-    board[row] = columns[i];  // the child has a copy
-    co_await lf::fork(&solutions[i], self)(board, row + 1, n);
+  int count = 0;
+  for (int column = 0; column < n; ++column) {
+    if (!IsLegal(board, row, column)) continue;
+    board[row] = static_cast<char>(column);  // the child has a copy
+    co_await lf::fork(&solutions[count++], self)(board, row + 1, n);
   }
   co_await lf::join;
   int64_t sum = 0;
