@@ -95,8 +95,9 @@ TEST_P(CommunicateTest, WithoutPipesItOnlyWaits) {
 
 TEST_P(CommunicateTest, ACancelKillsAndReapsTheProcess) {
   const auto body = [&]() -> Task<void> {
-    // One that reads all, one that reads nothing, one that never stops to speak.
-    for (const char* script : {"cat >&2", "read line; sleep 1000", "yes"}) {
+    // One that reads all, one that reads nothing, one that never stops to speak. None ends by
+    // itself, however long the turns take.
+    for (const char* script : {"cat >&2; exec sleep 1000", "read line; exec sleep 1000", "yes"}) {
       Process process = StartPipedScript(script);
       JoinHandle<absl::StatusOr<ProcessOutput>> talking =
           Spawn(process.Communicate(Pattern(1 << 20)), {.eager = true});
