@@ -10,15 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
-#include "plait/runtime/core/deadline.h"
-#include "plait/runtime/core/environment.h"
 #include "plait/runtime/core/executor.h"
 #include "plait/runtime/core/fork_stack.h"
-#include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/spin_lock.h"
 #include "plait/runtime/core/thread_state.h"
 #include "plait/runtime/core/work_item.h"
@@ -26,6 +21,7 @@
 #include "plait/runtime/testing/explorer/explorer.h"
 #include "plait/schedulers/work_stealing/pool_shared.h"
 #include "plait/schedulers/work_stealing/pool_worker.h"
+#include "plait/schedulers/work_stealing/sleepy_reactor.h"
 #include "plait/schedulers/work_stealing/spinner.h"
 
 namespace plait::internal {
@@ -42,30 +38,6 @@ using explorer::Require;
 constexpr Options kOneWorker = {.preemptions = 3, .stale_values = 1};
 constexpr Options kTwoWorkers = {.preemptions = 1, .stale_values = 1};
 constexpr Options kThreeWorkers = {.preemptions = 1, .stale_values = 0};
-
-class StoppedClock final : public Clock {
- public:
-  Deadline Now() noexcept override { return Deadline::AtNanos(0); }
-  absl::Time WallTime() noexcept override { return absl::UnixEpoch(); }
-};
-
-// A reactor with something in flight until it is cancelled, of which nothing is ever heard.
-class SleepyReactor final : public Reactor {
- public:
-  absl::string_view name() const override { return "sleepy"; }
-  void Submit(IoOperation&) noexcept override {}
-  void Cancel(IoOperation&) noexcept override {}
-  void CancelAll() noexcept override { in_flight_ = 0; }
-  void Poll(Deadline deadline, Clock&, WorkQueue&) noexcept override {
-    if (deadline == Deadline::Infinite() && in_flight_ > 0) woken_.Wait();
-  }
-  void Wake() noexcept override { woken_.Set(); }
-  size_t in_flight() const noexcept override { return in_flight_; }
-
- private:
-  size_t in_flight_ = 1;
-  Event woken_;
-};
 
 enum class Sleep { kOnAFutex, kInItsReactor };
 

@@ -6,16 +6,13 @@
 #include <memory>
 #include <vector>
 
-#include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "plait/runtime/core/atomic.h"
 #include "plait/runtime/core/deadline.h"
-#include "plait/runtime/core/environment.h"
-#include "plait/runtime/core/reactor.h"
 #include "plait/runtime/core/work_item.h"
 #include "plait/runtime/testing/explorer/expect.h"
 #include "plait/runtime/testing/explorer/explorer.h"
+#include "plait/schedulers/work_stealing/sleepy_reactor.h"
 #include "plait/schedulers/work_stealing/worker_sleep.h"
 
 namespace plait::internal {
@@ -27,28 +24,6 @@ using explorer::ExpectMutantsKilled;
 using explorer::Parallel;
 using explorer::Require;
 using explorer::Scenario;
-
-class StoppedClock final : public Clock {
- public:
-  Deadline Now() noexcept override { return Deadline::AtNanos(0); }
-  absl::Time WallTime() noexcept override { return absl::UnixEpoch(); }
-};
-
-// A reactor in which nothing ever happens but wake-ups, which it remembers.
-class SleepyReactor final : public Reactor {
- public:
-  absl::string_view name() const override { return "sleepy"; }
-  void Submit(IoOperation&) noexcept override {}
-  void Cancel(IoOperation&) noexcept override {}
-  void CancelAll() noexcept override {}
-  void Poll(Deadline, Clock&, WorkQueue&) noexcept override { woken_.Wait(); }
-  void Wake() noexcept override { woken_.Set(); }
-  size_t in_flight() const noexcept override { return in_flight_; }
-
- private:
-  const size_t in_flight_ = 1;
-  Event woken_;
-};
 
 struct Worker {
   explicit Worker(bool begins_asleep = false) : state(nullptr, begins_asleep) {}

@@ -19,22 +19,6 @@ namespace {
 namespace context = boost::context::detail;
 using internal::kRelaxed;
 
-// Where the program's thread_locals are, of the calling thread.
-std::string_view ThreadLocals() {
-  std::string_view found;
-  const auto look_at = [](dl_phdr_info* info, size_t, void* out) {
-    for (int i = 0; i < info->dlpi_phnum; ++i) {
-      const auto& segment = info->dlpi_phdr[i];
-      if (segment.p_type != PT_TLS || info->dlpi_tls_data == nullptr) continue;
-      *static_cast<std::string_view*>(out) = {static_cast<const char*>(info->dlpi_tls_data),
-                                              segment.p_memsz};
-    }
-    return 1;  // the program itself comes first, and is all
-  };
-  dl_iterate_phdr(look_at, &found);
-  return found;
-}
-
 }  // namespace
 
 constinit Execution* Execution::current_ = nullptr;
@@ -55,7 +39,23 @@ struct Execution::Entry {
   }
 };
 
-Execution::Execution() : thread_locals_(ThreadLocals()) {
+Execution::AddressRange Execution::ThreadLocals() noexcept {
+  AddressRange found;
+  const auto look_at = [](dl_phdr_info* info, size_t, void* out) {
+    for (int i = 0; i < info->dlpi_phnum; ++i) {
+      const auto& segment = info->dlpi_phdr[i];
+      if (segment.p_type != PT_TLS) continue;
+      // As a number, see Access.
+      *static_cast<AddressRange*>(out) = {.begin = reinterpret_cast<uintptr_t>(info->dlpi_tls_data),
+                                          .size = segment.p_memsz};
+    }
+    return 1;  // the program itself comes first, and is all
+  };
+  dl_iterate_phdr(look_at, &found);
+  return found;
+}
+
+Execution::Execution() {
   for (Thread& each : threads_) {
     absl::StatusOr<internal::StackMemory> stack = internal::MapStack(kStackSize);
     PLAIT_CHECK(stack.ok(), stack.status().ToString());

@@ -20,7 +20,6 @@
 #include <deque>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -144,7 +143,14 @@ class Execution {
     const void* of;
     Fingerprint log;
   };
+  struct AddressRange {
+    uintptr_t begin = 0;
+    size_t size = 0;
+  };
   struct Entry;
+
+  // Where the program's thread_locals are, of the calling thread, which explores.
+  static AddressRange ThreadLocals() noexcept;
 
   Clock& FutexClockOf(const void* at) noexcept;
   Thread& thread(int number) noexcept { return threads_[static_cast<size_t>(number)]; }
@@ -191,11 +197,11 @@ class Execution {
   // After a store to `location`.
   void CheckStore(const MemoryModel::Location& location, const Where& where) noexcept;
   [[noreturn]] void FailRace(const PlainMemory::Clash& clash, const PlainMemory::Access& access,
-                             const void* at) noexcept;
+                             uintptr_t at) noexcept;
 
   static constinit Execution* current_;
 
-  const std::string_view thread_locals_;  // those of the thread that explores
+  const AddressRange thread_locals_ = ThreadLocals();
   Settings settings_;
   Decisions* decisions_ = nullptr;
   std::array<Thread, kMaxThreads> threads_;

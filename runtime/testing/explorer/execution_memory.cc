@@ -281,26 +281,25 @@ void Execution::LightBarrier(const Where& where) noexcept {
 // --- plain memory ---
 
 void Execution::FailRace(const PlainMemory::Clash& clash, const PlainMemory::Access& access,
-                         const void* at) noexcept {
+                         uintptr_t at) noexcept {
   const bool freed = clash.earlier.kind == PlainMemory::kFree;
   Fail(absl::StrCat(freed ? "use of freed memory: " : "data race: ", NameOfKind(access.kind),
                     " by T", access.thread, " in ", NameOfCode(access.code), ", ",
                     freed ? "after " : "and ", NameOfKind(clash.earlier.kind), " by T",
                     clash.earlier.thread, " in ", NameOfCode(clash.earlier.code), " at ",
-                    Number(reinterpret_cast<uintptr_t>(at))));
+                    Number(at)));
 }
 
 void Execution::Access(const void* at, size_t size, PlainMemory::Kind kind,
                        const void* code) noexcept {
   if (decisions_->settled()) return;
+  // A number, as pointers into different objects have no order and no distance.
+  const auto address = reinterpret_cast<uintptr_t>(at);
   // At the same address for all of the explored threads.
-  const auto offset =
-      reinterpret_cast<uintptr_t>(at) - reinterpret_cast<uintptr_t>(thread_locals_.data());
-  if (offset < thread_locals_.size()) return;
+  if (address - thread_locals_.begin < thread_locals_.size) return;
   const PlainMemory::Access access{.thread = running_, .kind = kind, .code = code};
-  const PlainMemory::Clash clash =
-      memory_.Note(reinterpret_cast<uintptr_t>(at), size, access, model_.clock(running_));
-  if (clash.found) FailRace(clash, access, at);
+  const PlainMemory::Clash clash = memory_.Note(address, size, access, model_.clock(running_));
+  if (clash.found) FailRace(clash, access, address);
 }
 
 void Execution::Free(void* memory, size_t size, const void* code) noexcept {

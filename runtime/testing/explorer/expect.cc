@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <limits>
+#include <optional>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,33 +17,33 @@
 namespace plait::explorer {
 namespace {
 
-constexpr char kPreemptions[] = "PLAIT_EXPLORE_PREEMPTIONS";
-
-// Those of a scenario, or more, where the environment wants that.
-Options Deepened(Options options) {
-  const char* const wanted = std::getenv(kPreemptions);
-  if (wanted == nullptr) return options;
-  int preemptions = 0;
-  PLAIT_CHECK(absl::SimpleAtoi(wanted, &preemptions) && preemptions >= 0,
+// How many preemptions the environment wants at least; none, where it says nothing.
+std::optional<int> WantedPreemptions() {
+  const char* const text = std::getenv("PLAIT_EXPLORE_PREEMPTIONS");
+  if (text == nullptr) return std::nullopt;
+  int wanted = 0;
+  PLAIT_CHECK(absl::SimpleAtoi(text, &wanted) && wanted >= 0,
               "PLAIT_EXPLORE_PREEMPTIONS is not a number of preemptions");
-  options.preemptions = std::max(options.preemptions, preemptions);
-  options.max_executions = std::numeric_limits<int64_t>::max();
-  return options;
+  return wanted;
 }
 
 void ExpectPass(const std::vector<Scenario>& scenarios, bool exhaustively) {
   EXPECT_FALSE(scenarios.empty());
+  const std::optional<int> wanted = WantedPreemptions();
   for (const Scenario& scenario : scenarios) {
-    const Report report = Explore(Deepened(scenario.options), scenario.body);
+    Options options = scenario.options;
+    if (wanted.has_value()) {
+      options.preemptions = std::max(options.preemptions, *wanted);
+      options.max_executions = std::numeric_limits<int64_t>::max();
+    }
+    const Report report = Explore(options, scenario.body);
     EXPECT_TRUE(report.ok()) << scenario.name << ": " << report.ToString();
     if (exhaustively) {
       EXPECT_TRUE(report.exhaustive) << scenario.name << ": " << report.ToString();
     }
     testing::Test::RecordProperty(scenario.name, report.ToString());
-    if (std::getenv(kPreemptions) != nullptr) {
-      std::printf("%s: %s\n", scenario.name.c_str(), report.ToString().c_str());
-      std::fflush(stdout);
-    }
+    // It may take hours: how far it is.
+    if (wanted.has_value()) std::cout << scenario.name << ": " << report.ToString() << std::endl;
   }
 }
 

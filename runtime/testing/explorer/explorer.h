@@ -62,9 +62,9 @@ namespace plait::explorer {
 struct Options {
   // How often a thread may be stopped that could have gone on.
   int preemptions = 3;
-  // How often a load may read another store than the last one, or a store go before one that was
-  // done. All that the memory model allows are too many for loops that look at much, again and
-  // again.
+  // How often in an execution a load may read another store than the last one, or a store go before
+  // one that was done. At 0 they happen in one order, that of the turns. By default as often as the
+  // memory model allows, which is too often for loops that look at much, again and again.
   int stale_values = kAllValues;
   // Where the search gives up; then the report is not `complete`.
   int64_t max_executions = 10'000'000;
